@@ -278,8 +278,9 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     if observed.may_publish(fingerprint) {
         let passed = announced.filter(|_| observed.has_passed(fingerprint));
         let name = passed.or(found).map(|next| next.updated_at);
-        // Somebody else may have put a later name into the marker.
-        let name = name.filter(|name| *name > marked.publish.updated_at);
+        // Somebody else may have put a later name into the marker, or the marker back that was there before a later publish.
+        let last = Some(marked.publish.updated_at).max(observed.last_published_name);
+        let name = name.filter(|name| Some(*name) > last);
         let name = name.filter(|name| marked.next.is_none_or(|next| *name >= next.updated_at));
         let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
         let marked = Publish { fingerprint, updated_at }.into();

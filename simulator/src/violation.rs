@@ -70,6 +70,8 @@ pub enum Invariant {
     GoesBackAtOnce,
     /// A rollout that ends well publishes under the announced name.
     PromotedUnderItsName,
+    /// Newer content waits for the end of a rollout, where it is to.
+    NewerContentWaits,
     /// A pause ends when its time is over, unless a person holds it.
     RolloutGoesOn,
     /// A rollout is not converged.

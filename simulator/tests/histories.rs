@@ -63,8 +63,15 @@ fn check_fleet(seed: u64, pods: &[PodPlan], unbound: usize, steps: &[(u64, Act)]
 
 fn check_rehearsal(seed: u64, pods: &[PodPlan], unbound: usize, rehearsal: RehearsalRules, steps: &[(u64, Act)]) {
     let rollout = StepsPlan::NONE;
-    let script =
-        HistoryScript { pods: pods.to_vec(), unbound, steps: at_times(steps), network_faults: 0, rehearsal, rollout };
+    let script = HistoryScript {
+        pods: pods.to_vec(),
+        unbound,
+        steps: at_times(steps),
+        network_faults: 0,
+        rehearsal,
+        rollout,
+        queues: false,
+    };
     check_script(seed, script);
 }
 
@@ -78,6 +85,7 @@ fn check_rollout(seed: u64, pods: &[PodPlan], rehearsal: RehearsalRules, rollout
         network_faults: 0,
         rehearsal,
         rollout,
+        queues: false,
     };
     check_script(seed, script);
 }
@@ -326,4 +334,20 @@ fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_th
         (9_000, Act::Unask),
     ];
     check_rollout(1, &[LABELLED], RehearsalRules::default(), &[Rollout::Pods(1), Rollout::Pause(None)], &steps);
+}
+
+#[test]
+fn what_was_announced_gets_no_earlier_name_than_a_publish_that_somebody_has_undone() {
+    let steps = [
+        (2_800, Act::Push(1)),
+        (6_800, Act::Push(2)),
+        (8_085, Act::Push(0)),
+        (22_629, Act::ChangeLeader),
+        (33_146, Act::Push(2)),
+        (34_611, Act::HandOver),
+        (39_766, Act::EditMarker(0, true)),
+        (49_078, Act::UndoEdit),
+        (49_304, Act::ChangeLeader),
+    ];
+    check_rollout(1_252, &[LABELLED, LABELLED], rehearsed_within(2_000), &[Rollout::Weight(0)], &steps);
 }

@@ -32,6 +32,7 @@ mod page;
 mod propagation;
 mod rehearsal;
 mod replicas;
+mod requests_policy;
 mod rollout;
 mod scene;
 mod secrets;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 use crate::analysis::is_zero;
 use crate::convergence::Straggler;
-use crate::rollout::{HeldStatus, RolloutStatus};
+use crate::rollout::{HeldStatus, RequestStatus, RolloutStatus};
 
 /// The observed state of the workspace. Only the operator writes it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -49,6 +49,10 @@ pub struct RototoWorkspaceStatus {
     /// The rollout of the newest revision, while only a part of the fleet runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
+
+    /// The request in the annotation `rototo.dev/rollout`, and its effect. Absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestStatus>,
 
     /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +184,10 @@ pub struct WorkspaceStatus {
     pub resources: u32,
     /// The number of files.
     pub documents: u32,
+    /// The number of variables and rules whose `expires` is today in UTC, or has passed. `rototo lint --expired` on the
+    /// source lists them. Absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u32,
 }
 
 /// The progress of the published content through the fleet.
@@ -266,6 +274,10 @@ pub struct HistoryEntry {
     /// True if a person published it although a process refused it, or had not prepared it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anyway: bool,
+    /// The user who had it published past what held it, or before its last step; `unverified` if the API server has not
+    /// verified the user. Absent where nobody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The time from the detection of the change until every process ran it. Absent where that did not happen, or where
     /// no single operator process measured it from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,11 @@
 {{- printf "%s.%s" (include "rototo-operator.fullname" .) .Release.Namespace }}
 {{- end }}
 
+{{/* The name of the admission policy about requests of people, and of its binding. */}}
+{{- define "rototo-operator.requestsPolicy" -}}
+{{- include "rototo-operator.clusterName" . }}.requests
+{{- end }}
+
 {{- define "rototo-operator.tlsSecret" -}}
 {{- include "rototo-operator.fullname" . }}-tls
 {{- end }}

@@ -98,13 +98,12 @@ impl NamespaceClient {
         }
     }
 
-    /// Returns the name of the user, if the API server says it and it is one word.
+    /// Returns the name of the user, if the API server says it.
     pub(crate) async fn user(&self) -> Option<String> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, question) = (PostParams::default(), SelfSubjectReview::default());
         let review = timeout(ANSWERS_WITHIN, api.create(&params, &question)).await.ok()?.ok()?;
-        let user = review.status?.user_info?.username?;
-        (!user.contains(char::is_whitespace)).then_some(user)
+        review.status?.user_info?.username
     }
 
     /// Watches one workspace. An item is `None` while the workspace does not exist. A transient failure is an item, too,

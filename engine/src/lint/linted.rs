@@ -48,6 +48,11 @@ impl Linted {
         &self.lint
     }
 
+    /// Takes the findings out. The next lint does not need them.
+    pub fn take_lint(&mut self) -> Lint {
+        std::mem::take(&mut self.lint)
+    }
+
     /// The findings alone.
     #[must_use]
     pub fn into_lint(self) -> Lint {

@@ -11,6 +11,13 @@ impl KeyPlace {
             (Self::Variable | Self::Qualifier | Self::Resource, "description") => {
                 "A sentence for people. Nothing reads it when a variable is resolved."
             }
+            (Self::Variable | Self::Rule(_), "owner") => {
+                "The people who answer for it, for people. Nothing else reads it."
+            }
+            (Self::Variable | Self::Rule(_), "expires") => {
+                "The day from which it should be gone, as a text such as `\"2026-12-31\"`. It decides nothing: \
+                 `rototo lint --expired` lists it from that day on."
+            }
             (Self::Manifest, "extends") => {
                 "The sources that this workspace extends, the base first. A file of this workspace replaces the file at \
                  the same path in them."
@@ -95,7 +102,7 @@ mod tests {
             for key in place.keys() {
                 assert!(place.explanation(key).is_some(), "{place:?} {key}");
             }
-            assert_eq!(place.explanation("owner"), None);
+            assert_eq!(place.explanation("team"), None);
         }
         assert_eq!(Rule(0).explanation("salt"), None);
     }

@@ -11,6 +11,7 @@ pub(super) use crate::parse::node::{Node, ValueKind};
 use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
 use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
+use crate::value::date::Date;
 
 /// The greatest depth of nested values: far more than configuration needs, and far less than a stack holds.
 const MAX_DEPTH: usize = 64;
@@ -104,6 +105,10 @@ impl<'a, 'i> TomlTable<'a, 'i> {
     /// Returns a text. It shares the allocation of an equal `known` one.
     pub(super) fn string_like<'k>(&self, key: &str, known: impl Fn(&str) -> Option<&'k Arc<str>>) -> Field<Arc<str>> {
         self.field(key, |kind| kind.as_str().map(|text| known(text).map_or_else(|| Arc::from(text), Arc::clone)))
+    }
+
+    pub(super) fn date(&self, key: &str) -> Field<Date> {
+        self.field(key, |kind| kind.as_str()?.parse().ok())
     }
 
     pub(super) fn integer(&self, key: &str) -> Field<i64> {

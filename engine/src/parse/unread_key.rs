@@ -43,9 +43,11 @@ impl KeyPlace {
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Manifest => &["schema_version", "extends"],
-            Self::Variable => &["schema_version", "description", "type", "schema", "values", "resolve"],
+            Self::Variable => {
+                &["schema_version", "description", "owner", "expires", "type", "schema", "values", "resolve"]
+            }
             Self::Resolve => &["default", "rule"],
-            Self::Rule(_) => &["qualifier", "value"],
+            Self::Rule(_) => &["qualifier", "value", "owner", "expires"],
             Self::Qualifier => &["schema_version", "description", "predicate"],
             Self::Predicate(_) => &["attribute", "op", "value", "salt", "range"],
             Self::Resource => &["schema_version", "description", "schema"],

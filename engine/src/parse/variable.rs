@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::document::text::Span;
 use crate::parse::toml::{Node, TomlTable, to_json};
-use crate::parse::{Field, KeyPlace, ParseError, Type, UnreadKey};
+use crate::parse::{Field, KeyPlace, Ownership, ParseError, Type, UnreadKey};
 
 /// A variable as it was written.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Variable {
     pub schema_version: Field<i64>,
     /// `description`, for people.
     pub description: Field<Arc<str>>,
+    /// `owner` and `expires`.
+    pub ownership: Ownership,
     /// `type`, as it was written.
     pub type_name: Field<Arc<str>>,
     /// `schema`, which describes the values of an `object` variable.
@@ -88,6 +90,8 @@ pub struct Rule {
     pub qualifier: Field<Arc<str>>,
     /// The key of the value that the rule chooses.
     pub value: Field<Arc<str>>,
+    /// `owner` and `expires`.
+    pub ownership: Ownership,
 }
 
 impl Variable {
@@ -96,6 +100,7 @@ impl Variable {
         Ok(Self {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
+            ownership: Ownership::of(&root),
             type_name: root.string("type"),
             schema: root.string("schema"),
             resolve: Resolve::of(root, &values),
@@ -226,9 +231,11 @@ impl Rule {
     fn of(node: &Node<'_>, values: &Values) -> Self {
         let span = node.span;
         let value = |table: &TomlTable<'_, '_>| table.string_like("value", |text| values.key(text));
-        let fields = TomlTable::of(node).map(|table| (table.string("qualifier"), value(&table)));
-        let is_table = fields.is_some();
-        let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));
-        Self { span, is_table, qualifier, value }
+        let Some(table) = TomlTable::of(node) else {
+            let (qualifier, value) = (Field::Invalid(span), Field::Invalid(span));
+            return Self { span, is_table: false, qualifier, value, ownership: Ownership::none() };
+        };
+        let (qualifier, value) = (table.string("qualifier"), value(&table));
+        Self { span, is_table: true, qualifier, value, ownership: Ownership::of(&table) }
     }
 }

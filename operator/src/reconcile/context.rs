@@ -25,6 +25,7 @@ use crate::notify::sender::CommitStatuses;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::webhook_notice::WebhookNotices;
 use crate::reconcile::workspace_quota::WorkspaceQuota;
@@ -62,6 +63,7 @@ pub(crate) struct OperatorContext {
     failures: ReconcileFailures,
     workspace_quota: WorkspaceQuota,
     webhook_notices: WebhookNotices,
+    requests_policy: RequestsPolicy,
     telemetry: Telemetry,
 }
 
@@ -111,6 +113,7 @@ impl OperatorContext {
             failures: ReconcileFailures::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
+            requests_policy: RequestsPolicy::default(),
             telemetry: Telemetry::default(),
             client,
         }
@@ -122,6 +125,18 @@ impl OperatorContext {
         self.metrics.register(|registry| telemetry.register(registry));
         self.telemetry = telemetry;
         self
+    }
+
+    /// Sets the admission policy that verifies the users of requests.
+    #[must_use]
+    pub(crate) fn with_requests_policy(mut self, policy: RequestsPolicy) -> Self {
+        self.requests_policy = policy;
+        self
+    }
+
+    /// Returns the admission policy that verifies the users of requests.
+    pub(crate) fn requests_policy(&self) -> &RequestsPolicy {
+        &self.requests_policy
     }
 
     /// Returns the client of the API server.

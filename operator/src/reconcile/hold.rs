@@ -1,7 +1,6 @@
 //! Holds accepted content that would remove more than half of the published variables, until a person allows it by an
 //! annotation. [`rototo_protocol::hold`] decides; this module finds out what is published.
 
-use kube::ResourceExt;
 use rototo_api::names::ANNOTATION_ALLOW_SHRINK;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::{Fingerprint, Tree};
@@ -9,6 +8,7 @@ use rototo_protocol::hold::{Shrink, names_revision};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 use tracing::{info, warn};
 
+use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold_record::Held;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
@@ -94,8 +94,8 @@ fn hold(
     let read = read.filter(|(fingerprint, _)| *fingerprint == candidate.fingerprint).map(|(_, tree)| tree);
     let revision = candidate.revision.as_ref().map(ToString::to_string);
     let fingerprint = candidate.fingerprint.to_string();
-    let allowed = workspace.annotations().get(ANNOTATION_ALLOW_SHRINK);
-    if allowed.is_some_and(|text| names_revision(text, revision.as_deref(), &fingerprint)) {
+    let allowed = Asked::in_annotation(workspace, ANNOTATION_ALLOW_SHRINK);
+    if allowed.is_some_and(|asked| names_revision(asked.text, revision.as_deref(), &fingerprint)) {
         return None;
     }
     let shrink = match record.hold.variables_of(published).zip(record.source.tree().or(read)) {

@@ -5,6 +5,7 @@
 //! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
 mod analysis;
+mod asked;
 mod commit_status;
 pub(crate) mod context;
 mod failures;
@@ -18,6 +19,7 @@ mod record_store;
 mod recover;
 mod rehearsal;
 pub(crate) mod report;
+pub(crate) mod requests_policy;
 mod rollout;
 pub(crate) mod scope;
 mod sweep;
@@ -82,6 +84,7 @@ async fn reconcile_workspace(
     poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;
     measure_if_due(workspace, &record, context);
+    context.requests_policy().ask(context.client()).await;
     let next = report(workspace, &record, context, term).await;
     context.send_spans(&record);
     let next = next?;

@@ -20,8 +20,8 @@ use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
-use crate::reconcile::rehearsal::rules;
-use crate::reconcile::rollout::{request, steps};
+use crate::reconcile::rehearsal::{is_published_anyway, rules};
+use crate::reconcile::rollout::{queues, request, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -74,8 +74,10 @@ impl Publishing<'_> {
         let Some(copies) = self.context.copies() else { return };
         let (accepted, published, announced, alone) = {
             let record = self.shared.lock();
-            let (accepted, marked) = (record.publishable(), record.marker.publisher().marked());
+            let marked = record.marker.publisher().marked();
             let announced = marked.and_then(|marked| marked.next).map(|next| next.fingerprint);
+            let rolling = announced.filter(|_| queues(self.workspace, &record, self.context));
+            let accepted = rolling.or(record.publishable());
             (accepted, marked.map(|marked| marked.publish.fingerprint), announced, record.marker.is_alone())
         };
         let next = accepted.filter(|accepted| Some(*accepted) != published);
@@ -193,7 +195,8 @@ impl Publishing<'_> {
         let remembered = if published.is_none() { self.remembered() } else { None };
         let (record, steps) = (self.shared.lock(), steps(self.workspace));
         let analyses = runs(self.workspace, &record);
-        let input = PublishInput { remembered, ..input(self.workspace, &record, (&steps, &analyses)) };
+        let queues = queues(self.workspace, &record, self.context);
+        let input = PublishInput { remembered, queues, ..input(self.workspace, &record, (&steps, &analyses)) };
         record.decide(map, input)
     }
 
@@ -298,7 +301,7 @@ impl Publishing<'_> {
     }
 }
 
-/// Returns what a decision about the marker is made from, without what status remembers.
+/// Returns what a decision about the marker is made from, without what the disk has.
 pub(super) fn input<'a>(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
@@ -314,7 +317,9 @@ pub(super) fn input<'a>(
         rehearsal: rules(workspace, record),
         steps,
         analyses,
-        request: request(workspace, record),
+        request: request(workspace),
+        anyway: is_published_anyway(workspace, record),
+        queues: false,
     }
 }
 

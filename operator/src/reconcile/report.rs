@@ -14,6 +14,7 @@ use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
+use rototo_protocol::publisher::PublishInput;
 use rototo_protocol::rollout::RolloutDecision;
 
 use crate::fleet::clock;
@@ -21,10 +22,10 @@ use crate::fleet::pods::PodSelection;
 use crate::reconcile::analysis::runs;
 use crate::reconcile::commit_status::send_if_due;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::pending::{held, rollout};
+use crate::reconcile::pending::{held, rollout, steering};
 use crate::reconcile::publish::input;
-use crate::reconcile::rehearsal::{is_published_anyway, rules};
-use crate::reconcile::rollout::steps;
+use crate::reconcile::rehearsal::rules;
+use crate::reconcile::rollout::{queues, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
 use crate::status::input::{SourceInput, SourceProblem, StatusInput};
@@ -107,7 +108,8 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let (steps, analyses) = (steps(workspace), runs(workspace, &record));
-    let rollout_input = input(workspace, &record, (&steps, &analyses));
+    let queues = queues(workspace, &record, context);
+    let rollout_input = PublishInput { queues, ..input(workspace, &record, (&steps, &analyses)) };
     let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &rollout_input));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
@@ -115,7 +117,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
         Some(_) => Some(Timestamp::now() + STATUS_EVERY),
         None => None,
     };
-    let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
+    let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, (context, now)));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
     context.metrics().held(&key, next.held.is_some());
@@ -191,7 +193,7 @@ fn status_input<'a>(
     record: &'a WorkspaceRecord,
     (fleet, rehearsal): (&'a FleetView, Option<&'a RehearsalView>),
     previous: &'a RototoWorkspaceStatus,
-    now: Instant,
+    (context, now): (&OperatorContext, Instant),
 ) -> StatusInput<'a> {
     let source = &record.source;
     StatusInput {
@@ -213,10 +215,10 @@ fn status_input<'a>(
         },
         published: record.marker.publisher().published(),
         alone: record.marker.is_alone(),
-        held: held(workspace, record, rehearsal),
-        rollout: rollout(workspace, record),
+        held: held(workspace, record, rehearsal, context),
+        rollout: rollout(workspace, record, context),
         rehearsal,
-        published_anyway: is_published_anyway(workspace, record),
+        steering: steering(workspace, record, context),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),

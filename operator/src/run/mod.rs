@@ -41,6 +41,7 @@ use crate::marker::markers::Markers;
 use crate::notify::sender::CommitStatuses;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
 use crate::run::connect::{ApiServer, connect, egress};
@@ -125,6 +126,7 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let parts =
         ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress };
     let context = OperatorContext::new(parts).with_telemetry(telemetry);
+    let context = context.with_requests_policy(RequestsPolicy::named(options.requests_policy.clone()));
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 

@@ -155,6 +155,11 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_TLS_FROM_SECRET", value_name = "NAME")]
     pub tls_from_secret: Option<String>,
 
+    /// The ValidatingAdmissionPolicy that verifies the users in the annotations by which people steer, and its binding of
+    /// the same name. Status shows these users while both exist. Without it, status shows `unverified`.
+    #[arg(long, env = "ROTOTO_OPERATOR_REQUESTS_POLICY", value_name = "NAME")]
+    pub requests_policy: Option<String>,
+
     /// The number of seconds for which processes trust both authorities, before and after the next one begins to sign.
     /// Processes learn of an authority by their watch within seconds, and within some minutes if that was lost. Below
     /// 600, some may be cut off for a moment; a day spares also those that the API server does not answer for hours.

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
-use rototo_engine::{Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
+use rototo_engine::lint::expiry_dates;
+use rototo_engine::{Date, Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{
     Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
 };
@@ -37,6 +40,8 @@ pub struct Candidate {
     pub fingerprint: Fingerprint,
     /// The numbers of variables, qualifiers, resources, and documents.
     pub contents: WorkspaceStatus,
+    /// The days from which variables and rules have expired, the earliest first.
+    pub expiries: Arc<[Date]>,
     /// The signer, where the spec asks for a signature.
     pub signature: Option<VerifiedSignature>,
     /// The lowest severity that lint refuses. Another severity needs another verdict.
@@ -47,6 +52,16 @@ pub struct Candidate {
     pub provisional: bool,
     /// The times of the steps of the poll.
     pub times: PollTimes,
+}
+
+impl Candidate {
+    /// The number of variables and rules that have expired on the day of `now` in UTC.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> u32 {
+        let today: Result<Date, _> = now.to_zoned(TimeZone::UTC).date().to_string().parse();
+        // Only the years from 0 to 9999 are dates.
+        today.map_or(0, |today| count(self.expiries.partition_point(|date| *date <= today)))
+    }
 }
 
 /// The signature of a candidate that was verified.
@@ -276,6 +291,7 @@ impl Poll {
             immutable: pinned.immutable(),
             fingerprint,
             contents,
+            expiries: expiry_dates(linted.parsed()).into(),
             signature,
             fail_on: self.fail_on,
             verdict,
@@ -347,6 +363,7 @@ fn contents(parsed: &Parsed) -> WorkspaceStatus {
         qualifiers: count(summary.qualifiers),
         resources: count(summary.resources),
         documents: count(summary.documents),
+        expired: 0,
     }
 }
 

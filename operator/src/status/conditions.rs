@@ -6,6 +6,7 @@ use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
 use rototo_api::marker::Gate;
+use rototo_api::rollout::{RequestState, RequestStatus};
 use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, StageCounts, Verdict as Fleet};
 
@@ -109,7 +110,14 @@ fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
         };
     };
     match &candidate.verdict {
-        LintVerdict::Accepted => ConditionState::well(reason::PASSED, "the newest revision has no errors"),
+        LintVerdict::Accepted => {
+            let expired = match candidate.expired(input.now) {
+                0 => String::new(),
+                1 => "; 1 variable or rule has expired: `rototo lint --expired` shows it".to_owned(),
+                many => format!("; {many} variables and rules have expired: `rototo lint --expired` lists them"),
+            };
+            ConditionState::well(reason::PASSED, format!("the newest revision has no errors{expired}"))
+        }
         LintVerdict::Refused(refusal) => {
             let first = refusal.findings.first();
             let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));
@@ -150,7 +158,14 @@ fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         }
         reason::HELD_BACK => {
             let why = match now {
-                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => "by a person".to_owned(),
+                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => match &status.request {
+                    Some(RequestStatus { request, by, state: RequestState::Over, .. })
+                        if request.starts_with("abort") =>
+                    {
+                        format!("by a person ({by})")
+                    }
+                    _ => "by a person".to_owned(),
+                },
                 Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => {
                     format!("as a process refused it{}", in_brackets(&named))
                 }
@@ -339,17 +354,20 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
 
 /// Returns the state of `Converged` while a part of the fleet runs the newest revision.
 fn rolling_out(rollout: &RolloutInput) -> ConditionState {
-    let RolloutInput { revision, stage, steps, counts: StageCounts { stable, next }, .. } = rollout;
+    let RolloutInput { revision, stage, steps, queued, counts: StageCounts { stable, next }, .. } = rollout;
+    let waits =
+        queued.as_deref().map(|queued| format!("; {} waits for the end of this rollout", short_revision(queued)));
     ConditionState::fails(
         reason::ROLLING_OUT,
         format!(
-            "step {} of {steps}: {} of {} processes run {}, and {} of {} what is published",
+            "step {} of {steps}: {} of {} processes run {}, and {} of {} what is published{}",
             u64::from(stage.step) + 1,
             next.applied,
             next.intended,
             short_revision(revision),
             stable.applied,
-            stable.intended
+            stable.intended,
+            waits.unwrap_or_default()
         ),
     )
 }

@@ -4,6 +4,7 @@
 //! `conditions` has one function for each condition, and derives `Ready`, which nothing else does;
 //! `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
 
+pub(crate) mod command;
 mod conditions;
 pub(crate) mod events;
 pub(crate) mod input;
@@ -19,16 +20,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
 use rototo_api::marker::Gate;
-use rototo_api::rollout::RolloutStatus;
+use rototo_api::names::ANNOTATION_ROLLOUT;
+use rototo_api::rollout::{RequestStatus, RolloutStatus};
 use rototo_api::workspace::{
     CommitStatus, FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic,
-    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
+    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns, WorkspaceStatus,
 };
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, RolloutInput, StatusInput};
+use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
 };
@@ -67,7 +69,7 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
-                Some(candidate.contents)
+                Some(WorkspaceStatus { expired: candidate.expired(input.now), ..candidate.contents })
             }
             _ => input.previous.workspace,
         },
@@ -75,6 +77,7 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
         rejected: rejected(input),
         held: held(input),
         rollout: input.rollout.as_ref().map(rollout),
+        request: input.steering.request.as_ref().map(request),
         fleet: Some(fleet(input.fleet, input.now)),
         summary: Some(summary),
     };
@@ -114,9 +117,13 @@ fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
     let candidate = input.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
     let fingerprint = publish.fingerprint.to_string();
     let before = input.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    // The source may have newer content already that waited for the end of the rollout.
+    let rolled_out = input.previous.rollout.as_ref();
+    let rolled_out = rolled_out.filter(|rollout| rollout.announced_as == Some(publish.updated_at));
     let revision = candidate
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
-        .or_else(|| before.and_then(|before| before.revision.clone()));
+        .or_else(|| before.and_then(|before| before.revision.clone()))
+        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()));
     let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
     let commit = match candidate {
         Some(candidate) => candidate.commit.as_ref().map(words),
@@ -198,19 +205,29 @@ fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
 }
 
 fn rollout(rollout: &RolloutInput) -> RolloutStatus {
-    let RolloutInput { revision, stage, steps, counts, analysis, command } = rollout;
+    let RolloutInput { revision, next, queued, stage, steps, counts, analysis, command } = rollout;
     let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
+    let of = format!("{} of={}", commit(revision), next.updated_at);
+    let setting = |value: String| command.setting(ANNOTATION_ROLLOUT, &value);
     RolloutStatus {
         revision: bounded(revision, REVISION),
+        announced_as: Some(next.updated_at),
+        queued: queued.as_deref().map(|queued| bounded(queued, REVISION)),
         step: stage.step,
         steps: u32::try_from(*steps).unwrap_or(u32::MAX),
         since: Time(stage.since),
         next: count(counts.next),
         stable: count(counts.stable),
         analysis: analysis.iter().map(measured).collect(),
-        promote: format!("{command}'promote {} step={}'", commit(revision), stage.step),
-        abort: format!("{command}'abort {}'", commit(revision)),
+        promote: setting(format!("promote {of} step={}", stage.step)),
+        abort: setting(format!("abort {of}")),
     }
+}
+
+fn request(request: &RequestStatus) -> RequestStatus {
+    let RequestStatus { request, by, state, reason } = request;
+    let (request, by) = (bounded(request, REQUEST), bounded(by, REQUEST));
+    RequestStatus { request, by, state: *state, reason: reason.clone() }
 }
 
 fn measured(analysis: &AnalysisStatus) -> AnalysisStatus {
@@ -273,7 +290,8 @@ fn history(input: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
             revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
             commit: published.commit.clone(),
             updated_at: published.updated_at,
-            anyway: input.published_anyway && was_held_by_rehearsal(input, published),
+            anyway: input.steering.anyway_by.is_some() && was_held_by_rehearsal(input, published),
+            by: by(input, published).map(|by| bounded(by, AUTHOR)),
             converged_millis: None,
         };
         history.insert(0, entry);
@@ -287,9 +305,21 @@ fn history(input: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
 
 /// Returns whether processes had refused, or not prepared, what is published now.
 fn was_held_by_rehearsal(input: &StatusInput<'_>, published: &PublishedStatus) -> bool {
+    was_held(input, published, &[reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE])
+}
+
+/// Returns whether what is published now was held for one of these reasons.
+fn was_held(input: &StatusInput<'_>, published: &PublishedStatus, reasons: &[&str]) -> bool {
     let held = input.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
-    let reasons = [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE];
     held.is_some_and(|held| reasons.contains(&held.reason.as_str()))
+}
+
+/// Returns the user who had this published past what held it, without a rehearsal, or before its last step.
+fn by<'a>(input: &'a StatusInput<'_>, published: &PublishedStatus) -> Option<&'a str> {
+    let SteeringInput { promoted_by, anyway_by, shrink_by, .. } = &input.steering;
+    let shrank = was_held(input, published, &[reason::SHRINK_HELD]);
+    let by = promoted_by.as_ref().or(anyway_by.as_ref()).or(shrink_by.as_ref().filter(|_| shrank));
+    by.map(String::as_str)
 }
 
 /// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,

@@ -5,7 +5,8 @@ mod held;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::condition::reason;
+use rototo_api::condition::{CONVERGED, reason};
+use rototo_api::rollout::RequestState;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
@@ -17,7 +18,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, HeldReason, RolloutInput, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -34,7 +35,7 @@ struct StatusCase {
     current: bool,
     rollout: Option<RolloutInput>,
     rehearsal: Option<RehearsalView>,
-    published_anyway: bool,
+    steering: SteeringInput,
     previous: RototoWorkspaceStatus,
 }
 
@@ -57,7 +58,8 @@ fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate
         commit: Some(CommitInfo { author: "Ada".to_owned(), subject: format!("Change {content}") }),
         immutable: false,
         fingerprint: fingerprint(content),
-        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
+        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7, expired: 0 },
+        expiries: Arc::default(),
         signature: None,
         fail_on: FailOn::Error,
         provisional: false,
@@ -113,7 +115,7 @@ impl StatusCase {
             current: true,
             rollout: None,
             rehearsal: None,
-            published_anyway: false,
+            steering: SteeringInput::default(),
             previous: RototoWorkspaceStatus::default(),
         };
         case.previous = case.status();
@@ -144,7 +146,7 @@ impl StatusCase {
             held: self.held.clone(),
             rollout: self.rollout.clone(),
             rehearsal: self.rehearsal.as_ref(),
-            published_anyway: self.published_anyway,
+            steering: self.steering.clone(),
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
             behind_for: self.behind_for,
@@ -499,6 +501,12 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         reason: HeldReason::Refused { processes: vec![straggler.clone(); 10] },
         release: "kubectl annotate".to_owned(),
     });
+    case.steering.request = Some(RequestStatus {
+        request: megabyte.clone(),
+        by: megabyte.clone(),
+        state: RequestState::Refused,
+        reason: Some("it is no request".to_owned()),
+    });
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {
         published.commit = Some(words.clone());
@@ -510,6 +518,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         commit: Some(words.clone()),
         updated_at: publish("A", second).updated_at,
         anyway: true,
+        by: Some("b".repeat(AUTHOR)),
         converged_millis: Some(1),
     });
     case.previous.history = publishes.collect();
@@ -524,4 +533,21 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     // The same input gives the same status, so that it is not written again and again.
     case.previous = status.clone();
     assert_eq!(case.status(), status);
+}
+
+#[test]
+fn what_has_expired_is_counted_on_the_day_of_the_operators_clock() {
+    let mut world = StatusCase::new();
+    assert_eq!(world.status().workspace.unwrap().expired, 0);
+    let expiries = ["2026-11-20", "2026-11-21"].map(|day| day.parse().unwrap());
+    let expiring = Candidate { expiries: expiries.into(), ..(*candidate("A", 'a', LintVerdict::Accepted)).clone() };
+    assert_eq!(expiring.expired("2026-11-19T23:59:59Z".parse().unwrap()), 0);
+    assert_eq!(expiring.expired("2026-11-21T00:00:00Z".parse().unwrap()), 2);
+    world.candidate = Some(Arc::new(expiring));
+    let status = world.status();
+    assert_eq!(status.workspace.unwrap().expired, 1);
+    assert!(worth_writing(&world.previous, &status), "a new day with nothing else new is worth a write");
+    let lint = status.conditions.iter().find(|condition| condition.type_ == "LintPassed").unwrap();
+    assert_eq!(lint.status, "True");
+    assert!(lint.message.contains("1 variable or rule has expired: `rototo lint --expired`"), "{}", lint.message);
 }

@@ -4,6 +4,7 @@
 //! it was computed for the answer: [`Row::as_of`] is absent then, and the document has the time.
 
 mod advice;
+mod difference;
 pub(crate) mod roster;
 mod state;
 
@@ -11,12 +12,13 @@ use jiff::Timestamp;
 use rototo_api::condition::STALE;
 use rototo_api::rollout::{HeldStatus, RolloutStatus};
 use rototo_api::workspace::{
-    CommitStatus, FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
-    SourceStatus, WorkspaceStatus,
+    CommitStatus, FleetMillis, FleetStatus, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, SourceStatus,
+    WorkspaceStatus,
 };
 use serde::Serialize;
 
 use crate::view::advice::{ADVISED, Advice, advice};
+use crate::view::difference::{PublishLine, lines};
 use crate::view::roster::{Roster, RosterGroups};
 use crate::view::state::{State, state};
 
@@ -116,7 +118,7 @@ pub struct Detail {
     held: Option<HeldStatus>,
     refused: Option<RejectedStatus>,
     conditions: Vec<ConditionLine>,
-    history: Vec<HistoryEntry>,
+    history: Vec<PublishLine>,
 }
 
 /// A condition of the status.
@@ -221,7 +223,7 @@ pub fn detail(workspace: &RototoWorkspace, roster: Option<Roster>, live: bool) -
         held: status.held,
         refused: status.rejected,
         conditions: conditions.collect(),
-        history: status.history,
+        history: lines(&workspace.spec.source, status.history),
         row,
     }
 }

@@ -164,6 +164,16 @@ fn a_publish_has_a_later_name_than_whatever_somebody_else_announced() {
 }
 
 #[test]
+fn what_was_announced_is_published_under_a_later_name_than_the_last_publish_by_status() {
+    let passed = PlanInput {
+        announced: announced(publish(B, 20), Rehearsed::Passed),
+        last_published_name: Some(publish(A, 25).updated_at),
+        ..rehearsed(announcing(publish(A, 10), publish(B, 20)))
+    };
+    assert_eq!(written(passed), (publish(B, 30), WriteReason::ContentChanged));
+}
+
+#[test]
 fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
     let attempted = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
     let unanswered = |at| Some((attempted, MapVersion::Version(String::from(at))));

@@ -27,7 +27,7 @@ impl World {
         record.fleet.turned_away(busy);
         record.fleet.observe(observed);
         let view = record.fleet.view(now);
-        let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
+        let rules = self.rules_of(self.target(operator));
         let Some(record) = &self.operators[operator].record else { return };
         let rehearsal = record.fleet.rehearsal(rules, now);
         let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change));
@@ -71,9 +71,11 @@ impl World {
             accepted: record.candidate.map(content),
             candidate_known: record.candidate.is_some(),
             suspended: self.is_suspended(),
-            rehearsal: self.rules_of(record.candidate),
+            rehearsal: self.rules_of(self.target(operator)),
+            anyway: self.is_anyway(self.target(operator)),
+            queues: self.queues,
             steps: &steps,
-            request: self.request_to(operator),
+            request: self.api.requests.asked,
             ..PublishInput::default()
         };
         match record.publisher.rollout(&record.fleet, rehearsal?, &input, now, wall)? {

@@ -3,7 +3,7 @@
 use crate::diagnostic::Entity;
 use crate::lint::similar::resembling;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::{KeyPlace, Op, Predicate, Qualifier, Resource, UnreadKey, Variable};
+use crate::parse::{KeyPlace, OWNERSHIP_KEYS, Op, Predicate, Qualifier, Resource, UnreadKey, Variable};
 
 pub(super) const CHECKS: &[Check] = &[
     Check::Variable(check_variable),
@@ -136,7 +136,8 @@ fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadK
     let known = key.place.keys();
     let name = &*key.name;
     let place = key.place.name();
-    let meant = resembling(name, known);
+    let decisive: Vec<&str> = known.iter().copied().filter(|key| !OWNERSHIP_KEYS.contains(key)).collect();
+    let meant = resembling(name, &decisive);
     let message = if let Some(meant) = meant {
         format!("{place} does not read `{name}`; is `{meant}` meant?")
     } else if promises_an_effect(key) {
