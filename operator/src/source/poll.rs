@@ -268,14 +268,15 @@ impl Poll {
         // Paths and tests beside the documents are no content, but lint reports them.
         let last = before.parsed().tree();
         let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
-        let (verdict, contents, provisional, linted) = match known {
-            Some(known) => (known.verdict.clone(), known.contents, false, kept),
+        let (verdict, contents, expiries, provisional, linted) = match known {
+            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept),
             None => {
                 let (verdict, contents, linted) = self.lint_new(tree.clone(), before)?;
                 let provisional = linted.lint().custom.interrupted;
+                let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
                 // The last one makes room for this one, unless somebody still has it.
                 drop(kept);
-                (verdict, contents, provisional, self.memory.keep(linted))
+                (verdict, contents, expiries, provisional, self.memory.keep(linted))
             }
         };
         if verdict == LintVerdict::Accepted {
@@ -291,7 +292,7 @@ impl Poll {
             immutable: pinned.immutable(),
             fingerprint,
             contents,
-            expiries: expiry_dates(linted.parsed()).into(),
+            expiries,
             signature,
             fail_on: self.fail_on,
             verdict,
