@@ -113,6 +113,24 @@ async fn a_rewritten_branch_is_followed_and_its_lost_commit_is_a_transient_error
     );
 }
 
+/// Git would start a fetch for each commit that the host does not have, and that fetch the next one, until the machine has
+/// no processes left.
+#[tokio::test]
+async fn a_host_with_a_part_of_its_history_is_asked_once() {
+    let repository = Repository::new();
+    let old = repository.commit(&[MANIFEST]);
+    repository.commit(&[("variables/a.toml", "a")]);
+    let host = tempfile::tempdir().unwrap();
+    let (from, to) = (format!("file://{}", repository.path().display()), host.path().join("r"));
+    repository.git(&["clone", "--quiet", "--depth=1", &from, to.to_str().unwrap()]);
+    let limits = Limits { git_timeout: Duration::from_secs(3), ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let source = |fragment: &str| format!("git+file://{}#{fragment}", to.display()).parse().unwrap();
+    let error = read(&reader, &source(&old)).await.unwrap_err();
+    assert_eq!(error.code(), "no_commit", "{error}");
+    assert_eq!(paths(&read(&reader, &source("main")).await.unwrap()).len(), 2);
+}
+
 /// Returns a repository whose workspace at `ws/prod` is small, and a reader that refuses the rest as too large.
 fn beside_large_files() -> (Repository, Reader) {
     let repository = Repository::new();

@@ -211,6 +211,8 @@ fn a_users_own_git_keeps_its_environment() {
         ("GIT_CONFIG_VALUE_1", helper),
     ];
     read_with(&https, &settings).unwrap();
+    let with_login = https.replacen("https://", "https://user:hunter2@", 1);
+    read_with(&with_login, &[("GIT_SSL_CAINFO", &ca)]).unwrap();
     // What points git at a repository does not reach it.
     let file = format!("git+file://{}#main", repository.path().display());
     let elsewhere = [("GIT_DIR", "/nowhere"), ("GIT_WORK_TREE", "/"), ("GIT_OBJECT_DIRECTORY", "/nowhere")];

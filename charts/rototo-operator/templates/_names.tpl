@@ -4,6 +4,9 @@
 
 {{/* The name of all objects in the release's namespace, of at most 52 characters, so that suffixes such as `-tls` fit. */}}
 {{- define "rototo-operator.fullname" -}}
+{{- if and (not .Values.fullnameOverride) (regexMatch "^[0-9]" .Release.Name) }}
+{{- fail (printf "the release name %s begins with a digit, which the name of a Service must not: choose another, or set fullnameOverride" .Release.Name) }}
+{{- end }}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trimSuffix "-" }}
 {{- else if contains (include "rototo-operator.name" .) .Release.Name }}

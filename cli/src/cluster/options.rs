@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use kube::Config;
-use rototo_connection::api_server;
+use rototo_connection::{api_error, api_server, with_causes};
 
 use crate::cluster::{IDLE, NamespaceClient};
 
@@ -61,13 +61,16 @@ impl ClusterOptions {
     pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
         let config = self.config().await?;
         let namespace = self.kubeconfig.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = api_server(config, IDLE).context("a connection to the cluster can't be prepared")?;
+        let client = api_server(config, IDLE)
+            .map_err(|error| anyhow!("a connection to the cluster can't be prepared: {}", api_error(&error)))?;
         Ok(NamespaceClient { client, namespace })
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
         let (file, context) = (&self.kubeconfig.kubeconfig, self.context.as_deref());
         let found = rototo_connection::config(file.as_deref(), context).await;
+        // Many of these errors have their causes in their own text.
+        let found = found.map_err(|error| anyhow!(with_causes(&error)));
         match (file, context) {
             (Some(path), _) => {
                 let shown = path.display();

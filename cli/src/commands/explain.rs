@@ -36,7 +36,7 @@ pub(crate) struct ExplainArguments {
     #[arg(long = "variable", value_name = "ID")]
     variable: Vec<String>,
 
-    /// Facts: a JSON object, @FILE with one, or PATH=VALUE; may be given several times, and the later wins
+    /// Facts: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times, and the later wins
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }
@@ -108,7 +108,7 @@ fn traces(
 
 /// Returns the document of an explained variable.
 fn document<'a>(parsed: &'a Parsed, trace: &VariableTrace) -> Option<&'a Variable> {
-    parsed.variables.get(&*trace.resolution.id).and_then(Parse::content)
+    parsed.variables.get(&trace.resolution.id).and_then(Parse::content)
 }
 
 fn shown(report: &ExplainReport, parsed: &Parsed) -> String {

@@ -192,7 +192,7 @@ fn text(report: &ShowReport, parsed: &Parsed) -> String {
         [("variable", &report.variables), ("qualifier", &report.qualifiers), ("resource", &report.resources)]
     {
         for file in files {
-            let variable = parsed.variables.get(&*file.id).filter(|_| kind == "variable").and_then(Parse::content);
+            let variable = parsed.variables.get(&file.id).filter(|_| kind == "variable").and_then(Parse::content);
             let owned = variable.and_then(|variable| ownership(&variable.ownership));
             let owned = owned.map(|owned| format!("  {owned}")).unwrap_or_default();
             let (id, path) = (plain(&file.id), plain(&file.path));

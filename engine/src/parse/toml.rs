@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
 use crate::document::text::Span;
-use crate::parse::foreign::foreign_format;
+use crate::parse::foreign::{foreign_format, foreign_text};
 pub(super) use crate::parse::node::{Node, ValueKind};
 use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
@@ -64,9 +64,11 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Reads a document that may use the whole language, and describes its faults.
 pub(super) fn read_all(text: &str) -> Result<TableEntries<'_>, ParseError> {
     refuse_long_keys(text)?;
-    let root = DeTable::parse(text).map_err(|error| ParseError {
-        span: error.span().map(Span::from),
-        message: format!("the file is not TOML: {}", error.message().trim()),
+    let root = DeTable::parse(text).map_err(|error| {
+        let span = error.span().map(Span::from);
+        let foreign = span.and_then(|span| foreign_text(text, span.start));
+        let message = foreign.unwrap_or_else(|| error.message().trim());
+        ParseError { span, message: format!("the file is not TOML: {message}") }
     })?;
     Ok(root.into_inner().into())
 }

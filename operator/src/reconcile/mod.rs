@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(
     workspace: Arc<RototoWorkspace>,
     context: Arc<OperatorContext>,
 ) -> Result<Action, ReconcileError> {
-    let stages = reconcile_workspace(&workspace, &context);
+    let stages = Box::pin(reconcile_workspace(&workspace, &context));
     let done = watchdog::watch(&WorkspaceKey::of(&workspace), context.metrics(), stages).await;
     context.loop_turned();
     let done = done??;

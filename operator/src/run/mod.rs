@@ -6,6 +6,7 @@
 mod certificate;
 mod connect;
 mod error;
+mod listen;
 pub(crate) mod log;
 pub mod options;
 mod standby;
@@ -299,9 +300,7 @@ fn advertised_host(url: &str) -> Result<String, StartError> {
 }
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let listener = std::net::TcpListener::bind(address);
-    let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| StartError::Listen(address, error))
+    listen::bind(address).map_err(|error| StartError::Listen(address, error))
 }
 
 #[cfg(test)]

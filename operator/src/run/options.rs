@@ -31,12 +31,12 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_RELEASE", value_name = "NAME", default_value = "rototo-operator")]
     pub release: String,
 
-    /// The address at which processes fetch snapshots and report, over HTTPS.
-    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    /// The address at which processes fetch snapshots and report, over HTTPS. `[::]` is any, over IPv6 and IPv4.
+    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
     pub listen: SocketAddr,
 
     /// The address of `/healthz`, `/readyz`, and `/metrics`, over HTTP.
-    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8080")]
     pub metrics_listen: SocketAddr,
 
     /// The URL at which processes reach `--listen`. The operator writes it on the marker maps, and its certificate is

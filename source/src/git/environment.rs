@@ -90,6 +90,9 @@ impl Setup {
             command.env("HOME", NO_HOME);
         }
         command.env("LC_ALL", "C").env_remove("LANGUAGE").env("GIT_TERMINAL_PROMPT", "0");
+        // Git starts another fetch for an object that it misses, and that one misses the next: at a host that has a part of
+        // its history alone, without end.
+        command.env("GIT_NO_LAZY_FETCH", "1");
         if self != Self::Own || std::env::var_os("GIT_ASKPASS").is_none() {
             command.env("GIT_ASKPASS", "");
         }

@@ -1,5 +1,7 @@
 //! A name is not what it looks like.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
 use crate::lint::similar::deceptive;
@@ -12,6 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::Resource(check_resource),
     Check::Object(check_object),
     Check::Schema(check_schema),
+    Check::Workspace(check_paths),
 ];
 
 fn check_variable(
@@ -48,6 +51,22 @@ fn check_object(_: &WorkspaceIndex<'_>, (resource, key, path, _): ObjectEntry<'_
 
 fn check_schema(_: &WorkspaceIndex<'_>, (path, _, _): DocumentEntry<'_, Schema>, findings: &mut Findings<'_>) {
     report(findings, || Entity::schema(path), path, None, path);
+}
+
+/// Two paths that differ only in case. On a computer of an author with macOS or Windows, one file takes the other's place.
+fn check_paths(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let tree = workspace.parsed.tree();
+    let mut folded_paths: BTreeMap<String, &str> = BTreeMap::new();
+    for (path, _) in tree.iter().filter(|(path, _)| path.chars().any(char::is_uppercase)) {
+        let folded = path.to_lowercase();
+        let other = if tree.get(&folded).is_some() { Some(&*folded) } else { folded_paths.get(&folded).copied() };
+        if let Some(other) = other {
+            let message =
+                format!("the path differs from `{other}` only in case: many computers keep one of the two files");
+            findings.add(Finding::new(Entity::Workspace, path, None, message));
+        }
+        folded_paths.insert(folded, path);
+    }
 }
 
 fn report(findings: &mut Findings<'_>, entity: impl Fn() -> Entity, path: &str, span: Option<Span>, name: &str) {
