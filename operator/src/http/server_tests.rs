@@ -263,11 +263,16 @@ impl TestServer {
 
     /// Connects from this address of the loopback interface.
     pub(super) async fn connect_from(&self, from: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_as("127.0.0.1", from).await
+    }
+
+    /// Connects from this address, and asks for the certificate of this name.
+    pub(super) async fn connect_as(&self, name: &'static str, from: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
         let stream = timeout(PATIENCE, socket.connect(self.address)).await??;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let name = ServerName::try_from(name).unwrap();
         timeout(PATIENCE, self.tls.connect(name, stream)).await?
     }
 

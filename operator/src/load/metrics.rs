@@ -13,6 +13,7 @@ pub(crate) struct LoadMetrics {
     ended: Family<ConnectionLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
     evicted: Counter,
+    on_disk: Family<DiskLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,11 @@ struct ConnectionLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskLabels {
+    kind: &'static str,
 }
 
 /// One open connection. It counts until this is dropped.
@@ -57,12 +63,22 @@ impl LoadMetrics {
         );
         registry.register(
             "repositories_evicted",
-            "Kept repositories and archives that were removed because a namespace had used up its share of the disk",
+            "Kept repositories and archives that were removed because a share of the disk was used up",
             self.evicted.clone(),
+        );
+        registry.register(
+            "disk_bytes",
+            "Bytes of the data directory, by kind: snapshots, and kept repositories and archives",
+            self.on_disk.clone(),
         );
     }
 
-    /// Repositories or archives were removed from the disk, because a namespace had used up its share.
+    /// Notes that the disk has so many bytes of this kind.
+    pub(crate) fn on_disk(&self, kind: &'static str, bytes: u64) {
+        self.on_disk.get_or_create(&DiskLabels { kind }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Repositories or archives were removed from the disk, because a share of it was used up.
     pub(crate) fn evicted(&self, count: usize) {
         self.evicted.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }

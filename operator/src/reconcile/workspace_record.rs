@@ -213,8 +213,9 @@ impl WorkspaceRecord {
     /// Notes the variables of what is published while its content is in memory.
     fn note_variables(&mut self) {
         let published = self.marker.publisher().published().map(|publish| publish.fingerprint);
-        if let Some(published) = published.filter(|published| self.source.candidate_of(*published).is_some()) {
-            self.hold.published(published, self.source.tree());
+        let published = published.filter(|published| self.source.candidate_of(*published).is_some());
+        if let (Some(published), Some(tree)) = (published, self.source.tree()) {
+            self.hold.published(published, tree);
         }
     }
 

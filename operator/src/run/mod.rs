@@ -12,6 +12,7 @@ pub mod options;
 mod standby;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -157,7 +158,13 @@ fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics
     } else {
         CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
-    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, options.poll_limits(), load))
+    let limits = options.poll_limits(file_system_bytes(&options.data_dir));
+    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, limits, load))
+}
+
+/// Returns the size of the file system that has `directory`; as large as can be if the system does not say.
+fn file_system_bytes(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(u64::MAX, |found| found.f_blocks.saturating_mul(found.f_frsize))
 }
 
 /// Returns the options with which this operator reads sources, whose authors need not be its administrators.
@@ -168,6 +175,7 @@ fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
         git: GitSetup::Isolated,
         egress,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
+        remembered_bytes: 4 * (u64::from(options.parsed_mib) << 20),
         limits: Limits { unpacked_bytes: u64::from(options.max_document_mib) << 20, ..Limits::default() },
         ..ReaderOptions::default()
     }

@@ -12,6 +12,7 @@ use rototo_api::names::OPERATOR;
 use crate::http::connections::ConnectionLimits;
 use crate::http::tls::CertificateSettings;
 use crate::leader::LeaseConfig;
+use crate::source::disk::DiskLimits;
 use crate::source::sources::PollLimits;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
@@ -70,7 +71,8 @@ pub struct Options {
     )]
     pub connections_per_address: u32,
 
-    /// The largest number of sources that are polled at once. Others wait for a turn.
+    /// The largest number of sources that are polled at once. Others wait for a turn. As many again may be slow: a source
+    /// that has not answered after ten seconds leaves its place to others.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_POLLS",
@@ -100,6 +102,18 @@ pub struct Options {
         value_parser = clap::value_parser!(u16).range(1..=7000)
     )]
     pub workspaces_per_namespace: u16,
+
+    /// The MiB of the data directory for the snapshots of all namespaces, and for what is kept of their sources. It is at
+    /// most four fifths of the file system. Beyond it, repositories are transferred again, of those first who have the most;
+    /// the snapshots of a namespace have at most an eighth of what those of the others leave.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_DISK_MIB",
+        value_name = "MIB",
+        default_value_t = 8192,
+        value_parser = clap::value_parser!(u32).range(64..=16_777_216)
+    )]
+    pub disk_mib: u32,
 
     /// The MiB of the data directory that one namespace has, for its snapshots and for what is kept of its sources.
     /// Beyond it, repositories are transferred again, and if its snapshots alone exceed it, new content is refused.
@@ -208,6 +222,18 @@ pub struct Options {
     )]
     pub max_document_mib: u16,
 
+    /// The most MiB of the documents of all workspaces that stay parsed in memory, where they take ten to thirty times as much.
+    /// A change of these workspaces costs only what it changes; one of any other is read and linted as a whole. Four times
+    /// as many MiB hold documents as they are.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_PARSED_MIB",
+        value_name = "MIB",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=65_536)
+    )]
+    pub parsed_mib: u32,
+
     /// Serve the page for people below `/ui` of `--listen`. Whoever opens it shows a token with audience `rototo`, and sees
     /// the workspaces that its owner may list or get.
     #[arg(long, env = "ROTOTO_OPERATOR_UI")]
@@ -283,13 +309,18 @@ impl Options {
         }
     }
 
-    /// Returns the limits of polls.
-    pub(crate) fn poll_limits(&self) -> PollLimits {
+    /// Returns the limits of polls. `disk` is the size of the file system of the data directory.
+    pub(crate) fn poll_limits(&self, disk: u64) -> PollLimits {
         PollLimits {
             at_once: self.polls.into(),
             per_namespace: self.polls_per_namespace.into(),
             workspaces: self.workspaces_per_namespace.into(),
-            disk_bytes: u64::from(self.disk_mib_per_namespace) << 20,
+            documents: u64::from(self.max_document_mib) << 20,
+            parsed: u64::from(self.parsed_mib) << 20,
+            disk: DiskLimits {
+                total: (u64::from(self.disk_mib) << 20).min(disk / 5 * 4),
+                per_namespace: u64::from(self.disk_mib_per_namespace) << 20,
+            },
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod copies;
 pub(crate) mod credentials;
 pub(crate) mod custom_rules;
 pub(crate) mod disk;
+pub(crate) mod memory;
 pub(crate) mod poll;
 pub(crate) mod poll_error;
 mod poll_turn;

@@ -15,8 +15,10 @@ use rototo_source::{
     Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
 };
 
+use crate::load::turns::Turn;
 use crate::source::custom_rules::CustomRules;
 use crate::source::disk::DiskShares;
+use crate::source::memory::{self, DocumentMemory, KeptLint};
 use crate::source::poll_error::PollError;
 use crate::source::poll_turn::PollTurn;
 
@@ -124,6 +126,8 @@ pub struct Poll {
     pub known: Option<PollResult>,
     /// The shares of the disk.
     pub(crate) disk: Arc<DiskShares>,
+    /// The memory for documents.
+    pub(crate) memory: Arc<DocumentMemory>,
     /// The namespace of the workspace.
     pub(crate) namespace: String,
 }
@@ -137,8 +141,8 @@ pub struct PollResult {
     pub pinned: PinnedSource,
     /// The time at which the host was asked, also for a neighbour.
     pub asked: Instant,
-    /// The lint of the content, so that the next candidate costs only its changes.
-    pub linted: Arc<Linted>,
+    /// The lint of the content, so that the next candidate costs only its changes; `None` if there is no memory for it.
+    pub linted: Option<Arc<KeptLint>>,
 }
 
 impl Poll {
@@ -154,17 +158,30 @@ impl Poll {
         mut turn: PollTurn,
     ) -> Result<PollResult, PollError> {
         let (timeout, end) = (self.timeout, self.began + self.timeout);
-        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await;
+        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await?;
         let fetched = match read.map_err(|_| PollError::TimedOut(timeout))?? {
             Fetch::Known(found) => return Ok(*found),
             Fetch::New(fetched) => *fetched,
         };
         let rest = async {
+            let mut fetched = fetched;
+            let mut large = None;
+            if self.memory.is_large(&fetched.tree) {
+                large = self.memory.try_turn(&self.namespace);
+                if large.is_none() {
+                    // It waits without its documents and without its turn.
+                    turn.release();
+                    fetched.tree = Tree::default();
+                    let crowded = |_| PollError::Crowded("large workspaces");
+                    large = Some(self.memory.turn(&self.namespace).await.map_err(crowded)?);
+                    fetched = fetch_again(reader, fetched, &mut turn).await?;
+                }
+            }
             if self.custom_rules.needs_turn(&fetched.tree) {
-                return self.lint_with_rules(reader, fetched, store, turn).await;
+                return self.lint_with_rules(reader, fetched, store, (turn, large)).await;
             }
             turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-            self.lint_beside(fetched, store, turn).await
+            self.lint_beside(fetched, store, (turn, large)).await
         };
         let limited = tokio::time::timeout_at(end, Box::pin(rest)).await;
         limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
@@ -177,7 +194,7 @@ impl Poll {
         reader: &Reader,
         fetched: Fetched,
         store: Arc<SnapshotStore>,
-        mut poll_turn: PollTurn,
+        (mut poll_turn, large): (PollTurn, Option<Turn<String>>),
     ) -> Result<PollResult, PollError> {
         let crowded = |_| PollError::Crowded("workspaces with custom rules");
         let (custom_rules, namespace) = (self.custom_rules.clone(), &self.namespace.clone());
@@ -185,18 +202,14 @@ impl Poll {
             Some(queued) => (queued, fetched),
             None => {
                 poll_turn.release();
-                let Fetched { pinned, tree, commit, signature, asked, detected, .. } = fetched;
-                drop(tree);
+                let waits = Fetched { tree: Tree::default(), ..fetched };
                 let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
-                poll_turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-                // What was signed is named by its digest.
-                let (pinned, tree) = poll_turn.reading(Box::pin(reader.fetch_layers(&pinned))).await?;
-                (queued, Fetched { pinned, tree, commit, signature, asked, detected, fetched: Instant::now() })
+                (queued, fetch_again(reader, waits, &mut poll_turn).await?)
             }
         };
         drop(poll_turn);
         let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
-        self.lint_beside(fetched, store, (turn, queued)).await
+        self.lint_beside(fetched, store, (turn, queued, large)).await
     }
 
     /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turn ends with
@@ -244,7 +257,9 @@ impl Poll {
 
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
         let Fetched { pinned, tree, commit, signature, asked, detected, fetched } = fetched;
-        let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
+        let nothing = Linted::default();
+        let kept = self.known.as_ref().and_then(|known| known.linted.clone());
+        let before = kept.as_ref().map_or(&nothing, |kept| kept.linted());
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
         let known = self.known.as_ref().map(|known| &known.candidate);
@@ -253,14 +268,20 @@ impl Poll {
         // Paths and tests beside the documents are no content, but lint reports them.
         let last = before.parsed().tree();
         let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
-        let (verdict, contents, linted) = match known {
-            Some(known) => (known.verdict.clone(), known.contents, before),
-            None => self.lint_new(tree.clone(), &before)?,
+        let (verdict, contents, expiries, provisional, linted) = match known {
+            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept),
+            None => {
+                let (verdict, contents, linted) = self.lint_new(tree.clone(), before)?;
+                let provisional = linted.lint().custom.interrupted;
+                let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
+                // The last one makes room for this one, unless somebody still has it.
+                drop(kept);
+                (verdict, contents, expiries, provisional, self.memory.keep(linted))
+            }
         };
         if verdict == LintVerdict::Accepted {
             if !store.contains(&fingerprint) {
-                let bytes = tree.iter().map(|(_, document)| document.bytes.len() as u64).sum();
-                self.disk.admit(&self.namespace, bytes)?;
+                self.disk.admit(&self.namespace, memory::bytes(&tree))?;
             }
             store.put(&tree)?;
         }
@@ -271,17 +292,17 @@ impl Poll {
             immutable: pinned.immutable(),
             fingerprint,
             contents,
-            expiries: expiry_dates(linted.parsed()).into(),
+            expiries,
             signature,
             fail_on: self.fail_on,
             verdict,
-            provisional: linted.lint().custom.interrupted,
+            provisional,
             times: PollTimes { detected, fetched, linted: Instant::now() },
         };
         Ok(PollResult { candidate: Arc::new(candidate), pinned, asked, linted })
     }
 
-    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Arc<Linted>), PollError> {
+    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Linted), PollError> {
         let parsed = rototo_engine::parse_after(before.parsed(), tree);
         let linted = self.custom_rules.lint(before, &parsed);
         let lint = linted.lint();
@@ -291,7 +312,7 @@ impl Poll {
             true => LintVerdict::Refused(refusal(lint, &failed_tests)),
             false => LintVerdict::Accepted,
         };
-        Ok((verdict, contents(&parsed), Arc::new(linted)))
+        Ok((verdict, contents(&parsed), linted))
     }
 
     /// Runs the tests of a workspace without errors, if they were read.
@@ -323,6 +344,13 @@ struct Fetched {
     asked: Instant,
     detected: Instant,
     fetched: Instant,
+}
+
+/// Reads the documents again of a poll that had to wait without them. What was signed is named by its digest.
+async fn fetch_again(reader: &Reader, waited: Fetched, turn: &mut PollTurn) -> Result<Fetched, PollError> {
+    turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
+    let (pinned, tree) = turn.reading(Box::pin(reader.fetch_layers(&waited.pinned))).await??;
+    Ok(Fetched { pinned, tree, fetched: Instant::now(), ..waited })
 }
 
 fn layer(layer: &Layer) -> SourceLayer {

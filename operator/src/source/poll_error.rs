@@ -7,6 +7,7 @@ use rototo_source::{InvalidSource, SourceError, SourceFault, StoreError};
 
 use crate::source::credentials::SecretError;
 use crate::source::disk::DiskFull;
+use crate::source::poll_turn::Displaced;
 
 /// The reason why a poll failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,12 @@ pub enum PollError {
     /// The tests of the workspace did not end in the time that the spec gives the poll.
     #[error("the tests of the workspace did not end within {0:?} of the beginning of the poll (spec.timeout)")]
     TestsTimedOut(Duration),
+    /// The source is slow, and others waited for its place.
+    #[error(
+        "the source had not answered after {0:?}, and others waited for its place among the polls (--polls, limits.polls); \
+         it is read again once one of the places for slow sources is free"
+    )]
+    Displaced(Duration),
     /// Too many polls wait for a turn.
     #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
     Crowded(&'static str),
@@ -49,6 +56,12 @@ pub enum PollError {
     Interrupted,
 }
 
+impl From<Displaced> for PollError {
+    fn from(Displaced(after): Displaced) -> Self {
+        Self::Displaced(after)
+    }
+}
+
 impl PollError {
     /// Returns a code for the failure, for metrics and logs.
     #[must_use]
@@ -61,7 +74,8 @@ impl PollError {
             Self::LintTimedOut(_) => "lint_timed_out",
             Self::TestsTimedOut(_) => "tests_timed_out",
             Self::Crowded(_) => "crowded",
-            Self::DiskFull(_) => "disk_of_namespace",
+            Self::Displaced(_) => "slow_source",
+            Self::DiskFull(full) => full.code(),
             Self::TooManyWorkspaces(_) => "workspaces_of_namespace",
             Self::Store(_) => "snapshot_not_kept",
             Self::Interrupted => "interrupted",
@@ -74,7 +88,7 @@ impl PollError {
         match self {
             Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
             Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
-            Self::DiskFull(_) | Self::TooManyWorkspaces(_) => reason::LIMIT_REACHED,
+            Self::DiskFull(_) | Self::TooManyWorkspaces(_) | Self::Displaced(_) => reason::LIMIT_REACHED,
             _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
             _ => reason::SOURCE_REFUSED,
         }
@@ -100,6 +114,7 @@ impl PollError {
             | Self::TimedOut(_)
             | Self::LintTimedOut(_)
             | Self::TestsTimedOut(_)
+            | Self::Displaced(_)
             | Self::Crowded(_)
             | Self::DiskFull(_)
             | Self::TooManyWorkspaces(_)

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rototo_engine::{Fingerprint, Linted, Tree};
+use rototo_engine::{Fingerprint, Tree};
 use rototo_source::PinnedSource;
 use tokio::task::AbortHandle;
 
+use crate::source::memory::KeptLint;
 use crate::source::poll::{Candidate, LintVerdict, PollResult};
 use crate::source::poll_error::PollError;
 use crate::source::schedule::{PollReason, PollTrigger, Schedule};
@@ -19,7 +20,7 @@ use crate::source::schedule::{PollReason, PollTrigger, Schedule};
 pub(crate) struct SourceRecord {
     candidate: Option<Arc<Candidate>>,
     pinned: Option<PinnedSource>,
-    linted: Arc<Linted>,
+    linted: Option<Arc<KeptLint>>,
     /// The last answer.
     verified: Option<Verified>,
     /// The number of failures since the last answer.
@@ -185,9 +186,9 @@ impl SourceRecord {
         self.candidate().filter(|candidate| candidate.verdict == LintVerdict::Accepted)
     }
 
-    /// Returns the documents of the newest content.
-    pub(crate) fn tree(&self) -> &Tree {
-        self.linted.parsed().tree()
+    /// Returns the documents of the newest content, if they are in memory.
+    pub(crate) fn tree(&self) -> Option<&Tree> {
+        self.linted.as_ref().map(|kept| kept.linted().parsed().tree())
     }
 
     /// Returns the newest content of the source, if it is that of `fingerprint`.

@@ -258,6 +258,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::archive::unpack_archive;
 
     fn zipped() -> Vec<u8> {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -320,6 +321,7 @@ mod tests {
     fn whatever_is_changed_in_an_archive_nothing_panics() {
         assert!(unpacked(&gzipped(&tarred()), ArchiveFormat::TarGz).is_ok());
         assert!(unpacked(&zipped(), ArchiveFormat::Zip).is_ok());
+        assert!(unpack_archive(&zipped(), ArchiveFormat::Zip, &Limits::default()).is_ok(), "as the fuzzer does it");
         for (whole, format) in [(tarred(), ArchiveFormat::TarGz), (zipped(), ArchiveFormat::Zip)] {
             for place in 0..whole.len() {
                 for value in [0, 0xff] {

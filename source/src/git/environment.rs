@@ -27,14 +27,12 @@ const OWN: [&str; 6] = ["GIT_SSL_", "GIT_SSH", "GIT_ASKPASS", "GIT_CONFIG_", "GI
 const OF_ONE_RUN: &str = "GIT_CONFIG_PARAMETERS";
 
 /// The variables that git needs of an operator's environment, beside those whose names begin with [`NEEDED_FAMILIES`].
-const NEEDED: [&str; 16] = [
+const NEEDED: [&str; 14] = [
     "PATH",
-    "HOME",
     "USER",
     "LOGNAME",
     "TMPDIR",
     "TZ",
-    "XDG_CONFIG_HOME",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTPS_PROXY",
@@ -47,6 +45,10 @@ const NEEDED: [&str; 16] = [
 ];
 /// Families of variables of the dynamic linker, and of a library that names users.
 const NEEDED_FAMILIES: [&str; 2] = ["LD_", "NSS_WRAPPER_"];
+
+/// The home directory of an isolated git. A real one may have a `.netrc` or settings of its owner, and git would open the
+/// sources of everybody with them.
+const NO_HOME: &str = "/nonexistent";
 
 /// The owner of the git that a run uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,9 @@ impl Setup {
     pub(super) fn pass_on(self, command: &mut Command) {
         let variables = std::env::vars_os().filter(|(name, _)| self.keeps(&name.to_string_lossy()));
         command.env_clear().envs(variables);
+        if self == Self::Isolated {
+            command.env("HOME", NO_HOME);
+        }
         command.env("LC_ALL", "C").env_remove("LANGUAGE").env("GIT_TERMINAL_PROMPT", "0");
         // Git starts another fetch for an object that it misses, and that one misses the next: at a host that has a part of
         // its history alone, without end.
@@ -139,6 +144,8 @@ mod tests {
         for (name, own, ours, isolated) in [
             ("PATH", true, true, true),
             ("HTTPS_PROXY", true, true, true),
+            ("HOME", true, true, false),
+            ("XDG_CONFIG_HOME", true, true, false),
             ("SECRET_OF_THE_POD", true, true, false),
             ("GIT_SSL_CAINFO", true, false, false),
             ("GIT_SSH_COMMAND", true, false, false),

@@ -24,6 +24,7 @@ use crate::git::requests::Requests;
 use crate::git::stderr::TRACE;
 
 /// The git program, set up for one remote, which it knows as `origin`.
+#[derive(Clone)]
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
@@ -213,6 +214,11 @@ impl Program {
     /// Returns the time limit of one run.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Returns the same program with another limit of memory.
+    pub(super) fn with_memory(&self, bytes: u64) -> Self {
+        Self { memory_bytes: bytes, ..self.clone() }
     }
 
     /// Returns the limit of memory of a git that reads objects.
