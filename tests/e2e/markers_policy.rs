@@ -82,8 +82,13 @@ async fn an_administrator_can_not_write_markers() {
     write(&namespace, admin, &["create", "rolebinding", "other", "--clusterrole=admin", &account]).unwrap();
     let token = elsewhere.token("rototo-operator").unwrap();
     let other = namespace.cluster().kubeconfig_for_token(&token).unwrap();
-    let error = write(&namespace, &other, &["annotate", map, "rototo.dev/snapshots=https://y", "--overwrite"]);
-    let error = error.unwrap_err().to_string();
+    // The API server learns of a grant a moment after it was made.
+    let error = until("the grant to count", PATIENCE, || {
+        let wrote = write(&namespace, &other, &["annotate", map, "rototo.dev/snapshots=https://y", "--overwrite"]);
+        let error = wrote.err().map_or_else(String::new, |error| error.to_string());
+        Ok(if error.contains("cannot get resource") { Observation::NotYet(error) } else { Observation::Done(error) })
+    });
+    let error = error.unwrap();
     assert!(error.contains("rototo operator"), "{error}");
     let all = namespace.api::<ConfigMap>().delete_collection(&DeleteParams::default(), &ListParams::default()).await;
     assert!(all.unwrap_err().to_string().contains("rototo operator"));

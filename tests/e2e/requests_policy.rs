@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use rototo_api::rollout::{RequestState, RequestStatus};
 use rototo_tests::harness::{ControlPlane, GitRepo, Namespace, Observation, Operator, PATIENCE, program, until_async};
 use serde_json::{Value, json};
@@ -51,6 +55,25 @@ async fn in_force(scene: &Scene, kubeconfig: &Path) -> String {
     .unwrap()
 }
 
+/// Waits until the policy is older than the time after which the operator takes users as verified.
+async fn verified(scene: &Scene) {
+    let client = scene.namespace.cluster().client().await.unwrap();
+    let policies = Api::<ValidatingAdmissionPolicy>::all(client);
+    let of_scene = |policy: &ValidatingAdmissionPolicy| policy.name_any().contains(scene.namespace.name());
+    until_async("users to be verified", PATIENCE, async || {
+        let mut created = policies.list(&ListParams::default()).await?.items;
+        created.retain(of_scene);
+        let created = created.iter().filter_map(ResourceExt::creation_timestamp).max();
+        let age = created.map(|created| Timestamp::now().duration_since(created.0));
+        Ok(match age.filter(|age| *age > SignedDuration::from_secs(6)) {
+            Some(_) => Observation::Done(()),
+            None => Observation::NotYet(format!("{age:?}")),
+        })
+    })
+    .await
+    .unwrap();
+}
+
 /// A rollout to the only service, which waits for a person, where the policy is installed.
 async fn rolling_out() -> Scene {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "requests").await.unwrap();
@@ -78,6 +101,7 @@ async fn who_may_patch_steers_nothing_without_the_verb_and_nobody_in_the_name_of
     );
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
+    verified(&scene).await;
     let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
     scene.push().await;
     let of = at_step(&scene, 1, "1/1", "0/0").await.announced_as.unwrap();
