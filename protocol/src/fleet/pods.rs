@@ -180,6 +180,7 @@ mod tests {
         let restarted = pod(vec![container("app", true, Some((50, 101)))]);
         assert!(ends(&restarted, Some("app"), 10), "it started before that end");
         assert!(!ends(&restarted, Some("app"), 51), "it belongs to the next run");
+        assert!(!ends(&restarted, Some("app"), 50), "what belongs to the run that ended started before that second");
         assert!(ends(&restarted, None, 10), "there is only one container");
     }
 
@@ -196,6 +197,7 @@ mod tests {
     fn a_process_that_reports_no_start_ends_with_an_end_that_was_seen_after_its_last_report() {
         let seen = |second| pod(vec![container("app", true, Some((50, second)))]).end_of(None, None, LAST_REPORT_AT);
         assert_eq!(seen(99), None);
+        assert_eq!(seen(100), None);
         assert_eq!(seen(101), Some(Duration::from_secs(101)));
     }
 

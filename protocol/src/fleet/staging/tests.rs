@@ -207,3 +207,21 @@ fn a_restarted_operator_does_not_take_a_stage_for_converged_before_it_knows_ever
     history.view();
     assert!(history.facts().converged && !history.facts().recounting);
 }
+
+#[test]
+fn a_pod_that_has_not_reported_counts_on_its_side() {
+    let (mut history, [staged, other]) = one_of_two();
+    assert!(history.fleet.is_staged());
+    let count = |intended, applied| StageCount { intended, applied };
+    // Their processes end with their containers, and the next ones have not reported.
+    for (pod, next, stable) in [(other, count(1, 0), count(1, 0)), (staged, count(1, 0), count(1, 0))] {
+        let at = history.wall() + jiff::SignedDuration::from_secs(1);
+        let seen = history.now;
+        history.change(pod, |pod| pod.containers[0].ended = Some(crate::fleet::ContainerEnd { at, seen }));
+        history.after(60_000);
+        let counts = history.fleet.stage_counts(history.now);
+        assert_eq!((counts.next, counts.stable), (next, stable), "{pod}");
+    }
+    history.fleet.staged(None, history.now);
+    assert!(!history.fleet.is_staged());
+}
