@@ -89,3 +89,11 @@ fn the_next_report_is_due_within_the_last_fifth_of_the_heartbeat() {
     };
     assert_eq!([0.0, 0.5, 1.0].map(&mut due), [12_000, 13_500, 15_000]);
 }
+
+#[test]
+fn a_name_that_nobody_reports_any_more_is_no_longer_unknown() {
+    let mut history = History::new();
+    history.pod("p1").pod("p2").publishes(publish(A, 1)).applied("p1", publish(B, 5)).applied("p2", publish(B, 5));
+    assert!(history.applied("p1", publish(A, 1)).fleet.unknown_publish().is_some(), "another one still runs it");
+    assert_eq!(history.applied("p2", publish(A, 1)).fleet.unknown_publish(), None);
+}

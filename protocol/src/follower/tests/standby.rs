@@ -100,6 +100,20 @@ fn a_refusal_beforehand_leaves_the_reported_state_as_it_is_and_holds_when_it_is_
 }
 
 #[test]
+fn a_refused_announcement_is_tried_again_when_a_refresh_is_requested() {
+    let mut process = refusing();
+    process.check_but_reports(FollowerEvent::RefreshRequested, &["fetch b on a"]);
+}
+
+#[test]
+fn a_process_says_whether_it_prepares() {
+    let process = TestProcess::running("a@1");
+    assert!(process.state.prepares() && process.state.reported(process.now).prepares);
+    let state = process.state.without_preparing();
+    assert!(!state.prepares() && !state.reported(process.now).prepares);
+}
+
+#[test]
 fn a_refused_announcement_is_tried_again_after_a_while_and_at_once_under_a_new_name() {
     let mut process = refusing();
     process.check(changed("a@1 next b@3"), &["fetch b on a"]);
