@@ -376,9 +376,11 @@ impl PlanInput {
             .is_some_and(|(next, rehearsed)| next.fingerprint == fingerprint && rehearsed == Rehearsed::Passed)
     }
 
-    /// Returns the name of a reported publish that is later than what the marker names.
+    /// Returns the name of a reported publish that is later than what the marker names and announces.
     fn unknown(&self, published: Option<Publish>) -> Option<UpdatedAt> {
-        self.reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
+        let announced = self.map.marked().and_then(|marked| marked.next).map(|next| next.updated_at);
+        let reported = self.reported.filter(|reported| announced < Some(*reported));
+        reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
     }
 }
 
@@ -462,6 +464,19 @@ mod tests {
     fn the_first_accepted_candidate_is_published_with_or_without_a_map() {
         check(Some(A), MarkerMap::Missing, &write(publish(A, 30), MapVersion::Missing));
         check(Some(A), ours(MarkerEntry::Nothing), &write(publish(A, 30), at_7()));
+    }
+
+    #[test]
+    fn a_name_that_the_marker_announces_is_no_edit_of_somebody_else() {
+        let marked = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
+        let reported = |second| PlanInput {
+            known: Some(publish(A, 10)),
+            reported: Some(time(second)),
+            rehearses: true,
+            ..observed(Some(B), ours(MarkerEntry::Published(marked)))
+        };
+        assert_eq!(plan(reported(20)), MarkerPlan::Keep(marked));
+        assert_eq!(plan(reported(21)), MarkerPlan::VerifyAgain);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 
+use crate::violation::Invariant;
 use crate::world::{Claim, World, content};
 
 impl World {
@@ -45,6 +46,15 @@ impl World {
         // A name that nobody has written down, and that is overwritten, is known to nobody.
         self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
         self.write_marker(marker);
+    }
+
+    /// Checks that somebody else than the operator that leads wrote the marker before it puts one back.
+    pub fn check_put_back(&mut self, operator: usize) {
+        let api = &self.api;
+        if !(api.edited || api.announcement_edited || api.stage_edited || api.written_late) {
+            let what = format!("operator {operator} puts the marker back, and nobody else wrote it");
+            self.breaks(Invariant::PutBackAfterAnEdit, what);
+        }
     }
 
     /// Somebody announces this content, under a later name or an earlier one, or announces nothing any more.

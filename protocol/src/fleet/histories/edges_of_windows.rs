@@ -88,6 +88,7 @@ fn a_pod_that_starts_has_its_grace_until_it_is_over() {
     assert_eq!(history.verdict(), Verdict::NoProcesses);
     history.now = grace;
     assert!(history.is_progressing());
+    assert_eq!(history.view().next_change, None);
 }
 
 #[test]

@@ -1,0 +1,42 @@
+//! Faults in how long things take, and in what is said of them.
+
+use super::{FLEET, Mutant, PLAN, PROCESS, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "a recount is as long as the operator waits for a process whose end can't be seen",
+        FLEET,
+        "if self.recounting && now >= self.listening_since + self.windows().recount {",
+        "if self.recounting && now >= self.listening_since + self.windows().forget {",
+    ),
+    mutant(
+        "a process whose end can't be seen is waited for twice as long",
+        PROCESS,
+        "process.last_report_at.max(self.listening_since).max(self.turned_away) + self.windows().forget",
+        "process.last_report_at.max(self.listening_since).max(self.turned_away) + self.windows().forget * 2",
+    ),
+    mutant(
+        "the figure counts when a process reported that it applied a publish",
+        FLEET,
+        "now.checked_sub(ago.unwrap_or_default())",
+        "now.checked_sub(ago.unwrap_or_default().min(Duration::ZERO))",
+    ),
+    mutant(
+        "a publish is told as a marker that was put back",
+        PLAN,
+        "let put_back = tampered || accepted != Some(fingerprint);",
+        "let put_back = tampered || accepted.is_some();",
+    ),
+    mutant(
+        "what changed while a status was written is written at the next reconcile",
+        STATUS_EDGE,
+        "record.status = known;\n        self.requeue(operator, Duration::from_millis(20));",
+        "record.status = known;",
+    ),
+    mutant(
+        "a sweep trusts its watch and does not ask whether the workspace is gone",
+        WORKSPACE_EDGE,
+        "if exists || leader.marker_confirmed.is_some() {",
+        "if leader.marker_confirmed.is_some() {",
+    ),
+];
