@@ -208,7 +208,9 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let marked = observed.map.marked();
     let published = marked.map(|marked| marked.publish);
     let PlanInput { accepted, known, .. } = observed;
-    let right = accepted.or(known.map(|known| known.fingerprint));
+    // An earlier leader has published what it had announced, and this one read the marker of before.
+    let promoted = published.filter(|published| observed.announced.is_some_and(|(next, _)| next == *published));
+    let right = accepted.or(promoted.or(known).map(|right| right.fingerprint));
     let adopted = right.filter(|right| !observed.is_kept_back(*right, marked));
     let tampered = known.is_some_and(|known| !says(published, known, adopted)) || observed.unknown(published).is_some();
     if tampered && !observed.verified_again {
@@ -464,6 +466,19 @@ mod tests {
     fn the_first_accepted_candidate_is_published_with_or_without_a_map() {
         check(Some(A), MarkerMap::Missing, &write(publish(A, 30), MapVersion::Missing));
         check(Some(A), ours(MarkerEntry::Nothing), &write(publish(A, 30), at_7()));
+    }
+
+    #[test]
+    fn what_an_earlier_leader_had_announced_and_published_is_adopted_although_the_source_is_not_asked() {
+        let found = ours(marker(B, 20));
+        let input = PlanInput {
+            known: Some(publish(A, 10)),
+            announced: Some((publish(B, 20), Rehearsed::Passed)),
+            ..observed(None, found)
+        };
+        assert_eq!(plan(input.clone()), MarkerPlan::Keep(publish(B, 20).into()));
+        let announced = Some((publish(B, 21), Rehearsed::Passed));
+        assert_eq!(plan(PlanInput { announced, ..input }), MarkerPlan::VerifyAgain);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Publisher {
     marked: Option<Marked>,
     /// The patches without an answer, the newest last. All are for one version of the map, so at most one happens.
     attempts: Vec<PatchAttempt>,
+    /// The version of the map that was read last: a patch for it may still happen.
+    version: Option<MapVersion>,
     /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
 }
@@ -220,6 +222,8 @@ impl Publisher {
     }
 
     fn happened(&mut self, attempt: PatchAttempt, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        // At most one of them happens.
+        self.attempts.clear();
         let PatchAttempt { marked, reason, detection, known, .. } = attempt;
         let publish = marked.publish;
         if let Some(next) = marked.next.filter(|next| fleet.announced_publish() != Some(*next)) {
@@ -245,6 +249,7 @@ impl Publisher {
     /// publish is returned. What the first reading shows is known from then on, before anything is decided: also the gates
     /// of a stage that an earlier operator process began.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        self.version = map.version();
         let marked = map.marked()?;
         if self.marked.is_none() && self.attempts.is_empty() {
             self.marker_confirmed(Some(marked), fleet, now);
@@ -255,7 +260,8 @@ impl Publisher {
         self.happened(attempt, fleet, now)
     }
 
-    /// Records that the marker is correct and says `marked`, or nothing. That ends the patches and the contradiction.
+    /// Records that the marker is correct and says `marked`, or nothing. That ends the contradiction, and the patches for
+    /// earlier versions of the map.
     pub fn marker_confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         match marked {
             Some(marked) => fleet.adopt(marked.publish, now),
@@ -267,7 +273,8 @@ impl Publisher {
             fleet.know_name(held.updated_at);
         }
         self.marked = marked;
-        self.attempts.clear();
+        // What is right now may still be overwritten by a patch that is under way.
+        self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());
         self.doubted_since = None;
     }
 }
@@ -474,6 +481,27 @@ mod tests {
         assert!(publisher.doubt(NOW));
         let put_back = decides(&publisher, &fleet, MarkerMap::Missing);
         assert_eq!((put_back.publish.fingerprint, put_back.held), (publish().fingerprint, taken_back.held));
+    }
+
+    #[test]
+    fn a_patch_that_happens_after_the_source_has_gone_back_is_a_publish() {
+        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+        let running = map(MarkerEntry::Published(publish().into()));
+        publisher.map_observed(&running, &mut fleet, NOW);
+        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+        let at = MapVersion::Version("8".to_owned());
+        publisher.begin_patch(next.into(), &at, WriteReason::ContentChanged, None, &fleet, NOW);
+        // Its answer is lost, and the source has the former content again: the marker is right.
+        publisher.map_observed(&running, &mut fleet, NOW);
+        let facts = PublishInput { accepted: Some(publish().fingerprint), polled_at: Some(NOW), ..Default::default() };
+        assert_eq!(plan_for(&publisher, &fleet, publish().into(), facts), MarkerPlan::Keep(publish().into()));
+        publisher.marker_confirmed(Some(publish().into()), &mut fleet, NOW);
+        // Then it happens after all.
+        let marker = MarkerEntry::Published(next.into());
+        let shown = MarkerMap::Ours { resource_version: "9".to_owned(), addressed: true, marker };
+        assert_eq!(publisher.map_observed(&shown, &mut fleet, NOW).map(|accepted| accepted.publish), Some(next));
+        let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
+        assert!(matches!(follows, MarkerPlan::Write { reason: WriteReason::ContentChanged, .. }), "{follows:?}");
     }
 
     /// The plan for a marker that stays as it is, or is written.

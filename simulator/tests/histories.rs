@@ -354,3 +354,10 @@ fn a_process_of_a_stage_that_a_new_leader_has_not_seen_is_no_edit_of_the_marker(
     let rollout = [Rollout::Pods(1), pause, Rollout::Weight(50)];
     check_rollout(828, &[LABELLED], RehearsalRules::default(), &rollout, &steps);
 }
+
+#[test]
+fn a_patch_that_lands_after_the_source_has_gone_back_is_no_edit_of_the_marker() {
+    let pods = [PodPlan { mute: true, ..LABELLED }];
+    let steps = [(9_368, Act::Push(2)), (9_534, Act::LoseAnswer(11_229)), (15_236, Act::Push(0))];
+    check_fleet(100_973, &pods, 0, &steps);
+}

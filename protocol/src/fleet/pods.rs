@@ -202,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_expected_if_it_is_selected_and_runs() {
+        let expected = |selected, running| {
+            let pod = Pod { selected, ..pod(vec![container("app", running, None)]) };
+            Pods { by_uid: [("uid".to_owned(), pod)].into() }.expected().count()
+        };
+        assert_eq!((expected(true, true), expected(true, false), expected(false, true)), (1, 0, 0));
+    }
+
+    #[test]
     fn a_pod_runs_while_it_exists_and_one_of_its_containers_runs() {
         assert!(pod(vec![container("app", true, None)]).runs());
         assert!(!pod(vec![container("app", false, Some((50, 101)))]).runs());

@@ -130,6 +130,7 @@ fn all_that_was_reported_is_passed_on() {
     assert!(report.prepares);
     assert_eq!(report.next.as_ref().map(|next| next.state), Some(PreparationState::Refused));
     assert_eq!(report.degraded.as_ref().map(|degraded| degraded.reason.as_str()), Some("errors"));
+    assert_eq!(report.applied_ms_ago, Some(0), "it became degraded after it had applied what it runs");
     assert_eq!((one.reported_ms_ago, one.first_reported_ms_ago, one.interval_ms), (2_000, 3_000, 15_000));
     assert_eq!(one.pod.as_ref().map(|pod| pod.name.as_str()), Some("p1"));
 }

@@ -227,13 +227,13 @@ fn a_process_has_prepared_a_publish_once_each_of_its_handles_has() {
 
 #[test]
 fn a_process_of_which_one_handle_refuses_says_the_same_about_an_announcement_and_its_application() {
-    let prepared = ReportedNext { publish: publish("b@2"), state: PreparationState::Prepared, reason: None };
-    let (prepared, degraded) = (Some(prepared), Some("errors".to_owned()));
+    let next = ReportedNext { publish: publish("b@2"), state: PreparationState::Refused, reason: None };
+    let (next, degraded) = (Some(next), Some("errors".to_owned()));
     let off = reported_states(&["Applied a@1"]).remove(0);
-    let off = ReportedState { prepares: false, next: prepared, degraded: degraded.clone(), ..off };
-    let refuses = ReportedState { next: prepared, ..reported_states(&["Rejected c@3"]).remove(0) };
+    let off = ReportedState { prepares: false, next, degraded: degraded.clone(), ..off };
+    let refuses = reported_states(&["Rejected c@3"]).remove(0);
     let combined = combine(&[off, refuses]).unwrap();
-    assert_eq!((combined.state, combined.prepares, combined.next), (ProcessState::Rejected, false, prepared));
+    assert_eq!((combined.state, combined.prepares, combined.next), (ProcessState::Rejected, false, next));
     assert_eq!(combined.degraded, degraded);
 }
 
