@@ -1,4 +1,4 @@
-//! What OFREP clients get from a real agent.
+//! The answers that OFREP clients get from a real agent.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -42,30 +42,42 @@ fn a_single_evaluation_has_value_variant_reason_and_metadata() {
 }
 
 #[test]
-fn every_error_has_its_code_and_a_json_body() {
+fn every_faulty_evaluation_has_the_code_of_its_fault() {
     let workspace = TestWorkspace::new();
     let agent = Agent::ready(workspace.path(), &[]);
-    let path = |key: &str| format!("/ofrep/v1/evaluate/flags/{key}");
-    let code = |key: &str, body: &str| agent.post(&path(key), &[], body.as_bytes()).code();
-    let refused = |status: u16, code: &str| (status, code.to_owned());
-    assert_eq!(code("nothing", "{\"context\":{}}"), refused(404, "FLAG_NOT_FOUND"));
-    assert_eq!(code("a%2Fb%00%ff", "{\"context\":{}}"), refused(404, "FLAG_NOT_FOUND"));
-    assert_eq!(code(&"x".repeat(4000), "{\"context\":{}}"), refused(404, "FLAG_NOT_FOUND"));
-    for body in ["", "{", "[]", "\u{0}\u{1}", "{\"context\":{\"a\":1e999}}"] {
-        assert_eq!(code("flag", body), refused(400, "PARSE_ERROR"), "{body}");
+    let long = "x".repeat(4000);
+    let nothing = "{\"context\":{}}";
+    for (case, key, body, status, code) in [
+        ("an unknown flag", "nothing", nothing, 404, "FLAG_NOT_FOUND"),
+        ("a name that no flag can have", "a%2Fb%00%ff", nothing, 404, "FLAG_NOT_FOUND"),
+        ("a name that is longer than any", &*long, nothing, 404, "FLAG_NOT_FOUND"),
+        ("no body", "flag", "", 400, "PARSE_ERROR"),
+        ("half of a body", "flag", "{", 400, "PARSE_ERROR"),
+        ("a body that is no object", "flag", "[]", 400, "PARSE_ERROR"),
+        ("a body that is no text", "flag", "\u{0}\u{1}", 400, "PARSE_ERROR"),
+        ("a number beyond the range", "flag", "{\"context\":{\"a\":1e999}}", 400, "PARSE_ERROR"),
+        ("a context that is no object", "flag", "{\"context\":[]}", 400, "INVALID_CONTEXT"),
+        ("a targeting key that is no text", "flag", "{\"context\":{\"targetingKey\":7}}", 400, "INVALID_CONTEXT"),
+        ("a context without a plan", "flag", nothing, 400, "INVALID_CONTEXT"),
+        ("an attribute of another type", "limit", "{\"context\":{\"seats\":\"many\"}}", 400, "INVALID_CONTEXT"),
+        ("no targeting key", "share", "{\"context\":{\"plan\":\"pro\"}}", 400, "TARGETING_KEY_MISSING"),
+        ("an empty targeting key", "share", "{\"context\":{\"targetingKey\":\"\"}}", 400, "TARGETING_KEY_MISSING"),
+    ] {
+        let reply = agent.post(&format!("/ofrep/v1/evaluate/flags/{key}"), &[], body.as_bytes());
+        assert_eq!(reply.code(), (status, code.to_owned()), "{case}");
     }
-    assert_eq!(code("flag", "{\"context\":[]}"), refused(400, "INVALID_CONTEXT"));
-    assert_eq!(code("flag", "{\"context\":{\"targetingKey\":7}}"), refused(400, "INVALID_CONTEXT"));
-    assert_eq!(code("flag", "{\"context\":{}}"), refused(400, "INVALID_CONTEXT"), "it has no plan");
-    assert_eq!(code("limit", "{\"context\":{\"seats\":\"many\"}}"), refused(400, "INVALID_CONTEXT"));
-    assert_eq!(code("share", "{\"context\":{\"plan\":\"pro\"}}"), refused(400, "TARGETING_KEY_MISSING"));
-    assert_eq!(code("share", "{\"context\":{\"targetingKey\":\"\"}}"), refused(400, "TARGETING_KEY_MISSING"));
+    assert_eq!(agent.metric("rototo_agent_errors_total{code=\"FLAG_NOT_FOUND\"}"), 3.0);
+}
+
+#[test]
+fn a_wrong_method_and_an_unknown_path_have_a_json_body() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
     for reply in [agent.get("/ofrep/v1/evaluate/flags"), agent.get("/ofrep/v1/evaluate/flags/flag")] {
         assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
         assert!(reply.json()["errorDetails"].is_string());
     }
-    assert_eq!(agent.get("/ofrep/v1/configuration").code(), refused(404, "GENERAL"));
-    assert_eq!(agent.metric("rototo_agent_errors_total{code=\"FLAG_NOT_FOUND\"}"), 3.0);
+    assert_eq!(agent.get("/ofrep/v1/configuration").code(), (404, "GENERAL".to_owned()));
 }
 
 #[test]

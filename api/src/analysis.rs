@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration as StdDuration;
 
-use crate::workspace::{SecretRef, is_zero};
+use crate::secret_ref::SecretRef;
 
 /// The text for the pods of a stage in a query.
 pub const PODS: &str = "{{pods}}";
@@ -117,4 +117,9 @@ impl RolloutAnalysis {
     pub fn interval(&self) -> StdDuration {
         self.interval.map_or(StdDuration::from_secs(30), Into::into)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

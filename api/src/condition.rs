@@ -111,6 +111,8 @@ pub mod reason {
         CONVERGE_DEADLINE_EXCEEDED = "ConvergeDeadlineExceeded";
         /// Event: the Secret of `spec.webhook` can't be used, so calls of the git host are refused.
         WEBHOOK_UNUSABLE = "WebhookUnusable";
+        /// Event: the git host does not take the status of a commit that `spec.notify` asks for.
+        COMMIT_STATUS_FAILED = "CommitStatusFailed";
         /// Event: the operator wrote the marker again after somebody else had changed it.
         MARKER_PUT_BACK = "MarkerPutBack";
     }

@@ -114,7 +114,7 @@ pub struct Preparation {
     pub fingerprint: String,
     /// The name of the announced publish.
     pub updated_at: UpdatedAt,
-    /// What has become of it in this process.
+    /// The state of its preparation in this process.
     pub state: PreparationState,
     /// A code that explains the state, such as `check_failed`. Never a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]

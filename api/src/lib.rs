@@ -22,6 +22,7 @@
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
+//! - `notify` (feature `crd`): the reports that the operator sends to others.
 //! - [`source_scheme`]: the schemes of a source.
 //! - `rollout` (feature `crd`): the rules by which a new revision reaches the fleet.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
@@ -37,7 +38,11 @@ pub mod fleet;
 pub mod marker;
 pub mod names;
 #[cfg(feature = "crd")]
+pub mod notify;
+#[cfg(feature = "crd")]
 pub mod rollout;
+#[cfg(feature = "crd")]
+mod secret_ref;
 pub mod snapshot;
 pub mod source_scheme;
 mod updated_at;

@@ -34,16 +34,21 @@ pub const ANNOTATION_INSTALL: &str = "rototo.dev/install";
 pub const ANNOTATION_RECONCILE: &str = "rototo.dev/reconcile-requested-at";
 
 /// The annotation of a `RototoWorkspace` that allows one revision to remove more than half of the published variables.
-/// Its value names the revision.
+/// Its value is `REVISION` or `REVISION user=NAME`.
 pub const ANNOTATION_ALLOW_SHRINK: &str = "rototo.dev/allow-shrink";
 
 /// The annotation of a `RototoWorkspace` that publishes one revision without a rehearsal, or although a process refuses
-/// it. Its value names the revision.
+/// it. Its value is `REVISION` or `REVISION user=NAME`.
 pub const ANNOTATION_PUBLISH_ANYWAY: &str = "rototo.dev/publish-anyway";
 
-/// The annotation of a `RototoWorkspace` with what a person asks for about the rollout of one revision: `promote REVISION`,
-/// `promote REVISION step=N`, `hold REVISION`, `abort REVISION`, or `retry REVISION of=NAME`.
+/// The annotation of a `RototoWorkspace` with what a person asks for about one rollout: `ACTION REVISION of=NAME user=USER`,
+/// and `step=N` before the user after `promote`, to go on by one step. NAME is that of the announced publish. The user is
+/// everything after ` user=`.
 pub const ANNOTATION_ROLLOUT: &str = "rototo.dev/rollout";
+
+/// The separator before the user in the values of [`ANNOTATION_ALLOW_SHRINK`], [`ANNOTATION_PUBLISH_ANYWAY`], and
+/// [`ANNOTATION_ROLLOUT`]. The admission policy of the chart splits them at its first occurrence as well.
+pub const ANNOTATION_USER: &str = " user=";
 
 /// The annotation of a Secret with the hosts to which the operator may send it, separated by commas, each with its port
 /// where the source has one. Without it, the source of the workspace decides.

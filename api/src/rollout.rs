@@ -8,9 +8,9 @@ use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{AnalysisStatus, RolloutAnalysis};
+use crate::UpdatedAt;
+use crate::analysis::{AnalysisStatus, RolloutAnalysis, is_zero};
 use crate::convergence::Straggler;
-use crate::workspace::is_zero;
 
 /// The rules by which a new revision reaches the fleet.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,11 @@ pub struct RolloutSpec {
     #[schemars(length(max = 20))]
     pub steps: Vec<RolloutStep>,
 
+    /// The effect of a newer commit during a rollout. `Restart` (the default) ends the rollout, and begins one of the newer
+    /// commit. `Queue` lets the newer commit wait until the rollout is complete, or its revision is taken back.
+    #[serde(default)]
+    pub on_new_commit: OnNewCommit,
+
     /// The metrics that a new revision has to pass in each step. What fails one of them is taken back. The measurements of a
     /// step begin anew when the operator is restarted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,6 +40,16 @@ pub struct RolloutSpec {
     /// is published. What a process refuses then is not published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<RehearsalSpec>,
+}
+
+/// The effect of a newer commit during a rollout.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum OnNewCommit {
+    /// The rollout ends, and one of the newer commit begins.
+    #[default]
+    Restart,
+    /// The newer commit waits for the end of the rollout.
+    Queue,
 }
 
 /// One step of a rollout: exactly one of its fields is set.
@@ -75,6 +90,13 @@ pub struct PauseStep {
 pub struct RolloutStatus {
     /// The revision; for a source without commits, the fingerprint of its content.
     pub revision: String,
+    /// The name under which the revision is announced. Requests about this rollout name it, as `of=NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub announced_as: Option<UpdatedAt>,
+    /// The newer revision that waits for the end of this rollout, with `onNewCommit: Queue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<String>,
     /// The step, from 0.
     pub step: u32,
     /// The number of steps.
@@ -92,6 +114,32 @@ pub struct RolloutStatus {
     pub promote: String,
     /// The command that takes the revision back.
     pub abort: String,
+}
+
+/// The request of a person in the annotation `rototo.dev/rollout`, and its effect.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestStatus {
+    /// The request, without the user.
+    pub request: String,
+    /// The user, if the API server has verified it; otherwise `unverified`.
+    pub by: String,
+    /// The effect: `InForce`, `Over` for what has happened, or `Refused`.
+    pub state: RequestState,
+    /// The reason for which it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The effect of a request.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum RequestState {
+    /// It counts.
+    InForce,
+    /// It asks for what has happened.
+    Over,
+    /// It has no effect.
+    Refused,
 }
 
 /// The conditions for a new revision to be published.

@@ -43,7 +43,7 @@ schemes! {
     File = "file";
     /// A git repository on this machine.
     GitFile = "git+file";
-    /// What an operator has published. A process follows it, and nobody reads files from it.
+    /// The content that an operator has published. A process follows it, and nobody reads files from it.
     Kubernetes = "kubernetes";
 }
 

@@ -1,6 +1,5 @@
 //! `cargo xtask bench idle`: counts the requests to git and to the API server while nothing changes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use clap::Parser;
 use rototo_benches::environment::BenchEnvironment;
 use rototo_benches::figures::resident_megabytes;
 use rototo_benches::witnesses::{Noted, Witnesses};
+use rototo_benches::writes::{Counts, print, requests};
 
 /// Count the requests to git and to the API server while nothing changes.
 #[derive(Parser)]
@@ -47,9 +47,9 @@ async fn main() -> anyhow::Result<()> {
     // The requests of the start are over by then.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
-    let (git, asked) = (runs_of_git(&options)?, requests(&environment)?);
+    let (git, asked) = (runs_of_git(&options)?, requests(&environment.plane)?);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let (git_after, asked_after) = (runs_of_git(&options)?, requests(&environment)?);
+    let (git_after, asked_after) = (runs_of_git(&options)?, requests(&environment.plane)?);
 
     println!(
         "{} workspaces of one repository, polled every {}, and {} processes: in {} s",
@@ -62,8 +62,6 @@ async fn main() -> anyhow::Result<()> {
     println!("\nmemory of the operator: {:.0} MB", resident_megabytes(environment.operator.process()?.id())?);
     Ok(())
 }
-
-type Counts = BTreeMap<String, u64>;
 
 /// Counts the runs of git by subcommand.
 fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
@@ -83,36 +81,4 @@ fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
         *counts.entry(subcommand.to_owned()).or_default() += 1;
     }
     Ok(counts)
-}
-
-/// Reads the API server's own counts of writes, by verb and resource.
-fn requests(environment: &BenchEnvironment) -> anyhow::Result<Counts> {
-    let metrics = environment.plane.kubectl(&["get", "--raw", "/metrics"])?;
-    let mut counts = Counts::new();
-    for line in metrics.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
-        let Some((labels, count)) = line.rsplit_once("} ") else { continue };
-        let label = |name: &str| {
-            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
-            rest.split_once('"').map(|(value, _)| value)
-        };
-        let (verb, resource, sub) = (label("verb"), label("resource"), label("subresource").unwrap_or_default());
-        let (Some(verb), Some(resource)) = (verb, resource) else { continue };
-        if !["GET", "LIST", "WATCH"].contains(&verb) {
-            let separator = if sub.is_empty() { "" } else { "/" };
-            let name = format!("{verb} {resource}{separator}{sub}");
-            *counts.entry(name).or_default() += count.parse::<f64>().unwrap_or_default() as u64;
-        }
-    }
-    Ok(counts)
-}
-
-fn print(before: &Counts, after: &Counts) {
-    let grown = after.iter().map(|(name, count)| (name, count - before.get(name).copied().unwrap_or_default()));
-    let grown: Vec<_> = grown.filter(|(_, count)| *count > 0).collect();
-    if grown.is_empty() {
-        println!("{:>8}", "none");
-    }
-    for (name, count) in grown {
-        println!("{count:>8}  {name}");
-    }
 }

@@ -16,6 +16,7 @@ use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_benches::environment::WORKSPACE;
 use rototo_benches::figures::{Spread, Table, processor_millis, resident_megabytes};
+use rototo_benches::peaks::{Peak, Peaks};
 use rototo_tests::harness::{Cluster, ControlPlane, GitRepo, Namespace, Operator};
 use serde_json::json;
 
@@ -38,6 +39,13 @@ struct NeighboursOptions {
     /// The size of the large repository, in MiB.
     #[arg(long, default_value_t = 256)]
     large: usize,
+    /// The size of the blobs beside the workspace in two repositories, in MiB. One host leaves them out when it is asked
+    /// to, and the other does not.
+    #[arg(long, default_value_t = 2048)]
+    beside: usize,
+    /// The number of workspaces of nearly the largest size in one namespace.
+    #[arg(long, default_value_t = 24)]
+    heavy: usize,
     /// The number of files of the repository with many files.
     #[arg(long, default_value_t = 200_000)]
     files: usize,
@@ -76,15 +84,19 @@ async fn main() -> anyhow::Result<()> {
     let id = operator.process()?.id();
     let mut table = Table::new("neighbours", &["p50", "p99", "max", "CPU s", "RSS MB"]);
     let alone = measure(&tenants, options.changes, 0, id, &mut table, "none").await?;
+    let peaks = Peaks::watch(id, operator.directory().join("data"));
     hostile.begin().await?;
     tokio::time::sleep(Duration::from_secs(options.settle)).await;
     let beside = measure(&tenants, options.changes, options.changes, id, &mut table, "hostile").await?;
     println!(
-        "\n{} tenants, from the request for a poll to the marker, ms; beside 5 hostile neighbours: p50 × {:.2}, p99 × {:.2}",
+        "\n{} tenants, from the request for a poll to the marker, ms; beside {} hostile neighbours: p50 × {:.2}, p99 × {:.2}",
         options.tenants,
+        hostile.neighbours.len(),
         beside.p50 / alone.p50,
         beside.p99 / alone.p99
     );
+    let Peak { disk, own_memory, memory } = peaks.end();
+    println!("peaks, MB: disk {disk:.0}, memory {own_memory:.0}, and with the programs that it starts {memory:.0}");
     hostile.report().await
 }
 
@@ -150,6 +162,8 @@ async fn request(namespace: &Namespace) -> anyhow::Result<()> {
 /// The neighbours, each with a source that is made to hold the operator up.
 struct Hostile {
     neighbours: Vec<(&'static str, Namespace, String)>,
+    /// The sources of the workspaces of the last neighbour.
+    heavy: Vec<String>,
     moving: PathBuf,
     ended: Arc<AtomicBool>,
 }
@@ -164,23 +178,34 @@ impl Hostile {
         let url = |path: &Path| format!("git+file://{}#main", path.display());
         let large = repository("large.git")?;
         fast_import(&large, |out| large_file(out, options.large))?;
+        let partial = repository("partial.git")?;
+        fast_import(&partial, |out| beside(out, options.beside))?;
+        git(&partial, &["config", "uploadpack.allowFilter", "true"])?;
+        let whole = folder.join("whole.git");
+        git(folder, &["clone", "--quiet", "--bare", "--local", "partial.git", "whole.git"])?;
         let files = repository("files.git")?;
         fast_import(&files, |out| many_files(out, options.files))?;
         let refs = repository("refs.git")?;
         fast_import(&refs, |out| many_refs(out, options.refs))?;
+        let heavy = repository("heavy.git")?;
+        fast_import(&heavy, |out| many_heavy(out, options.heavy))?;
         let moving = repository("moving.git")?;
         fast_import(&moving, |out| one_commit(out, 0))?;
         let mut neighbours = Vec::new();
         for (name, source) in [
             ("drips", drip()?),
             ("large", url(&large)),
+            ("partial", url(&partial)),
+            ("whole", url(&whole)),
             ("files", url(&files)),
             ("refs", url(&refs)),
             ("moving", url(&moving)),
+            ("heavy", format!("{}:w0", url(&heavy))),
         ] {
             neighbours.push((name, Namespace::create(plane, name).await?, source));
         }
-        Ok(Self { neighbours, moving, ended: Arc::default() })
+        let heavy = (1..options.heavy).map(|number| format!("{}:w{number}", url(&heavy))).collect();
+        Ok(Self { neighbours, heavy, moving, ended: Arc::default() })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -192,8 +217,15 @@ impl Hostile {
         for (_, namespace, source) in &self.neighbours {
             namespace.apply_workspace(WORKSPACE, json!({ "source": source, "interval": INTERVAL })).await?;
         }
-        let namespace = self.neighbours.iter().find(|(name, ..)| *name == "moving").map(|(_, of, _)| of.clone());
-        let namespace = namespace.context("one neighbour moves")?;
+        let namespace = |wanted| {
+            let found = self.neighbours.iter().find(|(name, ..)| *name == wanted);
+            found.map(|(_, namespace, _)| namespace.clone()).context("a neighbour is missing")
+        };
+        for (number, source) in self.heavy.iter().enumerate() {
+            let spec = json!({ "source": source, "interval": INTERVAL });
+            namespace("heavy")?.apply_workspace(&format!("heavy-{number}"), spec).await?;
+        }
+        let namespace = namespace("moving")?;
         let (moving, ended) = (self.moving.clone(), self.ended.clone());
         tokio::spawn(async move {
             for number in 1.. {
@@ -236,7 +268,7 @@ fn drip() -> anyhow::Result<String> {
     Ok(source)
 }
 
-/// The beginning of a TLS record that promises more than ever arrives.
+/// Sends the beginning of a TLS record that promises more than ever arrives.
 fn drip_into(mut stream: TcpStream) {
     let mut hello = [0; 512];
     let _ = stream.read(&mut hello);
@@ -256,6 +288,8 @@ fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 
 fn fast_import(repository: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
     let mut command = Command::new("git");
+    // Noise is stored as it is.
+    command.args(["-c", "pack.compression=0", "-c", "core.bigFileThreshold=1m"]);
     command.args(["fast-import", "--quiet", "--force"]).current_dir(repository).stdin(Stdio::piped());
     let mut child = command.spawn().context("run git fast-import")?;
     let mut stdin = std::io::BufWriter::new(child.stdin.take().context("a pipe to git")?);
@@ -291,9 +325,41 @@ fn large_file(out: &mut dyn Write, megabytes: usize) -> std::io::Result<()> {
     writeln!(out)
 }
 
+/// A workspace, and files of random bytes elsewhere in the repository.
+fn beside(out: &mut dyn Write, megabytes: usize) -> std::io::Result<()> {
+    const EACH: usize = 64;
+    one_commit(out, 0)?;
+    let mut noise = vec![0; 1 << 20];
+    for number in 0..megabytes.div_ceil(EACH) {
+        write!(out, "M 100644 inline data/{number}.bin\ndata {}\n", EACH << 20)?;
+        for _ in 0..EACH {
+            fastrand::fill(&mut noise);
+            out.write_all(&noise)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
 fn many_files(out: &mut dyn Write, files: usize) -> std::io::Result<()> {
     commit(out, "refs/heads/main")?;
     (0..files).try_for_each(|number| file(out, &format!("variables/v{number}.toml"), "schema_version = 1\n"))
+}
+
+/// Workspaces of 7 MiB each, side by side.
+fn many_heavy(out: &mut dyn Write, workspaces: usize) -> std::io::Result<()> {
+    commit(out, "refs/heads/main")?;
+    let values: String = (0..8_000).map(|value| format!("a{value} = {value}\n")).collect();
+    let text = format!("schema_version = 1\ntype = \"int\"\n[resolve]\ndefault = \"a0\"\n[values]\n{values}");
+    for workspace in 0..workspaces {
+        file(out, &format!("w{workspace}/rototo-workspace.toml"), "schema_version = 1\n")?;
+        for variable in 0..(7 << 20) / text.len() {
+            // No two documents are the same, so that none shares the memory of another.
+            let text = format!("{text}b = {}\n", workspace * 1000 + variable);
+            file(out, &format!("w{workspace}/variables/v{variable}.toml"), &text)?;
+        }
+    }
+    Ok(())
 }
 
 fn many_refs(out: &mut dyn Write, refs: usize) -> std::io::Result<()> {

@@ -42,13 +42,19 @@ fn limit(workspace: &RefreshingWorkspace) -> i64 {
 }
 
 #[tokio::test]
-async fn a_workspace_resolves_borrowed_and_owned_and_explains_why() {
+async fn a_workspace_resolves_to_borrowed_and_to_owned_values() {
     let directory = workspace_with("10");
     let workspace = Workspace::load(path(&directory)).await.unwrap();
     let borrowed = workspace.resolve("limit", &nothing()).unwrap();
     assert_eq!((borrowed.value_key, borrowed.value), ("small", &json!(10)));
     let owned = workspace.resolve_variable("limit", &nothing()).await.unwrap();
     assert_eq!((owned.id.as_str(), owned.value_key.as_str(), &*owned.value), ("limit", "small", &json!(10)));
+}
+
+#[tokio::test]
+async fn a_workspace_explains_a_decision_and_names_its_content() {
+    let directory = workspace_with("10");
+    let workspace = Workspace::load(path(&directory)).await.unwrap();
     let trace = workspace.trace_variable("limit", &nothing(), Default::default()).unwrap();
     assert_eq!(trace.default_value, "small");
     let digest = SourceFingerprint::ContentHash(workspace.fingerprint().to_string());

@@ -14,6 +14,17 @@ pub enum ConfigError {
     /// A kubeconfig can't be used.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// The address of the API server has no host.
+    #[error("its server `{0}` is no address: write https://HOST:PORT")]
+    Server(String),
+    /// The program that makes the user's credentials is not here.
+    #[error("the program `{program}`, which makes the credentials of its user, is not on PATH{hint}")]
+    Plugin {
+        /// The program.
+        program: String,
+        /// What the kubeconfig says about installing it.
+        hint: String,
+    },
     /// A context is named, and there is no kubeconfig.
     #[error("{0}")]
     Missing(String),
@@ -51,9 +62,16 @@ pub async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config
                 .map_err(|error| ConfigError::NoCluster { kubeconfig, in_cluster: Box::new(error) });
         }
     };
+    of_kubeconfig(kubeconfig, context).await
+}
+
+/// Returns the configuration of a context.
+async fn of_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, ConfigError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let own_proxy = proxy_of(&kubeconfig, context);
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.cluster_url = with_scheme(&config)?;
+    require_plugin(&config)?;
     config.proxy_url = match own_proxy {
         Some(proxy) => Some(proxy.parse().map_err(KubeconfigError::ParseProxyUrl)?),
         // The crate compares NO_PROXY with the address of the proxy.
@@ -89,6 +107,38 @@ fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig
     Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({})", unread.join(", "))))
 }
 
+/// Returns the address of the API server. Without a scheme it is https if anything of TLS is configured, as for kubectl.
+fn with_scheme(config: &Config) -> Result<Uri, ConfigError> {
+    let address = &config.cluster_url;
+    let user = &config.auth_info;
+    let has_certificate = user.client_certificate.is_some() || user.client_certificate_data.is_some();
+    let uses_tls = config.root_cert.is_some() || config.accept_invalid_certs || has_certificate;
+    let scheme = if uses_tls { "https" } else { "http" };
+    let address = match address.scheme() {
+        Some(_) => address.clone(),
+        None => format!("{scheme}://{address}").parse().unwrap_or_default(),
+    };
+    let has_host = address.host().is_some_and(|host| !host.is_empty());
+    if has_host { Ok(address) } else { Err(ConfigError::Server(config.cluster_url.to_string())) }
+}
+
+/// Refuses a configuration whose credentials a program makes that is not here. The crate does not name it.
+fn require_plugin(config: &Config) -> Result<(), ConfigError> {
+    let Some(plugin) = &config.auth_info.exec else { return Ok(()) };
+    let Some(program) = plugin.command.clone() else { return Ok(()) };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = if program.contains('/') {
+        Path::new(&program).is_file()
+    } else {
+        std::env::split_paths(&path).any(|directory| directory.join(&program).is_file())
+    };
+    if is_here {
+        return Ok(());
+    }
+    let hint = plugin.install_hint.as_deref().map(|hint| format!(": {}", hint.trim())).unwrap_or_default();
+    Err(ConfigError::Plugin { program, hint })
+}
+
 /// Returns the proxy of the cluster of a context.
 fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let name = context.or(kubeconfig.current_context.as_deref())?;
@@ -122,6 +172,34 @@ mod tests {
         let variable =
             |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
         proxy_from(variable, &Uri::from_static(api_server)).map(|proxy| proxy.to_string())
+    }
+
+    /// Returns the configuration of a kubeconfig with this cluster and this user.
+    async fn with(cluster: &str, user: &str) -> Result<Config, ConfigError> {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: a, clusters: [{{name: a, cluster: {cluster}}}], \
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}], users: [{{name: a, user: {user}}}]}}"
+        );
+        of_kubeconfig(Kubeconfig::from_yaml(&text).unwrap(), None).await
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_scheme_is_what_it_is_for_kubectl() {
+        let url = |config: Config| config.cluster_url.to_string();
+        assert_eq!(url(with("{server: 'h:6443'}", "{}").await.unwrap()), "http://h:6443/");
+        let insecure = "{server: 'h:6443', insecure-skip-tls-verify: true}";
+        assert_eq!(url(with(insecure, "{}").await.unwrap()), "https://h:6443/");
+        assert_eq!(url(with("{server: 'https://h/k8s/c'}", "{}").await.unwrap()), "https://h/k8s/c");
+        let error = with("{server: '/k8s/c'}", "{}").await.unwrap_err().to_string();
+        assert!(error.contains("`/k8s/c` is no address"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_for_credentials_is_named() {
+        let user = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, installHint: 'get it', \
+                    interactiveMode: Never}}";
+        let error = with("{server: 'https://h'}", user).await.unwrap_err().to_string();
+        assert!(error.contains("`no-such-plugin`") && error.ends_with("PATH: get it"), "{error}");
     }
 
     #[test]

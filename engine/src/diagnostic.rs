@@ -119,7 +119,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The line to show a reader, counted from 1; a whole document is shown from its first line.
+    /// Returns the line to show a reader, counted from 1; a whole document is shown from its first line.
     #[must_use]
     pub fn line(&self) -> usize {
         self.range.as_ref().map_or(1, |range| range.start.line)
@@ -189,7 +189,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// The sort key of diagnostics.
+    /// Returns the sort key of diagnostics.
     pub(crate) fn place(&self) -> impl Ord + '_ {
         (&self.location, self.stage, self.severity, &self.rule)
     }

@@ -3,8 +3,8 @@
 /// The longest permitted chain of qualifiers that refer to each other. Resolution follows a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
 
-/// The strongly connected components of the graph `edges[from] = [to, …]`; each comes after all components that it
-/// refers to.
+/// Returns the strongly connected components of the graph `edges[from] = [to, …]`; each comes after all components that
+/// it refers to.
 pub(crate) fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut search = Search {
         edges,
@@ -23,7 +23,8 @@ pub(crate) fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     search.components
 }
 
-/// The length of the longest chain of references from each node, itself included. Nodes on a cycle count as one.
+/// Returns the length of the longest chain of references from each node, itself included. Nodes on a cycle count as
+/// one.
 pub(crate) fn depths(edges: &[Vec<usize>], components: &[Vec<usize>]) -> Vec<usize> {
     let mut depths = vec![0_usize; edges.len()];
     for node in components.iter().flatten() {

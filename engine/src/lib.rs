@@ -65,6 +65,7 @@ pub use resolve::trace::{QualifierTrace, VariableTrace};
 pub use resolve::{Resolution, ResolveError, ResolveOptions, context, trace};
 pub use value::attribute::Attribute;
 pub use value::bucket::{self, bucket};
+pub use value::date::{Date, InvalidDate};
 
 /// The level of the format that this engine supports. It rises when a workspace may hold something that older engines
 /// would read differently.

@@ -65,7 +65,7 @@ pub enum Form {
 }
 
 impl Name {
-    /// The thing that a document is: its path gives the name.
+    /// Returns the thing that a document is: its path gives the name.
     #[must_use]
     pub fn of_document(path: &str) -> Option<Self> {
         let id = || Arc::from(stem(path));
@@ -79,7 +79,7 @@ impl Name {
         })
     }
 
-    /// The path of the document that the thing is. A value is part of one, and an attribute is none.
+    /// Returns the path of the document that the thing is. A value is part of one, and an attribute is none.
     #[must_use]
     pub fn document(&self) -> Option<String> {
         match self {
@@ -92,7 +92,7 @@ impl Name {
         }
     }
 
-    /// The name alone.
+    /// Returns the name alone.
     #[must_use]
     pub fn text(&self) -> &Arc<str> {
         match self {
@@ -103,7 +103,7 @@ impl Name {
     }
 }
 
-/// The mentions in the document at `path`, as far as it can be read.
+/// Returns the mentions in the document at `path`, as far as it can be read.
 #[must_use]
 pub fn in_document(parsed: &Parsed, path: &str) -> Vec<Mention> {
     let Some((path, id)) = parsed.tree().path(path).map(|path| (path, stem(path))) else { return Vec::new() };
@@ -130,7 +130,7 @@ pub fn in_document(parsed: &Parsed, path: &str) -> Vec<Mention> {
     found.found
 }
 
-/// The mentions of a thing in the whole workspace, in the order of documents.
+/// Returns the mentions of a thing in the whole workspace, in the order of documents.
 #[must_use]
 pub fn everywhere(parsed: &Parsed, name: &Name) -> Vec<Mention> {
     let paths = parsed.tree().iter().map(|(path, _)| path);
@@ -193,7 +193,7 @@ impl Mentions<'_> {
         }
     }
 
-    /// The references to objects in a value, which the schema declares.
+    /// Adds the references to objects in a value, which the schema declares.
     fn objects(
         &mut self,
         parsed: &Parsed,
@@ -228,7 +228,7 @@ impl Mentions<'_> {
     }
 }
 
-/// The thing that a key of a value names: the values of a resource variable are the objects of the resource.
+/// Returns the thing that a key of a value names: the values of a resource variable are the objects of the resource.
 fn value_name(id: &str, variable: &Variable, key: &Arc<str>) -> Name {
     match variable.value_type() {
         Some(Type::Resource(resource)) => Name::Object { resource: resource.into(), key: Arc::clone(key) },
@@ -236,7 +236,8 @@ fn value_name(id: &str, variable: &Variable, key: &Arc<str>) -> Name {
     }
 }
 
-/// The thing that a predicate reads. A bucket hashes an attribute, even where its name is like that of a qualifier.
+/// Returns the thing that a predicate reads. A bucket hashes an attribute, even where its name is like that of a
+/// qualifier.
 fn subject(predicate: &Predicate, attribute: &Spanned<Arc<str>>) -> (Name, Form) {
     match predicate.qualifier_reference() {
         Some(id) if predicate.operator() != Some(Op::Bucket) => {

@@ -30,16 +30,28 @@ fn check(op: &str, value: &str, x: Value, expected: bool) {
 }
 
 #[test]
-fn equality_is_that_of_json_with_numbers_by_value() {
+fn equality_is_that_of_json() {
     check("eq", "\"pro\"", json!("pro"), true);
     check("eq", "\"pro\"", json!("free"), false);
-    check("eq", "1", json!(1.0), true);
-    check("eq", "1.0", json!(1), true);
-    check("eq", "1", json!("1"), false);
     check("eq", "true", json!(true), true);
     check("eq", "[1, \"a\"]", json!([1, "a"]), true);
     check("eq", "{ a = 1 }", json!({ "a": 1 }), true);
+}
+
+#[test]
+fn numbers_are_equal_by_value() {
+    check("eq", "1", json!(1.0), true);
+    check("eq", "1.0", json!(1), true);
+}
+
+#[test]
+fn values_of_different_types_are_not_equal() {
+    check("eq", "1", json!("1"), false);
     check("eq", "\"\"", json!(null), false);
+}
+
+#[test]
+fn neq_is_the_opposite_of_eq() {
     check("neq", "\"pro\"", json!("free"), true);
     check("neq", "1", json!(1.0), false);
 }

@@ -58,7 +58,16 @@ const FILES: &[(&str, &[&str])] = &[
         ],
     ),
     ("schemas/plan.json", &["{\"type\": \"object\"}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}", "{"]),
-    ("schemas/context.schema.json", &["{}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}"]),
+    (
+        "schemas/context.schema.json",
+        &[
+            "{}",
+            "{\"properties\": {\"n\": {\"type\": \"integer\"}}}",
+            "{\"properties\": {\"n\": {\"type\": \"string\"}, \"id\": {\"enum\": [\"b\"]}, \"m\": {}}}",
+            "{\"description\": \"x\", \"properties\": {\"n\": {\"type\": \"integer\"}, \"id\": {\"const\": \"a\"}}}",
+            "{\"type\": 3, \"properties\": {\"n\": {\"type\": \"integer\"}}}",
+        ],
+    ),
     (
         "qualifiers/pro.toml",
         &[

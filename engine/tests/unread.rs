@@ -1,5 +1,5 @@
-//! What an author writes and nothing reads is reported: paths beside the format's, keys with a promising name, parts of
-//! a schema that check nothing, and conditions that cannot be meant.
+//! Parts that an author writes and nothing reads are reported: paths beside the format's, keys with a promising name,
+//! parts of a schema that check nothing, and conditions that cannot be meant.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::tree::PathKind;
@@ -219,6 +219,37 @@ fn parts_of_a_schema_that_check_nothing_are_reported() {
         &with("\"requird\": [\"n\"]"),
         &["schema-keyword-unread JSON Schema has no keyword `requird`; is `required` meant? (/requird)"],
     );
+    let of_draft = |draft: &str, more: &str| with(&format!("\"$schema\": \"{draft}\", \"allOf\": [{{{more}}}]"));
+    let silent = |draft: &str, more: &str, expected: &str| {
+        let found = (!expected.is_empty()).then(|| format!("schema-keyword-unread {expected}"));
+        context(&of_draft(draft, more), &found.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    const SEVEN: &str = "http://json-schema.org/draft-07/schema#";
+    const LATEST: &str = "https://json-schema.org/draft/2020-12/schema";
+    let reference = "\"$ref\": \"#/properties/n\", \"title\": \"a\", \"minimum\": 5";
+    silent(SEVEN, reference, "`minimum` beside `$ref` checks nothing in this draft of JSON Schema (/allOf/0/minimum)");
+    silent(LATEST, reference, "");
+    let tuple = "\"prefixItems\": [{}]";
+    silent(
+        SEVEN,
+        tuple,
+        "`prefixItems` checks nothing in this draft of JSON Schema, before 2020-12 (/allOf/0/prefixItems)",
+    );
+    silent(LATEST, tuple, "");
+    silent(LATEST, "\"then\": {}", "`then` checks nothing without `if` (/allOf/0/then)");
+    silent(SEVEN, "\"if\": {}, \"then\": {}", "");
+    silent(SEVEN, "\"items\": [{}], \"additionalItems\": false", "");
+    silent(
+        SEVEN,
+        "\"items\": {}, \"additionalItems\": false",
+        "`additionalItems` checks nothing without a list of `items` (/allOf/0/additionalItems)",
+    );
+    silent(
+        LATEST,
+        "\"nullable\": true",
+        "JSON Schema has no keyword `nullable`; a `type` may be `\"null\"` (/allOf/0/nullable)",
+    );
+    silent(LATEST, "\"min\": 1", "JSON Schema has no keyword `min`; is `minimum` meant? (/allOf/0/min)");
     // Names of properties and values are no keywords.
     context(&with("\"$defs\": {\"format\": {}, \"requird\": {}}, \"default\": {\"formt\": 1}, \"x-formt\": 1"), &[]);
 }
@@ -259,6 +290,7 @@ fn what_tools_put_into_the_place_of_a_file_is_named() {
         check(path, b"\0GITCRYPT\0\x8f\x01", "encrypted by git-crypt");
         check(path, b"\xff\xfea\0 \0=\0", "UTF-16 text");
         check(path, b"<!DOCTYPE html><html>", "a web page");
+        check(path, b"<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> other\n", "both sides of a merge");
     }
     let with_mark = format!("\u{feff}{CONTEXT}");
     assert_eq!(found(&lint(&parse(tree(&[("schemas/context.schema.json", Some(&with_mark))])))), Vec::<String>::new());
@@ -279,6 +311,11 @@ fn names_that_show_as_another_are_reported() {
         &[("variables/l\u{202e}imit.toml", Some(VARIABLE))],
         "`l\\u{202e}imit` has the invisible character U+202E",
     );
+    deceptive(&[("qualifiers/e\u{301}.toml", Some(QUALIFIER))], "U+0301 as a character of its own");
+    let cases = [("qualifiers/Pro.toml", Some(QUALIFIER)), ("qualifiers/pro.toml", Some(QUALIFIER))];
+    deceptive(&cases, "the path differs from `qualifiers/pro.toml` only in case");
+    let cases = [("qualifiers/Pro.toml", Some(QUALIFIER)), ("qualifiers/pRo.toml", Some(QUALIFIER))];
+    deceptive(&cases, "the path differs from `qualifiers/Pro.toml` only in case");
     deceptive(&[("variables/\u{1b}[2J.toml", Some(VARIABLE))], "U+001B");
     deceptive(&[("qualifiers/\u{440}ro.toml", Some(QUALIFIER))], "letters of the Cyrillic alphabet among Latin ones");
     let value = VARIABLE.replace("b = 2", "\"b\u{200b}\" = 2, b = 3");

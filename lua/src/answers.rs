@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::sandbox::Sandbox;
 
 /// The most registrations or objections in one result.
-const MOST: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 
 /// The most bytes of each text in it.
-const LONGEST: usize = 4_096;
+const MAX_TEXT_BYTES: usize = 4_096;
 
 /// Calls `register(lint)`, and returns the registrations.
 pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> {
@@ -24,8 +24,8 @@ pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> 
         let register = register.ok_or_else(|| fault("the script must define `function register(lint)`"))?;
         let on = lua.create_function(move |lua, arguments: Variadic<Value>| {
             let declared = declare(lua, arguments)?;
-            if kept.borrow().len() >= MOST {
-                return Err(fault(&format!("a script may register at most {MOST} times")));
+            if kept.borrow().len() >= MAX_ENTRIES {
+                return Err(fault(&format!("a script may register at most {MAX_ENTRIES} times")));
             }
             kept.borrow_mut().push(declared);
             Ok(())
@@ -40,13 +40,13 @@ pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> 
     })
 }
 
-/// A function of the script. Nothing here or below consults metatables: they would run the script where it can't be
-/// stopped.
+/// Returns a function of the script. Nothing here or below consults metatables: they would run the script where it
+/// can't be stopped.
 fn function(lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
     lua.globals().raw_get(name)
 }
 
-/// `lint:on{…}` and `lint.on{…}` mean the same.
+/// Reads a registration. `lint:on{…}` and `lint.on{…}` mean the same.
 fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
     let table = match arguments.as_slice() {
         [Value::Table(table)] | [_, Value::Table(table)] => table,
@@ -75,7 +75,9 @@ fn needed(table: &Table, key: &str, name: &str) -> mlua::Result<String> {
 fn optional(table: &Table, key: &str) -> mlua::Result<Option<String>> {
     let text = table.raw_get::<Option<String>>(key)?;
     match text {
-        Some(text) if text.len() > LONGEST => Err(fault(&format!("`{key}` is longer than {LONGEST} bytes"))),
+        Some(text) if text.len() > MAX_TEXT_BYTES => {
+            Err(fault(&format!("`{key}` is longer than {MAX_TEXT_BYTES} bytes")))
+        }
         text => Ok(text),
     }
 }
@@ -100,12 +102,15 @@ pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>
         }
     };
     let objections = sandbox.within(|_| {
-        let tables = (1..=MOST + 1).map(|place| list.raw_get::<Option<Table>>(place)).map_while(Result::transpose);
+        let tables =
+            (1..=MAX_ENTRIES + 1).map(|place| list.raw_get::<Option<Table>>(place)).map_while(Result::transpose);
         tables.map(|table| objection(&table?)).collect::<mlua::Result<Vec<_>>>()
     })?;
-    if objections.len() > MOST || objections.iter().any(|one| one.message.len() > LONGEST) {
-        let message =
-            format!("`{}` returned more than {MOST} findings, or one of more than {LONGEST} bytes", call.handler);
+    if objections.len() > MAX_ENTRIES || objections.iter().any(|one| one.message.len() > MAX_TEXT_BYTES) {
+        let message = format!(
+            "`{}` returned more than {MAX_ENTRIES} findings, or one of more than {MAX_TEXT_BYTES} bytes",
+            call.handler
+        );
         return Err(ScriptError::new(ScriptErrorKind::Answer, message));
     }
     Ok(objections)

@@ -1,4 +1,5 @@
-//! The data that custom rules see, and the places of their findings.
+//! The data that custom rules see, the places of their findings and errors, and the functions that replace those of
+//! Lua's library.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Lint, Tree, lint_with, parse};
@@ -85,14 +86,14 @@ fn an_error_of_a_script_has_its_line() {
     assert_eq!(
         found(&unknown),
         [
-            "lint/rule.lua:2:3: there is no stage `later` to register for: there is project, reference, value, graph, policy [rototo/custom-lint-registration-invalid]"
+            "lint/rule.lua:2:3: there is no stage `later`: the stages are project, reference, value, graph, policy [rototo/custom-lint-registration-invalid]"
         ]
     );
     let failing = lint(&script("stage = \"value\", entity = \"value\"", "error(\"no\")"));
     let first = &failing.diagnostics[0];
     assert_eq!(
         first.to_string(),
-        "variables/limits.toml:6:1: `check` of lint/rule.lua was asked about this and failed: no [rototo/custom-lint-failed]"
+        "variables/limits.toml:6:1: `check` of lint/rule.lua failed on this: no [rototo/custom-lint-failed]"
     );
     assert_eq!(first.related[0].location.to_string(), "lint/rule.lua:5:1");
 }

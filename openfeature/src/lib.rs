@@ -46,8 +46,8 @@
 //! The SDK has no events in version 0.3. [`RototoProvider::events`] has those of the specification.
 #![deny(missing_docs)]
 
+mod context;
 mod events;
-mod facts;
 mod provider;
 
 pub use events::{ProviderEvent, ProviderEvents};

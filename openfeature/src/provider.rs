@@ -7,10 +7,10 @@ use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata,
     StructValue, Value, async_trait,
 };
-use rototo::{Cause, ProcessState, RefreshingWorkspace, ResolveError, ResolveOptions};
+use rototo::{Cause, ProcessState, RefreshingWorkspace, ResolveError, ResolveOptions, Workspace};
 
+use crate::context::SdkContext;
 use crate::events::ProviderEvents;
-use crate::facts::Facts;
 
 /// Resolves flags from a workspace. See the documentation of the crate for an example and the mapping of terms.
 #[derive(Debug)]
@@ -48,52 +48,58 @@ impl RototoProvider {
         convert: impl FnOnce(&serde_json::Value) -> Option<T>,
     ) -> EvaluationResult<ResolutionDetails<T>> {
         let view = self.workspace.current().map_err(|error| match error {
-            error @ rototo::Error::NotLoaded { .. } => fault(EvaluationErrorCode::ProviderNotReady, &error.to_string()),
-            error => general(&error),
+            error @ rototo::Error::NotLoaded { .. } => {
+                evaluation_error(EvaluationErrorCode::ProviderNotReady, &error.to_string())
+            }
+            error => general_error(&error),
         })?;
-        let facts = Facts { context, targeting_key_attribute: &self.targeting_key_attribute };
-        let resolved = view.resolve_with_cause(key, &facts, ResolveOptions::default());
-        let (resolution, cause) = resolved.map_err(|error| self.fault(&error, &facts))?;
+        let attributes = SdkContext { context, targeting_key_attribute: &self.targeting_key_attribute };
+        let resolved = view.resolve_with_cause(key, &attributes, ResolveOptions::default());
+        let (resolution, cause) = resolved.map_err(|error| self.resolution_error(&error, &attributes))?;
         let value = convert(resolution.value).ok_or_else(|| {
-            fault(
+            evaluation_error(
                 EvaluationErrorCode::TypeMismatch,
                 &format!("the value of `{key}` has another type than the caller asks for"),
             )
         })?;
         let stale = self.workspace.is_stale();
-        let mut metadata = FlagMetadata::default()
-            .with_value("fingerprint", view.fingerprint().to_string())
-            .with_value("stale", stale);
-        if let Some(revision) = view.revision() {
-            metadata.add_value("revision", revision);
-        }
-        if let Some(updated_at) = view.updated_at() {
-            metadata.add_value("updated_at", updated_at.to_string());
-        }
         Ok(ResolutionDetails {
             value,
             variant: Some(resolution.value_key.to_owned()),
-            reason: Some(reason(cause, stale)),
-            flag_metadata: Some(metadata),
+            reason: Some(reason_of(cause, stale)),
+            flag_metadata: Some(metadata_of(&view, stale)),
         })
     }
 
-    fn fault(&self, error: &rototo::Error, facts: &Facts) -> EvaluationError {
-        let rototo::Error::Resolve(reason) = error else { return general(error) };
+    fn resolution_error(&self, error: &rototo::Error, attributes: &SdkContext) -> EvaluationError {
+        let rototo::Error::Resolve(reason) = error else { return general_error(error) };
         let code = match reason {
             ResolveError::UnknownVariable(_) => EvaluationErrorCode::FlagNotFound,
             ResolveError::MissingAttribute { attribute, .. }
-                if **attribute == *self.targeting_key_attribute && facts.targeting_key().is_none() =>
+                if **attribute == *self.targeting_key_attribute && attributes.targeting_key().is_none() =>
             {
                 EvaluationErrorCode::TargetingKeyMissing
             }
             _ => EvaluationErrorCode::InvalidContext,
         };
-        fault(code, &reason.to_string())
+        evaluation_error(code, &reason.to_string())
     }
 }
 
-fn reason(cause: Cause, stale: bool) -> EvaluationReason {
+/// Returns the version that a value comes from.
+fn metadata_of(view: &Workspace, stale: bool) -> FlagMetadata {
+    let mut metadata =
+        FlagMetadata::default().with_value("fingerprint", view.fingerprint().to_string()).with_value("stale", stale);
+    if let Some(revision) = view.revision() {
+        metadata.add_value("revision", revision);
+    }
+    if let Some(updated_at) = view.updated_at() {
+        metadata.add_value("updated_at", updated_at.to_string());
+    }
+    metadata
+}
+
+fn reason_of(cause: Cause, stale: bool) -> EvaluationReason {
     if stale {
         return EvaluationReason::Other("STALE".to_owned());
     }
@@ -107,12 +113,12 @@ fn reason(cause: Cause, stale: bool) -> EvaluationReason {
     }
 }
 
-fn general(error: &rototo::Error) -> EvaluationError {
+fn general_error(error: &rototo::Error) -> EvaluationError {
     let text = error.to_string();
-    fault(EvaluationErrorCode::General(text.clone()), &text)
+    evaluation_error(EvaluationErrorCode::General(text.clone()), &text)
 }
 
-fn fault(code: EvaluationErrorCode, message: &str) -> EvaluationError {
+fn evaluation_error(code: EvaluationErrorCode, message: &str) -> EvaluationError {
     EvaluationError { code, message: Some(message.to_owned()) }
 }
 

@@ -27,6 +27,7 @@ mod http;
 mod leader;
 mod load;
 mod marker;
+mod notify;
 mod reconcile;
 mod run;
 mod source;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rototo_operator::log_to_stderr;
 use rototo_operator::options::Options;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == rototo_lua::SANDBOX) {
         return rototo_lua::serve();
     }
+    // The memory has tokens of pods and passwords of sources. Without a limit there is nothing to tell anybody.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let options = Options::parse();
     log_to_stderr(options.log_level.as_deref(), options.log_json);
     let runtime = match tokio::runtime::Runtime::new() {

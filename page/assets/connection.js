@@ -16,6 +16,11 @@ export const token = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
+/** Returns the name of a workspace: its namespace and its own name, after its cluster if there are several. */
+export function partName(part) {
+  return [part.cluster, part.namespace, part.name].filter(Boolean).join("/");
+}
+
 /** A document and its age. Ages count by this machine's steady clock from the moment at which it arrived. */
 export class Received {
   constructor() {
@@ -27,7 +32,7 @@ export class Received {
 
   take(frame) {
     if (frame.all) this.parts.clear();
-    for (const part of frame.parts) this.parts.set(`${part.namespace}/${part.name}`, part);
+    for (const part of frame.parts) this.parts.set(partName(part), part);
     for (const name of frame.gone) this.parts.delete(name);
     this.trouble = frame.trouble;
     this.now = Date.parse(frame.now);

@@ -1,5 +1,6 @@
 // The list of all workspaces: a line for each, which is changed in place, so that a thousand of them stay quick.
 
+import { partName } from "./connection.js";
 import { count, duration, element, fill, millis, setText } from "./elements.js";
 
 // What the states mean for somebody who looks for trouble.
@@ -23,7 +24,7 @@ const DRAWN = 200;
 
 const COLUMNS = [
   { id: "state", title: "State", key: (part) => part.rank },
-  { id: "workspace", title: "Workspace", key: (part) => `${part.namespace}/${part.name}` },
+  { id: "workspace", title: "Workspace", key: partName },
   { id: "fleet", title: "Fleet", key: (part) => (part.total ? part.applied / part.total : 2) },
   { id: "version", title: "Version", key: (part) => part.version || "" },
   { id: "change", title: "Last change", key: (part) => (part.subject || "").toLowerCase() },
@@ -121,19 +122,18 @@ export function listView(filter, signal, opened) {
     if (!received) return;
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const shown = [...received.parts.values()].filter((part) => {
-      const text = `${part.namespace}/${part.name} ${part.version} ${part.subject} ${part.author} ${part.title}`.toLowerCase();
+      const text = `${partName(part)} ${part.version} ${part.subject} ${part.author} ${part.title}`.toLowerCase();
       const fits = only === null || tone(part, received.claim(part), lost) === only;
       return fits && words.every((word) => text.includes(word) || (part.version && word.startsWith(part.version)));
     });
     const { key } = sort.column;
     const sign = sort.down ? -1 : 1;
-    const name = (part) => `${part.namespace}/${part.name}`;
     shown.sort((a, b) => {
       const [left, right] = [key(a), key(b)];
-      return left < right ? -sign : left > right ? sign : name(a) < name(b) ? -1 : 1;
+      return left < right ? -sign : left > right ? sign : partName(a) < partName(b) ? -1 : 1;
     });
     const rows = shown.slice(0, limit).map((part) => {
-      const key = name(part);
+      const key = partName(part);
       if (!lines.has(key)) lines.set(key, line());
       const entry = lines.get(key);
       if (entry.part !== part) draw(entry, part);
@@ -176,10 +176,11 @@ export function listView(filter, signal, opened) {
 
   function draw(entry, part) {
     const [, workspace, fleet, version, change] = entry.cells;
-    const place = `#/${encodeURIComponent(part.namespace)}/${encodeURIComponent(part.name)}`;
+    const cluster = part.cluster ? `?cluster=${encodeURIComponent(part.cluster)}` : "";
+    const place = `#/${encodeURIComponent(part.namespace)}/${encodeURIComponent(part.name)}${cluster}`;
     const link = workspace.querySelector("a");
     if (!link) {
-      const dimmed = element("span", { class: "dim" }, `${part.namespace}/`);
+      const dimmed = element("span", { class: "dim" }, partName(part).slice(0, -part.name.length));
       fill(workspace, element("a", { href: place }, dimmed, part.name));
     }
     const meter = element("span", { class: "meter", "aria-hidden": "true" }, element("span"));

@@ -1,7 +1,7 @@
 // The frame of the page: places, the token, and the state of the connection. `list.js` and `workspace.js` show what was
 // received.
 
-import { follow, token } from "./connection.js";
+import { follow, partName, token } from "./connection.js";
 import { duration, element, fill, setText } from "./elements.js";
 import { listView } from "./list.js";
 import { workspaceView } from "./workspace.js";
@@ -32,22 +32,23 @@ function show() {
   const { namespace, name, filter } = place();
   const stop = new AbortController();
   const one = namespace && name;
-  const view = one ? workspaceView() : listView(filter, stop.signal, opened);
-  const before = opened?.split("/")[0];
-  opened = one ? `${namespace}/${name}` : null;
+  const view = one ? workspaceView() : listView(filter, stop.signal, opened && partName(opened));
+  const before = opened?.namespace;
+  const cluster = filter.get("cluster");
+  opened = one ? { cluster, namespace, name } : null;
   current = { stop, view, received: null, lost: null, refused: false };
   const mine = current;
   if (!one) home = location.hash || "#/";
   document.querySelector(".brand").setAttribute("href", home);
   document.title = one ? `${name} · rototo` : "rototo";
-  fill(path, one && element("span", { class: "crumb" }, `${namespace} / `, element("strong", {}, name)));
+  fill(path, one && element("span", { class: "crumb" }, cluster && `${cluster} / `, `${namespace} / `, element("strong", {}, name)));
   fill(content, view.node);
   scrollTo(0, 0);
   if (one) content.focus({ preventScroll: true });
   state();
   const within = filter.get("namespace");
   const api = one
-    ? `api/workspaces/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`
+    ? `api/workspaces/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${cluster ? `?cluster=${encodeURIComponent(cluster)}` : ""}`
     : `api/workspaces${within ? `?namespace=${encodeURIComponent(within)}` : ""}`;
   follow(api, stop.signal, {
     changed(received) {

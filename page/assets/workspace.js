@@ -281,7 +281,7 @@ function source(content, found) {
       item("Source", element("span", { class: "confirmed" })),
       found.signer && item("Signed by", found.signer),
       found.lastError && item("Failure", element("span", { class: "bad-text" }, found.lastError)),
-      found.content && item("Holds", `${count(found.content.variables, "variable")}, ${count(found.content.qualifiers, "qualifier")}, ${count(found.content.resources, "resource")}`),
+      found.content && item("Holds", `${count(found.content.variables, "variable")}, ${count(found.content.qualifiers, "qualifier")}, ${count(found.content.resources, "resource")}${found.content.expired ? `; ${found.content.expired} expired` : ""}`),
     ),
   );
 }
@@ -295,7 +295,7 @@ function history(content, entries) {
       {},
       element("td", { title: entry.updatedAt }, element("time", { datetime: entry.updatedAt })),
       element("td", {}, element("code", { title: entry.revision || entry.fingerprint }, short(entry.revision || entry.fingerprint))),
-      element("td", {}, entry.commit && entry.commit.subject, entry.commit && element("span", { class: "dim" }, ` · ${entry.commit.author}`), entry.anyway && element("span", { class: "note" }, "published anyway")),
+      element("td", {}, entry.commit && entry.commit.subject, entry.commit && element("span", { class: "dim" }, ` · ${entry.commit.author}`), entry.anyway && element("span", { class: "note" }, "published anyway"), entry.difference && element("details", {}, element("summary", {}, "What it decides otherwise"), command(entry.difference))),
       element("td", { class: "number" }, entry.convergedMillis !== undefined ? millis(entry.convergedMillis) : "–"),
     ),
   );

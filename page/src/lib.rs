@@ -14,4 +14,4 @@ mod view;
 pub use crate::http::document::{Document, Part, Unreadable};
 pub use crate::http::routes::{API, Refusal, Source, Wanted, routes};
 pub use crate::view::roster::Roster;
-pub use crate::view::{detail, row};
+pub use crate::view::{Detail, Row, detail, row};

@@ -19,7 +19,7 @@ use crate::fleet::{
     Fleet, KnownMembers, Moment, PublishTimes, RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView,
 };
 use crate::plan::{MapVersion, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
-use crate::rollout::{self, Request, RolloutDecision, Step};
+use crate::rollout::{self, Action, Request, RolloutDecision, Step};
 use crate::{Marked, Publish};
 
 /// The largest number of patches without an answer that are remembered.
@@ -90,8 +90,12 @@ pub struct PublishInput<'a> {
     pub steps: &'a [Step],
     /// The analyses that each step has to pass, and their measurements.
     pub analyses: &'a [AnalysisRun],
-    /// The request of a person about the newest content.
+    /// The request of a person about one announced publish.
     pub request: Option<Request>,
+    /// True if a person has the content of the announcement published whatever processes report about it.
+    pub anyway: bool,
+    /// True if newer content waits for the end of a rollout, and that of the present one can still be served.
+    pub queues: bool,
 }
 
 impl Publisher {
@@ -113,11 +117,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         rehearsal: &RehearsalView,
-        facts: &PublishInput<'_>,
+        input: &PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> Option<RolloutDecision> {
-        rollout_of(fleet, &self.marked?, rehearsal, facts, now, wall)
+        rollout_of(fleet, &self.marked?, rehearsal, input, now, wall)
     }
 
     /// Returns the content of the patches that have no answer, the newest last.
@@ -132,11 +136,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         map: MarkerMap,
-        facts: PublishInput<'_>,
+        input: PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> MarkerPlan {
-        let rehearsal = fleet.rehearsal(facts.rehearsal, now);
+        let rehearsal = fleet.rehearsal(input.rehearsal, now);
         let marked = map.marked();
         let staged = marked.is_some_and(|marked| marked.stage.is_some());
         let announced = rehearsal.as_ref().map(|view| {
@@ -146,30 +150,39 @@ impl Publisher {
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
         let rollout = marked.zip(rehearsal.as_ref());
-        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
+        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &input, now, wall));
         // Content that has steps is never published past them, whatever the map says.
-        let rollout = rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
-        let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
+        let rollout = rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
+        let rolling = marked.filter(|marked| input.queues && self.rolls_out(marked)).and_then(|marked| marked.next);
+        let accepted = rolling.map(|next| next.fingerprint).or(input.accepted);
+        let asked = self.doubted_since.is_some_and(|since| input.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
-            accepted: facts.accepted.filter(|_| !facts.suspended),
+            accepted: accepted.filter(|_| !input.suspended),
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
-            remembered: facts.remembered,
-            last_published_name: facts.last_published_name,
+            remembered: input.remembered,
+            last_published_name: input.last_published_name,
             reported: fleet.unknown_publish(),
-            rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
+            rehearses: !input.steps.is_empty() || fleet.rehearses(input.rehearsal, now),
             announced,
             rollout,
             known_held: self.held(&map),
             map,
-            retried: match facts.request {
-                Some(Request::Retry(name)) => Some(name),
+            retried: match input.request {
+                Some(Request { action: Action::Retry, of }) => Some(of),
                 _ => None,
             },
-            source_known: facts.suspended || facts.candidate_known,
-            verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
+            source_known: input.suspended || input.candidate_known,
+            verified_again: self.doubted_since.is_some() && (input.suspended || asked),
             now: wall,
         })
+    }
+
+    /// Returns whether a part of the fleet runs what `marked` announces, and this process knows that announcement. Nobody
+    /// queues content behind an announcement that somebody else wrote.
+    fn rolls_out(&self, marked: &Marked) -> bool {
+        let changes = marked.next.is_some_and(|next| next.fingerprint != marked.publish.fingerprint);
+        changes && marked.stage.is_some() && self.marked.is_some_and(|known| known.next == marked.next)
     }
 
     /// Returns what was taken back: by a patch without an answer that may have happened, as the map has changed since, or
@@ -284,331 +297,30 @@ fn rollout_of(
     fleet: &Fleet,
     marked: &Marked,
     rehearsal: &RehearsalView,
-    facts: &PublishInput<'_>,
+    input: &PublishInput<'_>,
     now: Moment,
     wall: Timestamp,
 ) -> Option<RolloutDecision> {
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
-    let aborts = facts.request == Some(Request::Abort);
+    let asked = input.request.and_then(|request| request.about(rehearsal.next.updated_at));
+    let aborts = asked == Some(Action::Abort);
     // The steps may have been removed since the stage began, and then its gates still count.
-    if !aborts && (!decides || facts.steps.is_empty() && stage.is_none()) {
+    if !aborts && (!decides || input.steps.is_empty() && stage.is_none()) {
         return None;
     }
     let mut observed = fleet.stage_facts(stage, now);
     if let Some(stage) = stage {
-        observed.analysis = analysis::state(facts.analyses, (rehearsal.next, stage));
+        observed.analysis = analysis::state(input.analyses, (rehearsal.next, stage));
     }
-    if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
+    if input.anyway {
+        observed.refused.clear();
+        observed.converged = observed.others_converged;
+    } else if stage.is_some() && input.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }
-    Some(rollout::decide(facts.steps, stage, &observed, facts.request, wall))
+    Some(rollout::decide(input.steps, stage, &observed, asked, wall))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
-    use rototo_api::marker::Stage;
-
-    use super::*;
-    use crate::fleet::{FleetStart, PodIdentity};
-    use crate::plan::MarkerEntry;
-    use crate::stage::WHOLE;
-    use crate::windows::HEARTBEAT;
-
-    const NOW: Moment = Duration::from_secs(1000);
-
-    fn publish() -> Publish {
-        let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
-        Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() }
-    }
-
-    fn other() -> Publish {
-        Publish { fingerprint: format!("sha256:{}", "b".repeat(64)).parse().unwrap(), ..publish() }
-    }
-
-    /// A patch is sent one second after the change was detected.
-    fn patched() -> (Publisher, Fleet) {
-        let fleet = Fleet::new(FleetStart::New, HEARTBEAT, NOW);
-        let detected = NOW.saturating_sub(Duration::from_secs(1));
-        let detection = Detection { detected, fetched: NOW, linted: NOW };
-        let mut publisher = Publisher::default();
-        let reason = WriteReason::ContentChanged;
-        publisher.begin_patch(publish().into(), &MapVersion::Missing, reason, Some(detection), &fleet, NOW);
-        (publisher, fleet)
-    }
-
-    fn map(marker: MarkerEntry) -> MarkerMap {
-        MarkerMap::Ours { resource_version: "8".to_owned(), addressed: true, marker }
-    }
-
-    #[test]
-    fn a_patch_whose_answer_was_lost_is_a_publish_once_the_map_shows_it() {
-        let (mut publisher, mut fleet) = patched();
-        assert!(publisher.map_observed(&MarkerMap::Missing, &mut fleet, NOW).is_none());
-        assert!(publisher.map_observed(&map(MarkerEntry::Nothing), &mut fleet, NOW).is_none());
-        let accepted = publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).unwrap();
-        assert_eq!((accepted.publish, publisher.published()), (publish(), Some(publish())));
-        // It is one publish, however often the map shows it.
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
-    }
-
-    #[test]
-    fn the_time_of_a_publish_counts_from_its_detection() {
-        let (mut publisher, mut fleet) = patched();
-        let accepted = publisher.accepted(&mut fleet, NOW + Duration::from_secs(2)).unwrap();
-        let taken = accepted.times.published.saturating_sub(accepted.times.detected);
-        assert_eq!(taken, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn content_is_published_once_its_rehearsal_has_passed() {
-        let (mut publisher, mut fleet) = patched();
-        publisher.accepted(&mut fleet, NOW).unwrap();
-        let next =
-            Publish { updated_at: UpdatedAt::after(Some(publish().updated_at), Timestamp::UNIX_EPOCH), ..other() };
-        let marked = Marked { next: Some(next), ..publish().into() };
-        publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
-        assert!(publisher.accepted(&mut fleet, NOW).is_none());
-        let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
-        let facts =
-            PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), rehearsal, ..Default::default() };
-        let mut report = Report { process: "p".to_owned(), state: ProcessState::Applied, ..Report::default() };
-        report.fingerprint = Some(publish().fingerprint.to_string());
-        report.updated_at = Some(publish().updated_at);
-        fleet.report(&report, None, NOW, 1.0).unwrap();
-        let map = || map(MarkerEntry::Published(marked));
-        let waits = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
-        assert_eq!(waits, MarkerPlan::Keep(marked));
-        let (fingerprint, updated_at) = (next.fingerprint.to_string(), next.updated_at);
-        report.next = Some(Preparation { fingerprint, updated_at, state: PreparationState::Prepared, reason: None });
-        fleet.report(&report, None, NOW, 1.0).unwrap();
-        let passes = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
-        assert!(matches!(passes, MarkerPlan::Write { marked, .. } if marked == next.into()), "{passes:?}");
-    }
-
-    #[test]
-    fn a_patch_that_happened_after_the_next_one_was_sent_is_a_publish() {
-        let (mut publisher, mut fleet) = patched();
-        let detection = Some(Detection { detected: NOW, fetched: NOW, linted: NOW });
-        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
-        let changed = WriteReason::ContentChanged;
-        publisher.begin_patch(next.into(), &MapVersion::Missing, changed, detection, &fleet, NOW);
-        // The API server took the first patch meanwhile, so the second one is for a version that is no more.
-        publisher.refused();
-        let shown = map(MarkerEntry::Published(publish().into()));
-        let accepted = publisher.map_observed(&shown, &mut fleet, NOW).unwrap();
-        assert_eq!((accepted.publish, accepted.reason), (publish(), changed));
-        assert_eq!(accepted.times.detected, NOW.saturating_sub(Duration::from_secs(1)));
-        let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
-        let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
-        assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
-    }
-
-    /// The marker of a rollout that has begun in every pod.
-    fn staged() -> Marked {
-        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
-        let stage = Stage { step: 0, since: Timestamp::UNIX_EPOCH, below: WHOLE };
-        Marked { next: Some(next), stage: Some(stage), ..publish().into() }
-    }
-
-    /// A process of the stage reports this state of the announced publish.
-    fn reports(fleet: &mut Fleet, next: Publish, state: ProcessState) {
-        let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-        let report = Report {
-            process: "1".to_owned(),
-            prepares: true,
-            state,
-            fingerprint: Some(next.fingerprint.to_string()),
-            updated_at: Some(next.updated_at),
-            ..Report::default()
-        };
-        fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
-    }
-
-    /// Decides about a marker where the source has the content that [`staged`] announces.
-    fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
-        let accepted = Some(other().fingerprint);
-        let facts = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
-        match publisher.decide(fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
-            MarkerPlan::Write { marked, .. } => marked,
-            other => panic!("the plan should be a write, but is {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_stage_that_refuses_takes_the_content_back_although_the_steps_were_removed() {
-        let (mut publisher, mut fleet) = patched();
-        publisher.accepted(&mut fleet, NOW).unwrap();
-        let marked = staged();
-        let next = marked.next.unwrap();
-        // The refusal came before this operator knew that there is a stage.
-        fleet.announcement_observed(Some(next), NOW);
-        reports(&mut fleet, next, ProcessState::Rejected);
-        let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
-        reports(&mut fleet, next, ProcessState::Applied);
-        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
-    }
-
-    #[test]
-    fn a_stage_that_refuses_takes_the_content_back_at_the_first_decision_of_an_operator() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let marked = staged();
-        let next = marked.next.unwrap();
-        reports(&mut fleet, next, ProcessState::Rejected);
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(marked)), &mut fleet, NOW).is_none());
-        let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
-    }
-
-    #[test]
-    fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let marked = staged();
-        let next = marked.next.unwrap();
-        publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-        reports(&mut fleet, next, ProcessState::Rejected);
-        let taken_back = decides(&publisher, &fleet, map(MarkerEntry::Published(marked)));
-        assert_eq!(taken_back.held, Some((next, Gate::Refused)));
-        let at = MapVersion::Version("8".to_owned());
-        publisher.begin_patch(taken_back, &at, WriteReason::Announcement, None, &fleet, NOW);
-        // As long as the map is as it was, that has not happened, and is decided anew.
-        reports(&mut fleet, next, ProcessState::Applied);
-        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
-        assert!(publisher.doubt(NOW));
-        let put_back = decides(&publisher, &fleet, MarkerMap::Missing);
-        assert_eq!((put_back.publish.fingerprint, put_back.held), (publish().fingerprint, taken_back.held));
-    }
-
-    #[test]
-    fn a_patch_that_happens_after_the_source_has_gone_back_is_a_publish() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let running = map(MarkerEntry::Published(publish().into()));
-        publisher.map_observed(&running, &mut fleet, NOW);
-        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
-        let at = MapVersion::Version("8".to_owned());
-        publisher.begin_patch(next.into(), &at, WriteReason::ContentChanged, None, &fleet, NOW);
-        // Its answer is lost, and the source has the former content again: the marker is right.
-        publisher.map_observed(&running, &mut fleet, NOW);
-        let facts = PublishInput { accepted: Some(publish().fingerprint), polled_at: Some(NOW), ..Default::default() };
-        assert_eq!(plan_for(&publisher, &fleet, publish().into(), facts), MarkerPlan::Keep(publish().into()));
-        publisher.marker_confirmed(Some(publish().into()), &mut fleet, NOW);
-        // Then it happens after all.
-        let marker = MarkerEntry::Published(next.into());
-        let shown = MarkerMap::Ours { resource_version: "9".to_owned(), addressed: true, marker };
-        assert_eq!(publisher.map_observed(&shown, &mut fleet, NOW).map(|accepted| accepted.publish), Some(next));
-        let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
-        assert!(matches!(follows, MarkerPlan::Write { reason: WriteReason::ContentChanged, .. }), "{follows:?}");
-    }
-
-    /// The plan for a marker that stays as it is, or is written.
-    fn plan_for(publisher: &Publisher, fleet: &Fleet, marker: Marked, facts: PublishInput<'_>) -> MarkerPlan {
-        publisher.decide(fleet, map(MarkerEntry::Published(marker)), facts, NOW, Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn what_the_marker_says_is_known_once_it_is_confirmed() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        assert_eq!(publisher.marked(), None);
-        publisher.marker_confirmed(Some(staged()), &mut fleet, NOW);
-        assert_eq!((publisher.marked(), publisher.published()), (Some(staged()), Some(publish())));
-        assert!(fleet.is_staged());
-        publisher.marker_confirmed(None, &mut fleet, NOW);
-        assert_eq!((publisher.marked(), publisher.published(), fleet.is_staged()), (None, None, false));
-    }
-
-    #[test]
-    fn the_decision_about_a_rollout_is_that_of_its_steps() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let marked = staged();
-        publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-        let rehearsal = fleet.rehearsal(RehearsalRules::default(), NOW).unwrap();
-        let rollout = |publisher: &Publisher, steps: &[Step], request| {
-            let facts = PublishInput { accepted: Some(other().fingerprint), steps, request, ..Default::default() };
-            publisher.rollout(&fleet, &rehearsal, &facts, NOW, Timestamp::UNIX_EPOCH)
-        };
-        assert_eq!(rollout(&publisher, &[Step::Pause(None)], None), Some(RolloutDecision::Stay { until: None }));
-        assert_eq!(rollout(&publisher, &[], None), Some(RolloutDecision::Publish), "the steps were removed");
-        let aborted = rollout(&publisher, &[Step::Pause(None)], Some(Request::Abort));
-        assert!(matches!(aborted, Some(RolloutDecision::TakeBack(_))), "{aborted:?}");
-        assert_eq!(rollout(&Publisher::default(), &[Step::Pause(None)], None), None);
-    }
-
-    #[test]
-    fn what_was_taken_back_is_tried_again_for_the_request_that_names_it_alone() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let next = staged().next.unwrap();
-        let held = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-        publisher.marker_confirmed(Some(held), &mut fleet, NOW);
-        let asked = |request| PublishInput {
-            accepted: Some(next.fingerprint),
-            polled_at: Some(NOW),
-            candidate_known: true,
-            request,
-            ..Default::default()
-        };
-        for request in [None, Some(Request::Hold), Some(Request::Retry(publish().updated_at))] {
-            assert_eq!(plan_for(&publisher, &fleet, held, asked(request)), MarkerPlan::Keep(held), "{request:?}");
-        }
-        let again = plan_for(&publisher, &fleet, held, asked(Some(Request::Retry(next.updated_at))));
-        assert!(
-            matches!(&again, MarkerPlan::Write { marked, .. } if marked.publish.fingerprint == next.fingerprint),
-            "{again:?}"
-        );
-    }
-
-    #[test]
-    fn an_announcement_stays_until_the_source_has_answered_or_is_not_asked() {
-        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-        let next = staged().next;
-        let announced = Marked { next, ..publish().into() };
-        publisher.marker_confirmed(Some(announced), &mut fleet, NOW);
-        let facts = |candidate_known, suspended| PublishInput { candidate_known, suspended, ..Default::default() };
-        assert_eq!(plan_for(&publisher, &fleet, announced, facts(false, false)), MarkerPlan::Keep(announced));
-        for (candidate_known, suspended) in [(true, false), (false, true)] {
-            let withdrawn = plan_for(&publisher, &fleet, announced, facts(candidate_known, suspended));
-            assert!(
-                matches!(&withdrawn, MarkerPlan::Write { marked, .. } if *marked == publish().into()),
-                "{withdrawn:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_contradiction_is_settled_by_a_poll_that_began_after_it_or_at_once_while_suspended() {
-        let (mut publisher, mut fleet) = patched();
-        publisher.accepted(&mut fleet, NOW).unwrap();
-        let later = NOW + Duration::from_secs(5);
-        let edited: Marked = Publish { updated_at: "2026-11-20T18:40:09.000000Z".parse().unwrap(), ..other() }.into();
-        let facts = |polled_at, suspended| PublishInput {
-            accepted: Some(publish().fingerprint),
-            candidate_known: true,
-            polled_at,
-            suspended,
-            ..Default::default()
-        };
-        let plan = |publisher: &Publisher, facts| plan_for(publisher, &fleet, edited, facts);
-        let puts_back = |plan: &MarkerPlan| matches!(plan, MarkerPlan::Write { reason: WriteReason::PutBack, .. });
-        assert_eq!(plan(&publisher, facts(Some(later), false)), MarkerPlan::VerifyAgain, "nobody has doubted it");
-        assert_eq!(plan(&publisher, facts(Some(later), true)), MarkerPlan::VerifyAgain, "nobody has doubted it");
-        assert!(publisher.doubt(later));
-        assert!(!publisher.doubt(later + Duration::from_secs(1)), "it is known already");
-        let early = later - Duration::from_millis(1);
-        assert_eq!(plan(&publisher, facts(Some(early), false)), MarkerPlan::VerifyAgain);
-        assert_eq!(plan(&publisher, facts(None, false)), MarkerPlan::VerifyAgain);
-        assert!(puts_back(&plan(&publisher, facts(Some(later), false))));
-        assert!(puts_back(&plan(&publisher, facts(None, true))));
-    }
-
-    #[test]
-    fn a_refused_patch_never_was() {
-        let (mut publisher, mut fleet) = patched();
-        publisher.refused();
-        assert_eq!(publisher.published(), None);
-        // Another operator process has published the same.
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
-    }
-}
+mod tests;

@@ -8,12 +8,15 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
 use rototo_api::marker::{Gate, Stage};
 
 use crate::analysis::AnalysisState;
 use crate::stage::WHOLE;
+
+mod request;
+
+pub use request::{Action, Refusal, Request, RequestState};
 
 /// A step of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum Step {
 pub struct StageFacts {
     /// True if every process of the stage runs the announced content, as far as anybody can know, and one does.
     pub converged: bool,
+    /// True if that holds beside the processes of the stage that refuse the content.
+    pub others_converged: bool,
     /// The first ten processes of the stage, by name, that refuse the content.
     pub refused: Vec<Straggler>,
     /// The first ten processes of the stage, by name, whose application is degraded since it applied the content.
@@ -43,21 +48,6 @@ pub struct StageFacts {
     pub recounting: bool,
     /// The state of all analyses in this step.
     pub analysis: AnalysisState,
-}
-
-/// A request of a person about one revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Publish it in the whole fleet now.
-    Promote,
-    /// Go on to the next step, if the rollout is at this one.
-    PromoteStep(u32),
-    /// Stay at the present step.
-    Hold,
-    /// Take it back.
-    Abort,
-    /// Begin a rollout that was taken back anew: the one that was announced under this name.
-    Retry(UpdatedAt),
 }
 
 /// The decision about a rollout.
@@ -105,18 +95,19 @@ impl GateFailure {
     }
 }
 
-/// Decides about the rollout of content that has passed its rehearsal. `stage` is where the marker stands.
+/// Decides about the rollout of content that has passed its rehearsal. `stage` is where the marker stands, and `asked` what
+/// a person asks for about this announcement.
 #[must_use]
 pub fn decide(
     steps: &[Step],
     stage: Option<Stage>,
     facts: &StageFacts,
-    request: Option<Request>,
+    asked: Option<Action>,
     now: Timestamp,
 ) -> RolloutDecision {
-    match request {
-        Some(Request::Abort) => return RolloutDecision::TakeBack(GateFailure::Aborted),
-        Some(Request::Promote) => return RolloutDecision::Publish,
+    match asked {
+        Some(Action::Abort) => return RolloutDecision::TakeBack(GateFailure::Aborted),
+        Some(Action::Promote) => return RolloutDecision::Publish,
         _ => {}
     }
     if stage.is_some() && !facts.refused.is_empty() {
@@ -132,7 +123,7 @@ pub fn decide(
         return RolloutDecision::TakeBack(GateFailure::Analysis);
     }
     // A part of the fleet can't be chosen before the fleet is known.
-    if facts.recounting || request == Some(Request::Hold) {
+    if facts.recounting || asked == Some(Action::Hold) {
         return RolloutDecision::Stay { until: None };
     }
     let Some(stage) = stage else { return enter(steps, 0, 0, facts, now) };
@@ -141,7 +132,7 @@ pub fn decide(
     }
     let next = || enter(steps, stage.step.saturating_add(1), stage.below, facts, now);
     match steps.get(stage.step as usize) {
-        _ if request == Some(Request::PromoteStep(stage.step)) => next(),
+        _ if asked == Some(Action::PromoteStep(stage.step)) => next(),
         // Nothing is measured without a pod in the stage.
         _ if facts.analysis == AnalysisState::Measuring && facts.pods.first().is_some_and(|pod| *pod < stage.below) => {
             RolloutDecision::Stay { until: None }

@@ -168,7 +168,7 @@ impl World {
         self.give_lease(0);
     }
 
-    /// The last fault has ended: everybody can reach everybody, and whoever hung wakes up.
+    /// Ends all faults: all parts reach each other, and stopped processes continue.
     pub fn quiet(&mut self) {
         self.check_undisturbed();
         self.check_rehearsal_ends();

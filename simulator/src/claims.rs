@@ -43,7 +43,7 @@ impl World {
             self.breaks(Invariant::SomebodyApplied, format!("nobody has applied {}", name(publish)));
         }
         if nobody_reported {
-            let what = format!("claimed {} without having heard anybody", name(publish));
+            let what = format!("claimed {} without a report of anybody", name(publish));
             self.breaks(Invariant::RestartClaimsNothing, what);
         }
         let window = view.windows.silence + LATEST;
@@ -53,7 +53,7 @@ impl World {
                 self.breaks(Invariant::TrueClaim, format!("claimed {}, but process {index} {why}", name(publish)));
             }
             if self.is_overlooked(operator, index, publish) {
-                let what = format!("claimed {} before process {index} was heard, which it could be", name(publish));
+                let what = format!("claimed {} before process {index} reported, which it could", name(publish));
                 self.breaks(Invariant::NobodyOverlooked, what);
             }
             if self.is_unaccounted(operator, index, publish, view) {
@@ -88,10 +88,10 @@ impl World {
             return None;
         }
         let record = self.operators[operator].record.as_ref()?;
-        if let Some(received_reports) = record.received_reports.get(&index)
-            && received_reports.says_otherwise(publish)
+        if let Some(last_report) = record.received_reports.get(&index)
+            && last_report.says_otherwise(publish)
         {
-            return Some(format!("said last that it is {:?}", received_reports.state));
+            return Some(format!("said last that it is {:?}", last_report.state));
         }
         if !process.speaks_for_all_handles() {
             return None;
@@ -108,12 +108,12 @@ impl World {
         let leader = &self.operators[operator];
         let Some(record) = leader.record.as_ref().filter(|_| !process.handles.is_empty()) else { return false };
         let pod = process.pod.map(|pod| (pod, leader.pods.get(&self.pods[pod].uid)));
-        if let Some(received_reports) = record.received_reports.get(&index) {
+        if let Some(last_report) = record.received_reports.get(&index) {
             let dropped = record.dropped.contains(&index);
-            let starting = received_reports.runs_nothing() && self.now < received_reports.first + view.windows.grace;
-            return !received_reports.drained() && !dropped && !starting;
+            let starting = last_report.runs_nothing() && self.now < last_report.first + view.windows.grace;
+            return !last_report.drained() && !dropped && !starting;
         }
-        // Nobody has heard it. It counts by its pod, where that is known to run and nobody else of it is heard.
+        // It has not reported. It counts by its pod, if that is known to run and no other process of it has reported.
         let Some((pod, Some(known))) = pod else { return false };
         let others = record.received_reports.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
         let ended = known.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max();
@@ -125,15 +125,15 @@ impl World {
     pub fn note_dropped(&mut self, operator: usize, forget: Duration) {
         let leader = &self.operators[operator];
         let Some(record) = &leader.record else { return };
-        let dropped = |(index, received_reports): (&usize, &ReceivedReport)| {
+        let dropped = |(index, last_report): (&usize, &ReceivedReport)| {
             let pod = self.processes[*index].pod.and_then(|pod| leader.pods.get(&self.pods[pod].uid));
             // Nobody knows which run of its container an older client is of.
             let older = self.processes[*index].client == Client::Older;
             let ended = |known: &Pod| {
-                known.containers.iter().filter_map(|one| one.ended).any(|end| end.seen > received_reports.received)
+                known.containers.iter().filter_map(|one| one.ended).any(|end| end.seen > last_report.received)
             };
             let unprovable = pod.is_none_or(|known| !known.runs() || older && ended(known));
-            let waited_since = received_reports.received.max(record.listening_since).max(leader.turned_away);
+            let waited_since = last_report.received.max(record.listening_since).max(leader.turned_away);
             (unprovable && self.now >= waited_since + forget).then_some(*index)
         };
         let dropped: Vec<usize> = record.received_reports.iter().filter_map(dropped).collect();
@@ -158,15 +158,15 @@ impl World {
     /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
     fn check_counted(&mut self, operator: usize, view: &FleetView) {
         let Some(record) = &self.operators[operator].record else { return };
-        let counts = |(index, received_reports): &(&usize, &ReceivedReport)| {
+        let counts = |(index, last_report): &(&usize, &ReceivedReport)| {
             let process = &self.processes[**index];
-            let lives = process.alive && !received_reports.drained() && !record.dropped.contains(index);
+            let lives = process.alive && !last_report.drained() && !record.dropped.contains(index);
             // Nobody knows which run of its container an older client is of.
             lives && process.client != Client::Older
         };
         let counted = record.received_reports.iter().filter(counts).count();
         if (view.processes as usize) < counted {
-            let what = format!("{} of {counted} processes count that live and were heard", view.processes);
+            let what = format!("{} of {counted} processes count that live and have reported", view.processes);
             self.breaks(Invariant::LeavesByEvidence, what);
         }
     }
@@ -176,7 +176,7 @@ impl World {
         let process = &self.processes[index];
         let waited = self.now < record.listening_since + view.windows.forget;
         let unreported = record.inherited.contains(&index) && !record.received_reports.contains_key(&index);
-        // The count of an earlier operator is a number: a process that existed then, and that it had not heard, stands in.
+        // The count of an earlier operator is a number: a process that existed then, and had not reported to it, stands in.
         let stands_in = |other: &usize| {
             let process = &self.processes[*other];
             // An older client does not say how old it is.
@@ -242,17 +242,11 @@ impl World {
     }
 
     /// Checks what a report has made of the verdict.
-    pub fn check_report(
-        &mut self,
-        before: Verdict,
-        after: Verdict,
-        received_reports: &ReceivedReport,
-        publish: Publish,
-    ) {
-        if before != Verdict::Converged && after == Verdict::Converged && received_reports.says_otherwise(publish) {
+    pub fn check_report(&mut self, before: Verdict, after: Verdict, last_report: &ReceivedReport, publish: Publish) {
+        if before != Verdict::Converged && after == Verdict::Converged && last_report.says_otherwise(publish) {
             self.breaks(
                 Invariant::ReportsOnlyContradict,
-                format!("a report of {:?} turned {before:?} into converged", received_reports.state),
+                format!("a report of {:?} turned {before:?} into converged", last_report.state),
             );
         }
     }

@@ -94,6 +94,7 @@ impl FailedHistory {
     fn shrink_rollout(&mut self) {
         if !self.script.rollout.is_empty() {
             self.try_instead(HistoryScript { rollout: StepsPlan::NONE, ..self.script.clone() });
+            self.try_instead(HistoryScript { queues: false, ..self.script.clone() });
         }
         let mut index = 0;
         while index < self.script.rollout.len() {
@@ -163,7 +164,8 @@ impl fmt::Display for FailedHistory {
             writeln!(f, "  rehearsal: {mode:?}, {min_prepared} %, within {} ms", within.as_millis())?;
         }
         if !self.script.rollout.is_empty() {
-            writeln!(f, "  rollout: {}", self.script.rollout)?;
+            let queues = if self.script.queues { ", and newer content waits" } else { "" };
+            writeln!(f, "  rollout: {}{queues}", self.script.rollout)?;
         }
         for step in &self.script.steps {
             writeln!(f, "  {step}")?;

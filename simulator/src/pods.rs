@@ -1,4 +1,4 @@
-//! Pods and the kubelet: what runs, what is said of it, and when the operator hears that.
+//! Pods and the kubelet: what runs, what the API server says of it, and when the operator is told.
 
 use std::time::Duration;
 

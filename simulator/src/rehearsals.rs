@@ -10,7 +10,7 @@ use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Pod, RehearsalMode, RehearsalRules, RehearsalVerdict};
 use rototo_protocol::plan::MarkerEntry;
-use rototo_protocol::rollout::Request;
+use rototo_protocol::rollout::Action;
 
 use crate::markers::announced;
 use crate::operator::record::{ReceivedReport, Record};
@@ -117,7 +117,7 @@ impl World {
         let rules = self.rules_of(Some(self.git.content));
         let waits = rules.mode == RehearsalMode::BestEffort && !self.is_staged() && !self.is_suspended();
         let Some(operator) = self.lease.filter(|_| waits) else { return };
-        if self.request_to(operator) == Some(Request::Hold) {
+        if self.asked_about(next) == Some(Action::Hold) {
             return;
         }
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
@@ -167,7 +167,8 @@ impl World {
     /// the source has.
     pub fn check_held(&mut self) {
         let announced = announced(self.api.marker);
-        if let Some(next) = announced.filter(|next| next.fingerprint != content(self.git.content)) {
+        let rolls_out = self.queues && self.is_staged();
+        if let Some(next) = announced.filter(|next| next.fingerprint != content(self.git.content) && !rolls_out) {
             return self
                 .breaks(Invariant::NothingHeld, format!("{} is announced, and not what the source has", name(next)));
         }

@@ -1,9 +1,10 @@
-//! What people want of the workspace: its steps, whether it is suspended, and the annotation about a rollout.
+//! The requests of people about the workspace: its steps, whether it is suspended, and the annotation about a rollout.
 
 use std::time::Duration;
 
+use rototo_protocol::Publish;
 use rototo_protocol::plan::MarkerEntry;
-use rototo_protocol::rollout::Request;
+use rototo_protocol::rollout::{Action, Request};
 
 use crate::event::Event;
 use crate::rollout_plan::{Asked, StepsPlan};
@@ -15,8 +16,8 @@ pub struct Requests {
     pub steps: StepsPlan,
     /// Until then the source is not polled.
     pub suspended: Duration,
-    /// The annotation: the commit that it names, and the request.
-    pub asked: Option<(u64, Request)>,
+    /// The annotation.
+    pub asked: Option<Request>,
 }
 
 impl World {
@@ -24,16 +25,9 @@ impl World {
         self.now < self.api.requests.suspended
     }
 
-    /// Returns the request about the newest commit that an operator knows.
-    pub fn request_to(&self, operator: usize) -> Option<Request> {
-        let (commit, _) = self.operators[operator].record.as_ref()?.named?;
-        self.request_about(commit)
-    }
-
-    /// Returns the request about this commit.
-    pub fn request_about(&self, commit: u64) -> Option<Request> {
-        let (named, request) = self.api.requests.asked?;
-        (named == commit).then_some(request)
+    /// Returns what a person asks for about this announced publish.
+    pub fn asked_about(&self, next: Publish) -> Option<Action> {
+        self.api.requests.asked?.about(next.updated_at)
     }
 
     pub fn change_steps(&mut self, steps: StepsPlan) {
@@ -48,22 +42,25 @@ impl World {
             MarkerEntry::Nothing | MarkerEntry::Removed(_) | MarkerEntry::Unreadable => None,
         };
         let step = marked.and_then(|marked| marked.stage).map_or(0, |stage| stage.step);
-        let held = marked.and_then(|marked| marked.held).map(|(held, _)| held.updated_at);
-        let commit = if newest || self.rng.bool() { self.git.commit } else { self.git.commit - 1 };
-        let request = match asked {
-            Asked::Promote => Request::Promote,
-            Asked::PromoteStep => Request::PromoteStep(if newest { step } else { step.saturating_sub(1) }),
-            Asked::Hold => Request::Hold,
-            Asked::Abort => Request::Abort,
-            Asked::Retry => {
-                let earlier = held.and(marked).map(|marked| marked.publish.updated_at);
-                let Some(name) = (if newest { held } else { earlier }) else { return };
-                Request::Retry(name)
-            }
+        let (next, held) = (marked.and_then(|marked| marked.next), marked.and_then(|marked| marked.held));
+        // What is published was announced before, or its name is at least an earlier one.
+        let earlier = marked.map(|marked| marked.publish);
+        let about = if newest { next } else { earlier };
+        let (action, about) = match asked {
+            Asked::Promote => (Action::Promote, about),
+            Asked::PromoteStep if newest => (Action::PromoteStep(step), next),
+            Asked::PromoteStep if self.rng.bool() => (Action::PromoteStep(step), earlier),
+            Asked::PromoteStep => (Action::PromoteStep(step.saturating_sub(1)), next),
+            Asked::Hold => (Action::Hold, about),
+            Asked::Abort => (Action::Abort, about),
+            Asked::Retry if newest => (Action::Retry, held.map(|(held, _)| held)),
+            Asked::Retry => (Action::Retry, held.and(earlier)),
         };
-        self.log(|| format!("somebody asks about commit {commit}: {request:?}"));
-        self.api.requests.asked = Some((commit, request));
-        self.note_retry(commit, request);
+        let Some(about) = about else { return };
+        let request = Request { action, of: about.updated_at };
+        self.log(|| format!("somebody asks: {request:?}"));
+        self.api.requests.asked = Some(request);
+        self.note_retry(request);
         self.requeue_all_operators();
     }
 
@@ -99,7 +96,7 @@ impl World {
         }
     }
 
-    /// What an edit of the marker had overwritten was known to status alone.
+    /// Content that an edit of the marker had overwritten was known to status alone.
     pub fn forget_overwritten_names(&mut self) {
         if self.api.edited {
             self.api.last_name = match self.api.marker {

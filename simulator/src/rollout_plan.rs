@@ -1,4 +1,5 @@
-//! What people want of rollouts, as a history has it: the steps of the spec, and the requests of the annotation.
+//! The requests of people about rollouts, as a history has them: the steps of the spec, and the requests of the
+//! annotation.
 
 use std::fmt;
 use std::time::Duration;

@@ -11,14 +11,14 @@ use rototo_api::marker::{Gate, Stage};
 use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::{Moment, Pod, PodObjectState};
 use rototo_protocol::plan::MarkerEntry;
-use rototo_protocol::rollout::{Request, Step};
+use rototo_protocol::rollout::{Action, Request, Step};
 use rototo_protocol::stage::pod_hash;
 use rototo_protocol::{Marked, Publish};
 
 use crate::operator::record::Record;
 use crate::rehearsals::DECIDES_WITHIN;
 use crate::violation::{Invariant, name};
-use crate::world::{World, content};
+use crate::world::{World, content, number};
 
 /// A decision about the marker, with all that it was made from.
 pub struct RolloutChange {
@@ -31,6 +31,7 @@ pub struct RolloutChange {
     pub request: Option<Request>,
     /// The source has answered this operator.
     pub source_known: bool,
+    pub suspended: bool,
     /// The operator's clock.
     pub wall: Timestamp,
 }
@@ -42,6 +43,19 @@ pub struct TakenBack {
     edited: Option<Moment>,
     /// A person has asked for it again.
     retried: bool,
+}
+
+impl RolloutChange {
+    /// Returns what a person asks for about this announced publish.
+    fn asked_about(&self, next: Publish) -> Option<Action> {
+        self.request?.about(next.updated_at)
+    }
+
+    /// Returns whether a person has the publish promoted that the marker announces, or announced as the operator knew it.
+    pub fn is_promoted(&self) -> bool {
+        let announced = [self.before, self.known].into_iter().flatten().filter_map(|marked| marked.next);
+        announced.into_iter().any(|next| self.asked_about(next) == Some(Action::Promote))
+    }
 }
 
 impl World {
@@ -78,28 +92,36 @@ impl World {
     }
 
     fn decided(&self, operator: usize, before: &Marked, change: &RolloutChange) -> Result<(), (Invariant, String)> {
-        let RolloutChange { known, after, steps, request, .. } = change;
+        let RolloutChange { known, after, steps, .. } = change;
         let stage = before.next.zip(before.stage);
         let was_held = [before.held, known.and_then(|known| known.held)];
         if let Some((held, gate)) = after.held.filter(|held| !was_held.contains(&Some(*held))) {
             return match stage {
                 Some((next, stage)) if next == held => self.had_reason(operator, gate, next, stage, change),
-                None if gate == Gate::Aborted && *request != Some(Request::Abort) => {
+                None if gate == Gate::Aborted && change.asked_about(held) != Some(Action::Abort) => {
                     Err((Invariant::TakenBackForReason, format!("{} is taken back, and nobody asked", name(held))))
                 }
                 _ => Ok(()),
             };
+        }
+        let withdrawn = before.publish == after.publish && before.next != after.next;
+        let queues = self.queues && !change.suspended && *known == Some(*before);
+        let rolled_out = stage.filter(|(next, _)| queues && next.fingerprint != before.publish.fingerprint);
+        if let Some((next, _)) = rolled_out.filter(|_| withdrawn) {
+            let what = format!("the rollout of {} ends for {:?}", name(next), after.next.map(name));
+            return Err((Invariant::NewerContentWaits, what));
         }
         let published = known.or(Some(*before)).map(|known| known.publish.fingerprint);
         // What the marker says already is adopted, and not published.
         let publishes = published != Some(after.publish.fingerprint) && *before != *after;
         let enters = after.next.zip(after.stage).filter(|entered| Some(*entered) != stage);
         let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
-        let promoted = *request == Some(Request::Promote);
+        let promoted = change.is_promoted();
         let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
         // The gates of an announcement that somebody else wrote count from the decision after the one that learns of it.
         let is_known = known.is_none_or(|known| known.next == before.next);
-        let stays = stage.is_some_and(|(next, _)| after.next == Some(next) && source == Some(next.fingerprint));
+        let stays = |next: Publish| after.next == Some(next) && (self.queues || source == Some(next.fingerprint));
+        let stays = stage.is_some_and(|(next, _)| stays(next));
         let stays = stays && is_known;
         if let Some(gate) = gate.filter(|_| !promoted && !self.clock_jumped && (stays || publishes)) {
             return Err((Invariant::GateHolds, format!("the rollout goes on, although {gate}")));
@@ -120,7 +142,7 @@ impl World {
         before: &Marked,
         change: &RolloutChange,
     ) -> Result<(), (Invariant, String)> {
-        let RolloutChange { after, steps, request, .. } = change;
+        let RolloutChange { after, steps, .. } = change;
         let publish = after.publish;
         let announced = before.next.filter(|next| next.fingerprint == publish.fingerprint);
         let edited = self.api.edited || self.api.announcement_edited;
@@ -128,7 +150,7 @@ impl World {
             let what = format!("{} is published as {}", announced.map(name).unwrap_or_default(), name(publish));
             return Err((Invariant::PromotedUnderItsName, what));
         }
-        if steps.is_empty() || *request == Some(Request::Promote) {
+        if steps.is_empty() || change.is_promoted() {
             return Ok(());
         }
         let skips = |why: String| Err((Invariant::GateHolds, format!("{} is published {why}", name(publish))));
@@ -149,7 +171,7 @@ impl World {
         change: &RolloutChange,
     ) -> Result<(), (Invariant, String)> {
         let skips = |why: String| Err((Invariant::GateHolds, format!("step {} begins {why}", entered.step)));
-        if change.request == Some(Request::Hold) {
+        if change.asked_about(next) == Some(Action::Hold) {
             return skips("although a person holds it".to_owned());
         }
         if let Some(since) = self.recounts_since(operator) {
@@ -169,7 +191,7 @@ impl World {
         if let Some(since) = self.recounts_since(operator) {
             return Err(format!("although the operator listens since {} ms", since.as_millis()));
         }
-        if change.request == Some(Request::PromoteStep(stage.step)) {
+        if change.asked_about(next) == Some(Action::PromoteStep(stage.step)) {
             return Ok(());
         }
         match change.steps.get(stage.step as usize) {
@@ -201,7 +223,8 @@ impl World {
             let process = &self.processes[*index];
             let counts = process.alive && !process.handles.is_empty() && !said.drained();
             let dropped = record.dropped.contains(index);
-            if counts && !dropped && self.is_below(*index, next, stage.below) && said.says_otherwise(next) {
+            let passes = self.is_anyway(Some(number(next.fingerprint))) && said.state == ProcessState::Rejected;
+            if counts && !dropped && !passes && self.is_below(*index, next, stage.below) && said.says_otherwise(next) {
                 return Err(format!("although process {index} said last that it is {:?}", said.state));
             }
         }
@@ -282,6 +305,7 @@ impl World {
                 && self.is_below(*index, next, stage.below)
                 && said.state == ProcessState::Rejected
                 && said.publish == Some(next)
+                && !self.is_anyway(Some(number(next.fingerprint)))
         };
         if let Some(index) = record.received_reports.keys().find(|index| refuses(index)) {
             return Some(format!("process {index} refuses {}", name(next)));
@@ -325,7 +349,7 @@ impl World {
         let had = match gate {
             Gate::Refused => refuses(),
             Gate::Restarted => self.clock_jumped || ended(),
-            Gate::Aborted => change.request == Some(Request::Abort),
+            Gate::Aborted => change.asked_about(next) == Some(Action::Abort),
             // No history has metrics, or applications that become degraded.
             Gate::Analysis | Gate::Degraded | Gate::Other => false,
         };
@@ -381,14 +405,10 @@ impl World {
     }
 
     /// Notes that a person asks for content again that was taken back.
-    pub fn note_retry(&mut self, commit: u64, request: Request) {
-        let known = self.lease.and_then(|leader| self.operators[leader].record.as_ref()?.named);
-        if commit != self.git.commit && known.is_none_or(|(known, _)| known != commit) {
-            return;
-        }
-        if let Request::Retry(name) = request {
+    pub fn note_retry(&mut self, request: Request) {
+        if request.action == Action::Retry {
             for taken_back in self.api.taken_back.values_mut() {
-                taken_back.retried |= taken_back.publish.updated_at == name;
+                taken_back.retried |= taken_back.publish.updated_at == request.of;
             }
         }
     }
@@ -406,13 +426,14 @@ impl World {
         let MarkerEntry::Published(Marked { next: Some(next), stage: Some(stage), .. }) = self.api.marker else {
             return;
         };
-        let Some(operator) = self.lease.filter(|_| next.fingerprint == content(self.git.content)) else { return };
+        let goes_on = self.queues || next.fingerprint == content(self.git.content);
+        let Some(operator) = self.lease.filter(|_| goes_on) else { return };
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;
         };
         let step = self.api.requests.steps.list().get(stage.step as usize).copied();
         let Some(Step::Pause(Some(pause))) = step else { return };
-        let held = self.request_to(operator) == Some(Request::Hold) || self.is_suspended() || self.clock_jumped;
+        let held = self.asked_about(next) == Some(Action::Hold) || self.is_suspended() || self.clock_jumped;
         let since = self.undisturbed_since(record).max(self.api.marker_since);
         if !held && self.now > since + pause + record.fleet.windows().recount + DECIDES_WITHIN {
             let what = format!("step {} of {} does not end since {} ms", stage.step, name(next), since.as_millis());
@@ -428,10 +449,11 @@ impl World {
         if marked.held.is_some_and(|(held, _)| held.fingerprint == newest) {
             return true;
         }
-        if marked.next.is_none_or(|next| next.fingerprint != newest) {
+        let waits = self.queues && marked.stage.is_some();
+        if marked.next.is_none_or(|next| next.fingerprint != newest && !waits) {
             return false;
         }
-        let holds = self.request_about(self.git.commit) == Some(Request::Hold);
+        let holds = marked.next.and_then(|next| self.asked_about(next)) == Some(Action::Hold);
         let Some(stage) = marked.stage else { return holds };
         match self.api.requests.steps.list().get(stage.step as usize) {
             Some(Step::Pause(None)) => true,

@@ -28,12 +28,14 @@ pub struct HistoryScript {
     pub rehearsal: RehearsalRules,
     /// The steps by which new content reaches the fleet.
     pub rollout: StepsPlan,
+    /// Newer content waits for the end of a rollout.
+    pub queues: bool,
 }
 
 /// A pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodPlan {
-    /// It carries the label of the workspace.
+    /// True if the pod carries the label of the workspace.
     pub labelled: bool,
     /// It runs a second process.
     pub second: bool,
@@ -263,7 +265,12 @@ impl HistoryScript {
             steps.extend(rolled_push(&mut rng));
             steps.sort_by_key(|step| step.at);
         }
-        Self { pods, unbound, steps, network_faults, rehearsal, rollout }
+        let queues = !rollout.is_empty() && rng.u8(0..3) == 0;
+        if queues {
+            steps.extend(queued_pushes(&mut rng));
+            steps.sort_by_key(|step| step.at);
+        }
+        Self { pods, unbound, steps, network_faults, rehearsal, rollout, queues }
     }
 }
 
@@ -289,6 +296,13 @@ fn rolled_push(rng: &mut Rng) -> Vec<Step> {
         steps.push(Step { at: millis(pushed + rng.u64(200..14_000)), act });
     }
     steps
+}
+
+/// Commits come one after the other, so that some find a rollout under way.
+fn queued_pushes(rng: &mut Rng) -> Vec<Step> {
+    let pushed = rng.u64(2_000..45_000);
+    let push = |rng: &mut Rng, at| Step { at: millis(at), act: Act::Push(content(rng)) };
+    vec![push(rng, pushed), push(rng, pushed + 1_500), push(rng, pushed + 4_000)]
 }
 
 /// A process refuses content that is pushed soon afterwards, and other things happen while its rehearsal holds it.

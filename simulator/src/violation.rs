@@ -72,14 +72,16 @@ pub enum Invariant {
     GateHolds,
     /// Content is taken back for a refusal, an end, or a request, and for nothing else.
     TakenBackForReason,
-    /// What was taken back comes back only for another content of the source or a request of a person, as long as nobody
-    /// removes it from the marker while no operator looks.
+    /// Content that was taken back comes back only for another content of the source or a request of a person, as long
+    /// as nobody removes it from the marker while no operator looks.
     TakenBackStays,
     /// A process that ran what is published, and then the content of its stage, holds the former and fetches it for no other
     /// reason than another marker.
     GoesBackAtOnce,
     /// A rollout that ends well publishes under the announced name.
     PromotedUnderItsName,
+    /// Newer content waits for the end of a rollout, where it is to.
+    NewerContentWaits,
     /// A pause ends when its time is over, unless a person holds it.
     RolloutGoesOn,
     /// A rollout is not converged.

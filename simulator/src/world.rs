@@ -33,13 +33,15 @@ pub const QUIET_AT: Duration = Duration::from_secs(70);
 /// When everything must have come to rest: after the longest window.
 pub const END_AT: Duration = Duration::from_secs(70 + 90);
 
-/// All that there is.
+/// The state of a simulated history.
 pub struct World {
     pub now: Moment,
     pub rng: Rng,
     queue: Queue,
     pub network_faults: u32,
     rehearsal: RehearsalRules,
+    /// Newer content waits for the end of a rollout.
+    pub queues: bool,
     pub api: Api,
     pub git: Git,
     pub operators: Vec<Operator>,
@@ -113,7 +115,7 @@ pub struct Api {
     pub stage_since: Moment,
     /// The contents that were taken back, and that nothing has released since.
     pub taken_back: BTreeMap<Fingerprint, TakenBack>,
-    /// What people want.
+    /// The requests of people.
     pub requests: Requests,
     /// The contents that a person has published whatever processes report about them.
     pub anyway: [bool; 3],
@@ -206,6 +208,7 @@ impl World {
             queue: Queue::default(),
             network_faults: script.network_faults,
             rehearsal: script.rehearsal,
+            queues: script.queues,
             api,
             git: Git { since: Moment::ZERO, commit: 1, content: 0, changes: 1 },
             operators: vec![Operator::new(), Operator::new()],
@@ -262,9 +265,14 @@ impl World {
         self.network_faults > 0 && self.now < QUIET_AT && self.rng.u32(0..100) < self.network_faults / 2
     }
 
+    /// Returns whether a person has this content published whatever processes report about it.
+    pub fn is_anyway(&self, content: Option<u8>) -> bool {
+        content.is_some_and(|content| self.api.anyway[usize::from(content % 3)])
+    }
+
     /// The rules by which this content is rehearsed: not at all, where a person has it published.
     pub fn rules_of(&self, content: Option<u8>) -> RehearsalRules {
-        let anyway = content.is_some_and(|content| self.api.anyway[usize::from(content % 3)]);
+        let anyway = self.is_anyway(content);
         RehearsalRules { mode: if anyway { RehearsalMode::Off } else { self.rehearsal.mode }, ..self.rehearsal }
     }
 

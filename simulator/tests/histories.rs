@@ -63,8 +63,15 @@ fn check_fleet(seed: u64, pods: &[PodPlan], unbound: usize, steps: &[(u64, Act)]
 
 fn check_rehearsal(seed: u64, pods: &[PodPlan], unbound: usize, rehearsal: RehearsalRules, steps: &[(u64, Act)]) {
     let rollout = StepsPlan::NONE;
-    let script =
-        HistoryScript { pods: pods.to_vec(), unbound, steps: at_times(steps), network_faults: 0, rehearsal, rollout };
+    let script = HistoryScript {
+        pods: pods.to_vec(),
+        unbound,
+        steps: at_times(steps),
+        network_faults: 0,
+        rehearsal,
+        rollout,
+        queues: false,
+    };
     check_script(seed, script);
 }
 
@@ -78,6 +85,7 @@ fn check_rollout(seed: u64, pods: &[PodPlan], rehearsal: RehearsalRules, rollout
         network_faults: 0,
         rehearsal,
         rollout,
+        queues: false,
     };
     check_script(seed, script);
 }
@@ -360,4 +368,20 @@ fn a_patch_that_lands_after_the_source_has_gone_back_is_no_edit_of_the_marker() 
     let pods = [PodPlan { mute: true, ..LABELLED }];
     let steps = [(9_368, Act::Push(2)), (9_534, Act::LoseAnswer(11_229)), (15_236, Act::Push(0))];
     check_fleet(100_973, &pods, 0, &steps);
+}
+
+#[test]
+fn what_was_announced_gets_no_earlier_name_than_a_publish_that_somebody_has_undone() {
+    let steps = [
+        (2_800, Act::Push(1)),
+        (6_800, Act::Push(2)),
+        (8_085, Act::Push(0)),
+        (22_629, Act::ChangeLeader),
+        (33_146, Act::Push(2)),
+        (34_611, Act::HandOver),
+        (39_766, Act::EditMarker(0, true)),
+        (49_078, Act::UndoEdit),
+        (49_304, Act::ChangeLeader),
+    ];
+    check_rollout(1_252, &[LABELLED, LABELLED], rehearsed_within(2_000), &[Rollout::Weight(0)], &steps);
 }

@@ -1,4 +1,4 @@
-//! Who waits when a host refuses or is down: those whom it concerns, and nobody else.
+//! The waits when a host refuses or is down concern its callers, and nobody else.
 
 #![allow(clippy::unwrap_used)]
 

@@ -129,3 +129,39 @@ async fn what_is_kept_for_one_owner_is_evicted_and_read_again_and_nothing_of_oth
     let tree = read_for("greedy", &repositories[0]).await;
     assert_eq!(paths(&tree), ["rototo-workspace.toml", "variables/a.toml"]);
 }
+
+#[tokio::test]
+async fn what_is_kept_for_those_who_have_the_most_goes_first() {
+    const EACH: u64 = 300_000;
+    let repositories: Vec<Repository> = (0..6).map(|_| Repository::new()).collect();
+    for (seed, repository) in (0..).zip(&repositories) {
+        repository.commit(&[MANIFEST, ("variables/a.toml", &noise(seed, EACH))]);
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+    let reader = Reader::new(options).unwrap();
+    let read_for = async |owner: &str, repository: &Repository| {
+        reader.charged_to(owner, Box::pin(reader.read(&repository.source("main")))).await.unwrap();
+    };
+    // The small one reads one of the repositories that the greedy one reads as well.
+    read_for("small", &repositories[5]).await;
+    read_for("small", &repositories[0]).await;
+    for repository in &repositories[..5] {
+        read_for("greedy", repository).await;
+    }
+    let (all, small) = (reader.kept_bytes_of_all(), reader.kept_bytes("small"));
+    assert!(all > reader.kept_bytes("greedy") && all < reader.kept_bytes("greedy") + small);
+    assert_eq!(reader.evict_of_all(all), 0);
+    // Until the greedy one has no more than the small one, which keeps all that it has.
+    assert_eq!(reader.evict_of_all(all / 2 + all / 12), 3);
+    assert_eq!(reader.kept_bytes("small"), small);
+    assert_eq!(reader.kept_bytes_of_all(), bytes_of_packs(cache.path()));
+    assert!(reader.evict_of_all(0) == 3 && reader.kept_bytes_of_all() == 0);
+    read_for("small", &repositories[0]).await;
+}
+
+fn bytes_of_packs(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let repositories = entries.map(|entry| bytes_of(&entry.path().join("objects/pack")));
+    repositories.sum()
+}

@@ -77,17 +77,17 @@ async fn a_full_commit_is_immutable_and_costs_no_request() {
 async fn each_new_commit_is_fetched_with_what_changed() {
     let repository = Repository::new();
     repository.git(&["config", "uploadpack.allowFilter", "true"]);
-    let mut files = vec![MANIFEST];
     let names: Vec<String> = (0..20).map(|i| format!("variables/v{i}.toml")).collect();
-    files.extend(names.iter().map(|name| (name.as_str(), "0")));
-    repository.commit(&files);
+    let files = |changed: &'static str| {
+        let text = |name: &str| if name == "variables/v7.toml" { changed } else { "0" };
+        [MANIFEST].into_iter().chain(names.iter().map(move |name| (name.as_str(), text(name)))).collect::<Vec<_>>()
+    };
+    repository.commit(&files("0"));
     let reader = reader();
     let source = repository.source("main");
-    for round in 1..4 {
-        let text = round.to_string();
-        repository.commit(&[("variables/v7.toml", &text)]);
-        files[8].1 = Box::leak(text.into_boxed_str());
-        assert_eq!(read(&reader, &source).await.unwrap().fingerprint(), tree(&files).fingerprint());
+    for text in ["1", "2", "3"] {
+        repository.commit(&[("variables/v7.toml", text)]);
+        assert_eq!(read(&reader, &source).await.unwrap().fingerprint(), tree(&files(text)).fingerprint());
     }
 }
 
@@ -113,18 +113,46 @@ async fn a_rewritten_branch_is_followed_and_its_lost_commit_is_a_transient_error
     );
 }
 
+/// Git would start a fetch for each commit that the host does not have, and that fetch the next one, until the machine has
+/// no processes left.
 #[tokio::test]
-async fn only_the_subdirectory_counts() {
+async fn a_host_with_a_part_of_its_history_is_asked_once() {
+    let repository = Repository::new();
+    let old = repository.commit(&[MANIFEST]);
+    repository.commit(&[("variables/a.toml", "a")]);
+    let host = tempfile::tempdir().unwrap();
+    let (from, to) = (format!("file://{}", repository.path().display()), host.path().join("r"));
+    repository.git(&["clone", "--quiet", "--depth=1", &from, to.to_str().unwrap()]);
+    let limits = Limits { git_timeout: Duration::from_secs(3), ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let source = |fragment: &str| format!("git+file://{}#{fragment}", to.display()).parse().unwrap();
+    let error = read(&reader, &source(&old)).await.unwrap_err();
+    assert_eq!(error.code(), "no_commit", "{error}");
+    assert_eq!(paths(&read(&reader, &source("main")).await.unwrap()).len(), 2);
+}
+
+/// Returns a repository whose workspace at `ws/prod` is small, and a reader that refuses the rest as too large.
+fn beside_large_files() -> (Repository, Reader) {
     let repository = Repository::new();
     let large = "x".repeat(100_000);
     let workspace = [("ws/prod/rototo-workspace.toml", "schema_version = 1\n"), ("ws/prod/variables/a.toml", "a")];
     repository.commit(&[&workspace[..], &[("variables/large.toml", &large), ("ws/prod/large.bin", &large)]].concat());
     let limits = Limits { unpacked_bytes: 1000, entries: 10, ..Limits::default() };
-    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    (repository, Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap())
+}
+
+#[tokio::test]
+async fn only_documents_of_the_subdirectory_are_read_and_count_against_the_limits() {
+    let (repository, reader) = beside_large_files();
     let fetched = read(&reader, &repository.source("main:ws/prod")).await.unwrap();
     assert_eq!(paths(&fetched), ["rototo-workspace.toml", "variables/a.toml"]);
     let error = read(&reader, &repository.source("main")).await.unwrap_err();
     assert_eq!(error.code(), "too_large", "{error}");
+}
+
+#[tokio::test]
+async fn a_subdirectory_that_is_missing_or_a_file_is_refused() {
+    let (repository, reader) = beside_large_files();
     for missing in ["main:ws/test", "main:ws/prod/large.bin"] {
         let error = read(&reader, &repository.source(missing)).await.unwrap_err();
         assert_eq!(error.code(), "no_directory", "{error}");

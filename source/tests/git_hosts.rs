@@ -1,4 +1,5 @@
-//! What hosts answer in place of a repository, and repositories that are not as expected: each has a fault that names it.
+//! The answers of hosts in place of a repository, and repositories that are not as expected: each has a fault that
+//! names it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -30,7 +31,7 @@ async fn a_page_to_sign_in_is_named_and_its_query_is_not_shown() {
     })
     .await;
     assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
-    assert!(error.to_string().contains("such as one to sign in") && error.to_string().contains("/signin"), "{error}");
+    assert!(error.to_string().contains("such as a sign-in page") && error.to_string().contains("/signin"), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
@@ -210,6 +211,8 @@ fn a_users_own_git_keeps_its_environment() {
         ("GIT_CONFIG_VALUE_1", helper),
     ];
     read_with(&https, &settings).unwrap();
+    let with_login = https.replacen("https://", "https://user:hunter2@", 1);
+    read_with(&with_login, &[("GIT_SSL_CAINFO", &ca)]).unwrap();
     // What points git at a repository does not reach it.
     let file = format!("git+file://{}#main", repository.path().display());
     let elsewhere = [("GIT_DIR", "/nowhere"), ("GIT_WORK_TREE", "/"), ("GIT_OBJECT_DIRECTORY", "/nowhere")];

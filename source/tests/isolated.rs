@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use rototo_source::{Access, GitSetup, Reader, ReaderOptions, Source};
+use rototo_source::{Access, GitSetup, Limits, Reader, ReaderOptions, Source};
 use support::git_http::serve_git;
-use support::https::HttpsServer;
+use support::https::{HttpsServer, respond};
 use support::{MANIFEST, Repository, credentials, paths, read};
 
 fn isolated() -> Reader {
@@ -28,29 +28,13 @@ fn serve(repository: &Repository) -> HttpsServer {
     HttpsServer::start(move |request| serve_git(&root, request))
 }
 
-/// Makes a directory of which a few hundred kilobytes in a pack are `mib` MiB in memory.
-fn inflated_tree(repository: &Repository, mib: usize) -> String {
-    let blob = repository.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
-    let id: Vec<u8> = (0..40).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
-    let entry = [b"100644 ".as_slice(), &[b'a'; 4000], b"\0", &id].concat().repeat(64);
-    let mut command = Command::new("git");
-    command.current_dir(repository.path()).args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    for _ in 0..(mib << 20) / entry.len() {
-        stdin.write_all(&entry).unwrap();
-    }
-    drop(stdin);
-    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
-}
-
 #[tokio::test]
 async fn a_directory_that_inflates_beyond_the_memory_of_git_fails_alone() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     let blob = repository.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
     let good = repository.git(&["rev-parse", "HEAD"]);
-    let variables = inflated_tree(&repository, 320);
+    let variables = repository.inflated_tree(320);
     let root = format!("100644 blob {blob}\trototo-workspace.toml\n040000 tree {variables}\tvariables\n");
     repository.commit_tree(&repository.make_tree(&root));
     let server = serve(&repository);
@@ -77,8 +61,11 @@ async fn a_host_that_lists_refs_without_end_fails_alone() {
             }
         })
     });
+    // A busy machine fills the memory of git only after a while.
+    let limits = Limits { git_timeout: Duration::from_secs(600), ..Limits::default() };
     for setup in [GitSetup::Isolated, GitSetup::Own] {
-        let reader = Reader::new(ReaderOptions { git: setup, ..ReaderOptions::default() }).unwrap();
+        let reader =
+            Reader::new(ReaderOptions { git: setup, limits: limits.clone(), ..ReaderOptions::default() }).unwrap();
         let error = reader.pin(access(&server)).await.unwrap_err();
         assert_eq!((error.code(), error.is_transient()), ("git_out_of_memory", false), "{setup:?}: {error}");
     }
@@ -89,7 +76,7 @@ async fn a_large_directory_above_the_workspace_is_refused_by_its_size() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     // It fits into the memory of git, and is above what is read of directories above a workspace.
-    let parent = inflated_tree(&repository, 32);
+    let parent = repository.inflated_tree(32);
     repository.commit_tree(&repository.make_tree(&format!("040000 tree {parent}\tteams\n")));
     for (fragment, code) in [("main:teams/a", "too_large"), ("main:teams/a/b", "no_directory")] {
         let error = read(&isolated(), &repository.source(fragment)).await.unwrap_err();
@@ -182,5 +169,45 @@ async fn names_that_begin_with_a_dash_are_no_options() {
     for fragment in ["refs/heads/--upload-pack=touch", "main:-c", "main:--all"] {
         let read = read(&isolated(), &repository.source(fragment)).await.unwrap();
         assert!(paths(&read).contains(&"rototo-workspace.toml".to_owned()), "{fragment}");
+    }
+}
+
+/// Reads what the parent test names, with the environment that it sets, and prints the code of the error.
+#[tokio::test]
+async fn reads_the_source_that_its_environment_names() {
+    let (Ok(source), Ok(ca)) = (std::env::var("ROTOTO_TEST_SOURCE"), std::env::var("ROTOTO_TEST_CA")) else { return };
+    let access = Access::new(source.parse().unwrap(), credentials(&[("ca.crt", &ca)]));
+    let code = isolated().read(access).await.map_or_else(|error| error.code(), |_| "opened");
+    println!("the source: {code}");
+}
+
+#[test]
+fn what_is_in_the_home_directory_opens_no_source_of_others() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let root = repository.path().to_owned();
+    let server = HttpsServer::start(move |request| match request.header("authorization") {
+        // `user:hunter2`
+        Some("Basic dXNlcjpodW50ZXIy") => serve_git(&root, request),
+        _ => respond(401, &[("WWW-Authenticate", "Basic realm=\"test\"")], ""),
+    });
+    let helper = "[credential]\n\thelper = \"!f() { echo username=user; echo password=hunter2; }; f\"\n";
+    let login = format!("[url \"https://user:hunter2@{0}/\"]\n\tinsteadOf = https://{0}/\n", server.address());
+    for (path, text) in [
+        (".netrc", "machine 127.0.0.1 login user password hunter2\n"),
+        (".gitconfig", helper),
+        (".gitconfig", &*login),
+        (".config/git/config", &*login),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(home.path().join(".config/git")).unwrap();
+        std::fs::write(home.path().join(path), text).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "reads_the_source_that_its_environment_names", "--nocapture"]);
+        command.env("HOME", home.path()).env("XDG_CONFIG_HOME", home.path().join(".config"));
+        command.env("ROTOTO_TEST_SOURCE", format!("git+https://{}/.git#main", server.address()));
+        let output = command.env("ROTOTO_TEST_CA", server.authority.pem()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("the source: access_denied"), "{path}: {text}{said}");
     }
 }

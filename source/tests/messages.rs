@@ -31,6 +31,15 @@ fn a_text_that_is_no_source_says_how_to_write_one() {
         "the subdirectory `/etc` is absolute: write it relative to the root of the source",
     );
     refused("git+ssh://git:hunter2@host/config.git", "ssh takes no password from an address: use a key");
+    refused(
+        "git+ssh://git@host:acme/config.git",
+        "the host is followed by `:` and no port: an address is written ssh://host/path, or ssh://host:port/path, with `/` \
+         before the path",
+    );
+    refused(
+        "git+https://host/config.git?ref=main",
+        "the address of a repository must not contain `?`: write a branch, a tag, or a commit after `#`",
+    );
 }
 
 #[tokio::test]
@@ -66,7 +75,7 @@ async fn missing_parts_of_a_repository_are_named() {
         failed("main").await,
         format!(
             "reading git+file://{path}#main failed: `variables/a.toml` is a link: a document is a plain file, \
-             and links are not followed"
+             and links are not followed; documents that workspaces share belong in a layer, which `extends` names"
         )
     );
 }

@@ -18,7 +18,7 @@ const LOGIN: &str = "Basic dXNlcjpodW50ZXIy";
 /// public one `public/base`. `acme/app` extends `parent`.
 struct GitHost {
     server: HttpsServer,
-    /// Whether `public/base` is private after all.
+    /// True if `public/base` is private after all.
     closed: Arc<AtomicBool>,
     _repositories: Vec<Repository>,
 }

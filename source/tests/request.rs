@@ -33,6 +33,42 @@ async fn a_query_arrives_with_the_credentials_of_its_host_and_the_answer_comes_b
     assert_eq!(server.requests()[0].header("host"), Some(server.address().as_str()));
 }
 
+/// Sends this JSON to the address.
+async fn post(address: &str, json: &str, credentials: &Credentials) -> Result<HttpAnswer, RequestFault> {
+    client(true).post_json(&address.parse().unwrap(), "/a%2Fb/x", json.to_owned(), credentials, LIMITS).await
+}
+
+#[tokio::test]
+async fn json_arrives_as_it_was_written_and_the_answer_says_when_to_come_again() {
+    let server = HttpsServer::start(|_| respond(429, &[("Retry-After", "7")], "later"));
+    let keys = [("username", "robot"), ("password", "s3cr3t"), ("ca.crt", &server.authority.pem())];
+    let json = r#"{"a":"é"}"#;
+    let answer = post(&format!("https://{}/api", server.address()), json, &support::credentials(&keys)).await.unwrap();
+    assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
+    let requests = server.requests();
+    let Request { method, path, body, .. } = &requests[0];
+    assert_eq!((method.as_str(), path.as_str(), body.as_slice()), ("POST", "/api/a%2Fb/x", json.as_bytes()));
+    assert_eq!(requests[0].header("content-type"), Some("application/json"));
+    assert_eq!(requests[0].header("authorization"), Some("Basic cm9ib3Q6czNjcjN0"));
+}
+
+#[tokio::test]
+async fn nothing_is_changed_unencrypted_or_where_a_redirect_leads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    assert_eq!(post(&address, "{}", &Credentials::default()).await.unwrap_err(), RequestFault::Unencrypted);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody connected");
+    let server = HttpsServer::start(|request| match request.path.as_str() {
+        "/elsewhere" => respond(201, &[], ""),
+        _ => respond(307, &[("Location", "/elsewhere")], ""),
+    });
+    let credentials = support::credentials(&[("ca.crt", &server.authority.pem())]);
+    let redirected = post(&format!("https://{}", server.address()), "{}", &credentials).await;
+    assert_eq!(redirected.unwrap_err(), RequestFault::Redirected(307));
+    assert_eq!(server.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_gets_no_credentials() {
     let other = HttpsServer::start(|_| respond(200, &[], "7"));

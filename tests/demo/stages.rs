@@ -12,7 +12,7 @@ use crate::output::{say, title};
 /// The query of the analysis.
 const QUERY: &str = r#"max(error_ratio{pod=~"{{pods}}"})"#;
 
-/// The rules of the rollout: a quarter of the pods, a pause, all of them.
+/// Returns the rules of the rollout: a quarter of the pods, a pause, all of them.
 fn rollout(prometheus: &str) -> Value {
     json!({
         "steps": [{ "setWeight": 25 }, { "pause": { "duration": "1m" } }],

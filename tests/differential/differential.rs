@@ -142,3 +142,55 @@ fn what_the_reference_accepts_stays_accepted_except_for_misnamed_paths() {
         assert_eq!(is_reported, !is_plain, "{files:?}: {ours:?}");
     }
 }
+
+/// The reference accepts any text under `owner` and `expires`, in variables and in rules, and decides as without them. It
+/// refuses a date of TOML, of which ours warns.
+#[test]
+fn the_reference_reads_documents_with_owner_and_expiry_and_decides_alike() {
+    let variable = |of_variable: &str, of_rule: &str| {
+        format!(
+            "schema_version = 1\n{of_variable}\ntype = \"int\"\nvalues = {{ a = 1, b = 2 }}\n[resolve]\ndefault = \"a\"\n\
+             [[resolve.rule]]\nqualifier = \"q\"\nvalue = \"b\"\n{of_rule}\n"
+        )
+    };
+    let owned = "owner = \"team-web\"\nexpires = \"2020-01-01\"";
+    let cases = [
+        (owned, owned, false),
+        (owned, "", false),
+        ("", owned, false),
+        ("expires = \"soon\"", "owner = [\"a\", \"b\"]", false),
+        ("owner = 3", "expires = { on = \"x\" }", false),
+        ("expires = 2020-01-01", "", true),
+        ("", "expires = 2020-01-01", true),
+    ];
+    let context = serde_json::json!({ "n": 1 });
+    let mut reference = Reference::start();
+    for (of_variable, of_rule, is_refused) in cases {
+        let files = [
+            ("rototo-workspace.toml", "schema_version = 1\n".to_owned()),
+            (
+                "qualifiers/q.toml",
+                "schema_version = 1\n[[predicate]]\nattribute = \"n\"\nop = \"eq\"\nvalue = 1\n".to_owned(),
+            ),
+            ("schemas/context.schema.json", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}".to_owned()),
+            ("variables/v.toml", variable(of_variable, of_rule)),
+        ];
+        let files: generate::Files = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+        let root = tempfile::tempdir().unwrap();
+        write(&files, root.path());
+        let ((ours, parsed), theirs) = (our_lint(&files), their_lint(&mut reference, root.path()));
+        let rules = |found: &rototo_differential::outcome::FindingCounts| -> Vec<String> {
+            found.keys().map(|(rule, _, _, _)| rule.clone()).collect()
+        };
+        let is_well_formed = [of_variable, of_rule].iter().all(|lines| lines.is_empty() || *lines == owned);
+        let expected: &[&str] = if is_well_formed { &[] } else { &["rototo/variable-ownership-shape"] };
+        assert_eq!(rules(&ours), expected, "{of_variable} {of_rule}");
+        assert_eq!(rules(&theirs).contains(&"rototo/variable-parse-failed".to_owned()), is_refused, "{theirs:?}");
+        if !is_refused {
+            assert_eq!(rules(&theirs), Vec::<String>::new(), "{of_variable} {of_rule}");
+            let compiled = rototo_engine::compile(&parsed).unwrap();
+            let theirs = their_answer(&mut reference, root.path(), "v", &context);
+            assert_eq!(our_answer(&compiled, "v", &context), theirs, "{of_variable} {of_rule}");
+        }
+    }
+}

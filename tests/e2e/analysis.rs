@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::workspace::RototoWorkspaceStatus;
-use rototo_tests::harness::{App, MetricsTarget, Prometheus};
+use rototo_tests::harness::{App, MetricsTarget, Observation, PATIENCE, Prometheus, Silent, until};
 use serde_json::{Value, json};
 
 use crate::rollout::{at_step, by_content, fingerprint_before, three_with, wait};
@@ -139,6 +139,33 @@ async fn a_prometheus_that_is_gone_is_inconclusive_and_takes_the_revision_back_b
     for app in &apps {
         app.wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_query_that_hangs_holds_no_other_workspace() {
+    let silent = Silent::listen().unwrap();
+    let (scene, _apps) = three_with("analysis-hangs", rollout(silent.url(), 1_000)).await;
+    edit(&scene);
+    scene.push().await;
+    let mut names = (1..=5).map(|number| format!("other-{number}"));
+    // A workspace is published while one query hangs. Another query may begin meanwhile, and then another workspace tells.
+    let published_meanwhile = loop {
+        let Some(name) = names.next() else { break false };
+        let before = silent.accepted();
+        until("a query to hang", PATIENCE, || {
+            let accepted = silent.accepted();
+            Ok(if accepted > before { Observation::Done(()) } else { Observation::NotYet(accepted.to_string()) })
+        })
+        .unwrap();
+        let hangs = silent.accepted();
+        let spec = json!({ "source": scene.repository.url(), "interval": "1h" });
+        scene.namespace.apply_workspace(&name, spec).await.unwrap();
+        scene.namespace.wait_for_condition(&name, "Published", "True").await.unwrap();
+        if silent.accepted() == hangs {
+            break true;
+        }
+    };
+    assert!(published_meanwhile, "each workspace waited for the end of a query");
 }
 
 #[tokio::test]

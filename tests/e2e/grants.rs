@@ -58,6 +58,7 @@ async fn the_operator_may_do_its_work_in_the_namespaces_that_it_serves() {
         "get secrets/rototo-webhook",
         "get secrets/rototo-signers",
         "get secrets/rototo-prometheus",
+        "get secrets/rototo-commit-status",
     ];
     let beyond = [
         "create rototoworkspaces.rototo.dev",

@@ -63,6 +63,28 @@ async fn an_administrator_can_not_write_markers() {
         let error = write(&namespace, admin, attempt).unwrap_err().to_string();
         assert!(error.contains("rototo operator"), "{attempt:?}: {error}");
     }
+    let file = admin.with_extension("other-map.json");
+    std::fs::write(&file, MAP.replace("\"{}\"", "\"other\"")).unwrap();
+    let file = file.to_str().unwrap();
+    for attempt in [
+        &["apply", "--server-side", "--force-conflicts", "--field-manager=rototo-operator", "--filename", file][..],
+        &["apply", "--filename", file],
+        &["replace", "--filename", file],
+        &["replace", "--force", "--filename", file],
+    ] {
+        let error = write(&namespace, admin, attempt).unwrap_err().to_string();
+        assert!(error.contains("rototo operator"), "{attempt:?}: {error}");
+    }
+    // The ServiceAccount of another install, which has the same name and may do everything here.
+    let elsewhere = Namespace::create(namespace.cluster(), "elsewhere").await.unwrap();
+    install_chart(&elsewhere, &["markersPolicy.enabled=false"]).unwrap();
+    let account = format!("--serviceaccount={}:rototo-operator", elsewhere.name());
+    write(&namespace, admin, &["create", "rolebinding", "other", "--clusterrole=admin", &account]).unwrap();
+    let token = elsewhere.token("rototo-operator").unwrap();
+    let other = namespace.cluster().kubeconfig_for_token(&token).unwrap();
+    let error = write(&namespace, &other, &["annotate", map, "rototo.dev/snapshots=https://y", "--overwrite"]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("rototo operator"), "{error}");
     let all = namespace.api::<ConfigMap>().delete_collection(&DeleteParams::default(), &ListParams::default()).await;
     assert!(all.unwrap_err().to_string().contains("rototo operator"));
 }

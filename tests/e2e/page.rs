@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
+const VARIABLE: &str = "variables/service-degradation-policy.toml";
 const LIST: &str = "/ui/api/workspaces";
 const FLAGS: [&str; 3] = ["--ui", "--peer-host=127.0.0.1", "--lease-seconds=3"];
 
@@ -72,7 +73,8 @@ async fn leader_and_replica_show_the_fleet_and_the_words_of_the_commit() {
     scene.wait_for_fleet(1).await;
     let subject = "<img src=x onerror=alert(1)> Widen the trial";
     let content = scene.repository.read(TRIAL).unwrap().replacen("[0, 1000]", "[0, 6000]", 1);
-    let commit = scene.repository.commit(&[(TRIAL, &content)], subject).unwrap();
+    let owned = scene.repository.read(VARIABLE).unwrap() + "owner = \"ops\"\nexpires = \"2020-01-01\"\n";
+    let commit = scene.repository.commit(&[(TRIAL, &content), (VARIABLE, &owned)], subject).unwrap();
     scene.push().await;
     let map = scene.namespace.markers().await.unwrap().unwrap();
     let authority = map.metadata.annotations.unwrap()[ANNOTATION_CA].clone();
@@ -95,6 +97,11 @@ async fn leader_and_replica_show_the_fleet_and_the_words_of_the_commit() {
         assert!(!part["author"].as_str().unwrap().is_empty(), "{part}");
         assert_eq!(part["roster"]["named"][0]["state"], "running", "{part}");
         assert_eq!(part["history"][0]["commit"]["subject"], subject, "{part}");
+        assert_eq!(part["content"]["expired"], 1, "{part}");
+        // Its values are for those who may read the repository.
+        let difference = part["history"][0]["difference"].as_str().unwrap_or_default();
+        assert!(difference.starts_with("rototo diff 'git+") && difference.contains(&format!("#{commit}")), "{part}");
+        assert_eq!(part["history"][1]["difference"], serde_json::Value::Null, "{part}");
         let list = document(&endpoint.get(&list_of(&scene), &token).await.unwrap());
         assert_eq!(list["parts"].as_array().unwrap().len(), 1, "{list}");
         // A stream begins with the whole document, and ends by itself.

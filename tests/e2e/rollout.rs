@@ -203,3 +203,37 @@ async fn a_newer_commit_supersedes_a_rollout() {
     let rollout = at_step(&scene, 1, "1/1", "2/2").await;
     assert!(rollout.revision.ends_with(&commit), "{rollout:?}");
 }
+
+#[tokio::test]
+async fn a_newer_commit_waits_for_the_end_of_a_rollout_also_behind_a_restarted_operator() {
+    let queue = json!({ "steps": [{ "pods": 1 }, { "pause": {} }], "onNewCommit": "Queue" });
+    let (mut scene, apps) = three_with("queued", queue).await;
+    let first = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    let second = scene.repository.edit(POLICY, "max_concurrency = 12", "max_concurrency = 13").unwrap();
+    scene.push().await;
+    let waits = |status: &RototoWorkspaceStatus| {
+        let rollout = status.rollout.as_ref();
+        rollout.is_some_and(|rollout| {
+            let queued = rollout.queued.as_ref().is_some_and(|queued| queued.ends_with(&second));
+            queued && rollout.revision.ends_with(&first)
+        })
+    };
+    wait(&scene, "queued", waits).await;
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    wait(&scene, "queued behind another operator", waits).await;
+
+    steer(&scene, "promote");
+    let begins = |status: &RototoWorkspaceStatus| {
+        status.rollout.as_ref().is_some_and(|rollout| rollout.revision.ends_with(&second) && rollout.step == 1)
+    };
+    let published = wait(&scene, "the second rollout", begins).await.published.unwrap();
+    assert!(published.revision.unwrap().ends_with(&first));
+    steer(&scene, "promote");
+    let published = scene.wait_for_fleet(3).await.published.unwrap();
+    assert!(published.revision.unwrap().ends_with(&second));
+    assert_eq!(by_content(&apps, &published.fingerprint).0.len(), 3);
+}

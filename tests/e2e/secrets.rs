@@ -108,6 +108,10 @@ async fn no_secret_is_shown_whatever_fails() {
             assert!(line.is_none(), "{secret} is in {place}: {line:?}");
         }
     }
+    let process = scene.operator.process().unwrap().id();
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "a crash would write the memory to the disk: {core}");
     let (_, log) = &shown[0];
     assert!(log.contains("TRACE"), "the log was not at its finest level");
 }

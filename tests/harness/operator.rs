@@ -58,6 +58,11 @@ impl Operator {
         Self::start_installed(namespace, RELEASE, &[&value], &flags)
     }
 
+    /// Does the same as [`Operator::start`] with these values of the chart.
+    pub fn start_with_values(namespace: &Namespace, values: &[&str]) -> anyhow::Result<Self> {
+        Self::start_installed(namespace, RELEASE, values, &[])
+    }
+
     fn start_installed(namespace: &Namespace, release: &str, values: &[&str], flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
         let mut operator = Self::install(namespace, release, values, flags, way)?;
@@ -222,6 +227,9 @@ pub fn install_chart(namespace: &Namespace, values: &[&str]) -> anyhow::Result<(
     install_chart_as(namespace, RELEASE, values)
 }
 
+/// The flags that contain names which the chart gives.
+const NAMES: [&str; 3] = ["--release=", "--tls-secret=", "--requests-policy="];
+
 /// The names that the chart gives to the operator's objects.
 struct Deployed {
     service_account: String,
@@ -239,8 +247,7 @@ impl Deployed {
         let service_account = pod["serviceAccountName"].as_str().context("the Deployment has no ServiceAccount")?;
         let arguments = pod["containers"][0]["args"].as_array().context("the Deployment has no arguments")?;
         let arguments = arguments.iter().filter_map(Value::as_str);
-        let names =
-            arguments.filter(|argument| ["--release=", "--tls-secret="].iter().any(|name| argument.starts_with(name)));
+        let names = arguments.filter(|argument| NAMES.iter().any(|name| argument.starts_with(name)));
         Ok(Self { service_account: service_account.to_owned(), names: names.map(str::to_owned).collect() })
     }
 }

@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static> TlsFront<S> {
 }
 
 impl<S> TlsFront<S> {
-    /// The state that the handlers share.
+    /// Returns the state that the handlers share.
     pub(super) fn state(&self) -> &S {
         &self.state
     }
@@ -72,12 +72,12 @@ impl<S> TlsFront<S> {
         format!("https://{}", self.address)
     }
 
-    /// A directory for files of the owner.
+    /// Returns a directory for files of the owner.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The file with the certificate against which the certificate of the server is checked.
+    /// Returns the path of the certificate against which the certificate of the server is checked.
     pub(super) fn certificate(&self) -> PathBuf {
         self.directory.join("ca.crt")
     }

@@ -95,7 +95,13 @@ async fn a_change_arrives(browser: &mut Browser, scene: &PageScene) -> anyhow::R
     let commit = scene.change(TRIAL, "[0, 3000]", "[0, 2000]", "Narrow the trial to 20 %").await?;
     browser.wait(&format!("Converged: 12 of 12 run {commit}"))?;
     ensure!(browser.evaluate("window.unchanged ?? null")? == json!(true), "the page was loaded again");
-    println!("a change arrives by the stream");
+    let command = browser.evaluate(
+        "(() => { const found = document.querySelector('td details'); found.open = true; \
+         return found.querySelector('code').textContent; })()",
+    )?;
+    let is_command = |text: &str| text.starts_with("rototo diff 'git+") && text.contains(&format!("#{commit}"));
+    ensure!(command.as_str().is_some_and(is_command), "a publish has the command {command}");
+    println!("a change arrives by the stream, with the command that shows what it decides otherwise");
     Ok(())
 }
 

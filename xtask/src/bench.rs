@@ -38,6 +38,8 @@ enum Bench {
     Neighbours,
     /// The load of an operator under the requests of hostile callers.
     Hostile,
+    /// The answers of an operator to one process while pods flood it.
+    Pods,
     /// Evaluations of the agent, beside another OFREP server and a bare HTTP server.
     Agent,
     /// The time from a keystroke in an editor to the findings of the language server.
@@ -57,6 +59,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Reports => fleet("reports", &arguments.arguments),
         Bench::Neighbours => fleet("neighbours", &arguments.arguments),
         Bench::Hostile => fleet("hostile", &arguments.arguments),
+        Bench::Pods => fleet("pods", &arguments.arguments),
         Bench::Agent => agent(&arguments.arguments),
         Bench::Keystrokes => keystrokes(),
         Bench::Resolve => engine("resolve", &arguments.arguments),

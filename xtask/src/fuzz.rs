@@ -117,7 +117,7 @@ impl CargoFuzz {
     }
 }
 
-/// The limits that count as findings besides a panic: an input that takes 10 seconds, or 1 GiB.
+/// Returns the limits that count as findings besides a panic: an input that takes 10 seconds, or 1 GiB.
 fn limits(seconds: u32) -> [String; 5] {
     [
         format!("-max_total_time={seconds}"),

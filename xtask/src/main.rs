@@ -52,19 +52,12 @@ fn main() -> anyhow::Result<()> {
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Deny(arguments) => deny::run(&arguments),
-        Command::Alerts => {
-            print!("{}", alerts::run()?);
-            Ok(())
-        }
+        Command::Alerts => alerts::run(),
         Command::Image(arguments) => image::run(&arguments),
         Command::Node(arguments) => node::run(&arguments),
         Command::Sdks(arguments) => sdks::run(&arguments),
         Command::Page(arguments) => page::run(&arguments),
         Command::Release(arguments) => release::run(&arguments),
-        Command::ControlPlane => {
-            println!("{}", control_plane::Programs::ensure_with_controllers()?);
-            println!("{}", control_plane::Programs::locate_controllers()?.display());
-            Ok(())
-        }
+        Command::ControlPlane => control_plane::run(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tokio::task::AbortHandle;
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The next request.
@@ -77,14 +77,14 @@ impl Activity {
         (phase.unwrap_or(Phase::Idle), self.sweeps.now().wrapping_sub(since))
     }
 
-    /// Bytes have arrived.
+    /// Records that bytes have arrived.
     pub(super) fn received(&self) {
         if self.phase().0 == Phase::Idle {
             self.enter(Phase::Header);
         }
     }
 
-    /// The peer has read everything that was sent.
+    /// Records that the peer has read everything that was sent.
     pub(super) fn flushed(&self) {
         match self.phase().0 {
             Phase::Answer => self.enter(Phase::Idle),
@@ -93,7 +93,7 @@ impl Activity {
         }
     }
 
-    /// The peer does not read.
+    /// Records that the peer does not read.
     pub(super) fn blocked(&self) {
         if self.phase().0 == Phase::Stream && !self.stalled.swap(true, Ordering::Relaxed) {
             self.enter(Phase::Stream);

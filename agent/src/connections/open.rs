@@ -22,13 +22,13 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// The limits with this number of connections, and this number of seconds for what a peer has to do.
+    /// Creates the limits with this number of connections, and this number of seconds for what a peer has to do.
     pub(crate) fn new(connections: usize, slow: u32) -> Self {
         // The work has the time for a body and for the turn of a bulk answer.
         Self { connections, header: slow, idle: 300, work: slow.saturating_add(20), answer: slow }
     }
 
-    /// The limits of the listener for probes, which few programs use.
+    /// Returns the limits of the listener for probes, which few programs use.
     pub(crate) fn of_probes() -> Self {
         Self { idle: 60, ..Self::new(32, 10) }
     }

@@ -61,7 +61,7 @@ impl Fault {
         Self { code, details: details.into() }
     }
 
-    /// The error of a resolution with this context.
+    /// Returns the error of a resolution with this context.
     pub(crate) fn of(error: &rototo::Error, context: &EvaluationContext) -> Self {
         let rototo::Error::Resolve(reason) = error else { return Self::new(Code::General, error.to_string()) };
         match reason {

@@ -28,8 +28,8 @@ pub(crate) fn single(
     Ok(out)
 }
 
-/// The fault of a context that does not match the workspace's context schema. If any targeting key would make it match,
-/// the targeting key is what it lacks.
+/// Returns the fault of a context that does not match the workspace's context schema. If any targeting key would make
+/// it match, the targeting key is what it lacks.
 pub(super) fn mismatch(served: &Served, error: &rototo::Error, context: &EvaluationContext) -> Fault {
     let matches_with = |facts| served.workspace.validate_facts(&facts).is_ok();
     if context.with_any_targeting_key().is_some_and(matches_with) {

@@ -63,7 +63,7 @@ pub(crate) fn permitted(bytes: Vec<u8>, permit: OwnedSemaphorePermit) -> Bytes {
     Bytes::from_owner(Permitted(bytes, permit))
 }
 
-/// An answer of this type of content.
+/// Returns an answer of this type of content.
 pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(AnswerBody::Full(body.into()));
     *answer.status_mut() = status;
@@ -75,7 +75,7 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer(status, "application/json", body)
 }
 
-/// An error of the protocol. `key` is the variable, if the request names one.
+/// Returns an error of the protocol. `key` is the variable, if the request names one.
 pub(crate) fn fault(fault: &Fault, key: Option<&str>) -> Answer {
     let status = match fault.code {
         Code::ParseError | Code::TargetingKeyMissing | Code::InvalidContext => StatusCode::BAD_REQUEST,
@@ -85,12 +85,12 @@ pub(crate) fn fault(fault: &Fault, key: Option<&str>) -> Answer {
     json(status, fault.body(key))
 }
 
-/// A refusal with another status than the code of the protocol has.
+/// Returns a refusal with another status than the code of the protocol has.
 pub(crate) fn refusal(status: StatusCode, details: impl Into<String>, key: Option<&str>) -> Answer {
     json(status, Fault::new(Code::General, details).body(key))
 }
 
-/// A refusal that holds for a moment.
+/// Returns a refusal that holds for a moment.
 pub(crate) fn unavailable(details: impl Into<String>, key: Option<&str>) -> Answer {
     let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, details, key);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

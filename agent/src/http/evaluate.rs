@@ -112,7 +112,7 @@ fn announced_etag(query: &str) -> Option<String> {
     Some(percent_decode_str(etag).decode_utf8_lossy().trim_matches('"').to_owned())
 }
 
-/// The answer while no version is loaded.
+/// Returns the answer while no version is loaded.
 fn not_ready(agent: &Agent, error: &rototo::Error, key: Option<&str>) -> Answer {
     Code::General.count(&agent.metrics.errors);
     unavailable(error.to_string(), key)

@@ -25,7 +25,7 @@ pub(super) fn probe(agent: &Agent, method: &http::Method, path: &str) -> Option<
     })
 }
 
-/// Ready means that there is a version to evaluate from, and that the agent does not end.
+/// Answers whether the agent is ready: there is a version to evaluate from, and the agent does not end.
 fn ready(agent: &Agent) -> Answer {
     let reason = match agent.serving.served() {
         _ if agent.shutdown.is_cancelled() => "the agent ends\n".to_owned(),

@@ -159,7 +159,7 @@ impl Options {
         usize::try_from(self.connections).unwrap_or(usize::MAX)
     }
 
-    /// Event streams never take the places of all who evaluate.
+    /// Returns the largest number of event streams, which never take the places of all who evaluate.
     pub(crate) fn streams(&self) -> usize {
         self.connections() / 2
     }

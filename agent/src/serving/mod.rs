@@ -54,7 +54,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// `settings` names the options on which answers depend.
+    /// Creates the state without a version. `settings` names the options on which answers depend.
     pub(crate) fn new(workspace: RefreshingWorkspace, settings: String) -> Self {
         Self {
             workspace,

@@ -237,7 +237,7 @@ fn follow(what: &str, directory: &Path, times: usize) {
     println!("{} {} {} {mean_allocations} {most}", micros(mean), micros(p99), micros(*max));
 }
 
-/// What an operator sends to a follower after a change.
+/// The bytes that an operator sends to a follower after a change.
 struct Snapshot {
     bytes: Vec<u8>,
     fingerprint: Fingerprint,

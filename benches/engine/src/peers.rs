@@ -19,14 +19,14 @@ use unleash_yggdrasil::{EngineState, UpdateMessage};
 use crate::baseline::{bucket_of, salted};
 use crate::shapes;
 
-/// The operator and the value of a comparison.
+/// Returns the operator and the value of a comparison.
 fn parts(comparison: &str) -> (&str, Value) {
     let (op, value) = comparison.split_once('\n').unwrap();
     let op = op.strip_prefix("op = \"").unwrap().strip_suffix('"').unwrap();
     (op, serde_json::from_str(value.strip_prefix("value = ").unwrap()).unwrap())
 }
 
-/// The state of the hash after the salt, and the range, of each qualifier. Our buckets keep the same.
+/// Returns the state of the hash after the salt, and the range, of each qualifier. Our buckets keep the same.
 fn buckets() -> Arc<[(u64, u64, u64)]> {
     let bucket = |number| {
         let (_, salt, (start, end)) = shapes::parts(number);

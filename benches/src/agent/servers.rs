@@ -60,7 +60,7 @@ impl Rules {
         Ok(Self { folder, variables })
     }
 
-    /// The requests: every variable, with contexts of six attributes for which each rule matches some.
+    /// Returns the requests: every variable, with contexts of six attributes for which each rule matches some.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let request = |number: usize| {
             let plan = if number.is_multiple_of(3) { "pro" } else { "free" };
@@ -112,7 +112,7 @@ impl Server {
         Self::start("go-feature-flag 1.40.0", port, true, command, rules).await
     }
 
-    /// A bare server on the same HTTP library, which answers the same bytes to every request.
+    /// Starts a bare server on the same HTTP library, which answers the same bytes to every request.
     pub(crate) async fn echo() -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(sibling("bare-http")?);
@@ -171,7 +171,7 @@ impl Drop for Server {
     }
 }
 
-/// A program that was built beside this one.
+/// Returns the path of a program that was built beside this one.
 fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }

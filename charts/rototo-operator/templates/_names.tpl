@@ -4,6 +4,9 @@
 
 {{/* The name of all objects in the release's namespace, of at most 52 characters, so that suffixes such as `-tls` fit. */}}
 {{- define "rototo-operator.fullname" -}}
+{{- if and (not .Values.fullnameOverride) (regexMatch "^[0-9]" .Release.Name) }}
+{{- fail (printf "the release name %s begins with a digit, which the name of a Service must not: choose another, or set fullnameOverride" .Release.Name) }}
+{{- end }}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trimSuffix "-" }}
 {{- else if contains (include "rototo-operator.name" .) .Release.Name }}
@@ -16,6 +19,11 @@
 {{/* The name of objects without a namespace. It differs between releases of the same name in two namespaces. */}}
 {{- define "rototo-operator.clusterName" -}}
 {{- printf "%s.%s" (include "rototo-operator.fullname" .) .Release.Namespace }}
+{{- end }}
+
+{{/* The name of the admission policy about requests of people, and of its binding. */}}
+{{- define "rototo-operator.requestsPolicy" -}}
+{{- include "rototo-operator.clusterName" . }}.requests
 {{- end }}
 
 {{- define "rototo-operator.tlsSecret" -}}

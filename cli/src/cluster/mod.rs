@@ -5,17 +5,17 @@ pub(crate) mod claim;
 mod follow;
 mod freshness;
 mod operator;
+mod options;
 mod page;
 mod rollout_page;
+mod table;
 pub(crate) mod verdict;
 pub(crate) mod wait_state;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use backon::ExponentialBuilder;
-use clap::Args;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -24,10 +24,10 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::watch_object;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_connection::{Address, api_answer, api_error, api_server};
+use rototo_connection::{Address, api_answer, api_error};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -35,27 +35,12 @@ use crate::cluster::wait_state::{Query, QueryResult};
 
 pub(crate) use crate::cluster::follow::{FinishedWait, follow};
 pub(crate) use crate::cluster::operator::OperatorOptions;
+pub(crate) use crate::cluster::options::{ClusterOptions, Clusters, ClustersOptions};
 pub(crate) use crate::cluster::page::{
     faults, findings, held_in_words, history, short_fingerprint, short_revision, status, straggler,
 };
 pub(crate) use crate::cluster::rollout_page::rollout;
-
-/// The cluster, and the namespace in it.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
-pub(crate) struct ClusterOptions {
-    /// The namespace; by default the one of the kubeconfig's context
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub(crate) namespace: Option<String>,
-
-    /// The kubeconfig; by default $KUBECONFIG, ~/.kube/config, or in a pod what its ServiceAccount has
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context of the kubeconfig; by default its current one
-    #[arg(long, value_name = "NAME")]
-    kube_context: Option<String>,
-}
+pub(crate) use crate::cluster::table::{ClusterWorkspaces, table};
 
 /// The time limit of an idle connection, which is longer than a watch lasts.
 const IDLE: Duration = Duration::from_secs(310);
@@ -67,30 +52,8 @@ pub(crate) struct NamespaceClient {
     pub(crate) namespace: String,
 }
 
-impl ClusterOptions {
-    pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
-        let config = self.config().await?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = api_server(config, IDLE).context("a connection to the cluster can't be prepared")?;
-        Ok(NamespaceClient { client, namespace })
-    }
-
-    async fn config(&self) -> anyhow::Result<Config> {
-        let context = self.kube_context.as_deref();
-        let found = rototo_connection::config(self.kubeconfig.as_deref(), context).await;
-        match (&self.kubeconfig, context) {
-            (Some(path), _) => {
-                let shown = path.display();
-                std::fs::metadata(path).with_context(|| format!("the kubeconfig {shown} can't be read"))?;
-                found.with_context(|| format!("the kubeconfig {shown} can't be used"))
-            }
-            (None, Some(name)) => found.with_context(|| format!("the context {name} can't be used")),
-            (None, None) => found.context("there is no way to a cluster: name a --kubeconfig"),
-        }
-    }
-}
-
 /// The workspaces to read.
+#[derive(Clone, Copy)]
 pub(crate) enum WorkspaceScope<'a> {
     Named(&'a str),
     Namespace,
@@ -135,13 +98,12 @@ impl NamespaceClient {
         }
     }
 
-    /// Returns the name of the user, if the API server says it and it is one word.
+    /// Returns the name of the user, if the API server says it.
     pub(crate) async fn user(&self) -> Option<String> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, question) = (PostParams::default(), SelfSubjectReview::default());
         let review = timeout(ANSWERS_WITHIN, api.create(&params, &question)).await.ok()?.ok()?;
-        let user = review.status?.user_info?.username?;
-        (!user.contains(char::is_whitespace)).then_some(user)
+        review.status?.user_info?.username
     }
 
     /// Watches one workspace. An item is `None` while the workspace does not exist. A transient failure is an item, too,
@@ -269,7 +231,7 @@ impl NamespaceClient {
         let namespace = &self.namespace;
         match &error {
             kube::Error::Api(status) if status.code == 401 => {
-                anyhow!("the API server doesn't accept the credentials: log in again, or name another --kube-context")
+                anyhow!("the API server doesn't accept the credentials: log in again, or name another --context")
             }
             kube::Error::Api(status) if status.code == 403 => anyhow!(
                 "you may not read rototoworkspaces.rototo.dev in the namespace {namespace}: it takes a Role with \
@@ -277,7 +239,7 @@ impl NamespaceClient {
             ),
             kube::Error::Api(status) if status.code == 404 => anyhow!(
                 "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another \
-                    --kube-context"
+                    --context"
             ),
             _ => anyhow!("the API server could not be asked: {}", api_error(&error)),
         }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::NamespaceClient;
 
 /// The address of the operator, and the credentials for it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Operator")]
 pub(crate) struct OperatorOptions {
     /// The operator's address; by default the one in the ConfigMap rototo-markers of the namespace
@@ -34,6 +34,10 @@ pub(crate) struct OperatorOptions {
     /// there. The credentials of the kubeconfig are never sent to the operator
     #[arg(long, value_name = "FILE", env = "ROTOTO_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+
+    /// Several clusters are asked. A token is for one of them, so none is sent.
+    #[arg(skip)]
+    several: bool,
 }
 
 const TOKEN_FILE: &str = "/var/run/secrets/rototo/token";
@@ -72,6 +76,24 @@ pub(crate) fn answers<'a>(
 }
 
 impl OperatorOptions {
+    /// Returns the options for several clusters, whose operators are not asked: the operator of one cluster could use the
+    /// token for the operator of another.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an option names one operator.
+    pub(crate) fn for_several(self) -> anyhow::Result<Self> {
+        let named = [
+            (self.operator_url.as_ref().is_some_and(|url| !url.is_empty()), "--operator-url"),
+            (self.operator_ca_file.is_some(), "--operator-ca-file"),
+            (self.token_file.is_some(), "--token-file"),
+        ];
+        if let Some((_, option)) = named.into_iter().find(|(given, _)| *given) {
+            bail!("{option} is for one operator, and several clusters are named: leave it out, or name one --context");
+        }
+        Ok(Self { several: true, ..self })
+    }
+
     async fn address(&self, cluster: &NamespaceClient) -> anyhow::Result<Address> {
         let given = self.operator_url.as_ref().filter(|url| !url.is_empty());
         let address = match given {
@@ -86,6 +108,7 @@ impl OperatorOptions {
 
     /// Reads the token for each request, as the kubelet replaces it.
     async fn token(&self) -> anyhow::Result<HeaderValue> {
+        ensure!(!self.several, "several clusters are named, and a token is for the operator of one");
         let file = self.token_file.as_deref().unwrap_or(Path::new(TOKEN_FILE));
         let shown = file.display();
         let text = match tokio::fs::read_to_string(file).await {

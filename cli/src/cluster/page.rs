@@ -203,7 +203,12 @@ pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
         let time = entry.updated_at.timestamp();
         let published = format!("{} ({})", time.strftime("%F %T"), ago(time, now));
         let converged = entry.converged_millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
-        let anyway = if entry.anyway { "  published anyway by a person" } else { "" };
+        let anyway = match (entry.anyway, &entry.by) {
+            (true, Some(by)) => format!("  published anyway by a person ({})", plain(by)),
+            (true, None) => "  published anyway by a person".to_owned(),
+            (false, Some(by)) => format!("  released by a person ({})", plain(by)),
+            (false, None) => String::new(),
+        };
         let (fingerprint, revision) =
             (short_fingerprint(&entry.fingerprint), short_revision(entry.revision.as_deref()));
         let _ = writeln!(text, "{published:<34} {fingerprint:<9} {revision:<24} {converged}{anyway}");
@@ -225,7 +230,7 @@ pub(crate) fn short_revision(revision: Option<&str>) -> String {
 }
 
 /// Returns `12 s ago`. The clocks of two machines may differ a little, so a time in the future counts as now.
-fn ago(time: Timestamp, now: Timestamp) -> String {
+pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(time).max(SignedDuration::ZERO).as_secs();
     match seconds {
         0..120 => format!("{seconds} s ago"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use kube::ResourceExt;
 use rototo_api::analysis::AnalysisStatus;
-use rototo_api::rollout::{RolloutStatus, RolloutStep};
+use rototo_api::rollout::{RequestState, RequestStatus, RolloutStatus, RolloutStep};
 use rototo_api::workspace::RototoWorkspace;
 
 use crate::cluster::page::{held_in_words, short_revision};
@@ -16,11 +16,12 @@ pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
     let status = workspace.status.clone().unwrap_or_default();
     let name = workspace.name_any();
     let steps = workspace.spec.rollout.as_ref().map(|rollout| rollout.steps.as_slice()).unwrap_or_default();
+    let request = status.request.as_ref().map_or_else(String::new, refused_in_words);
     let Some(rollout) = &status.rollout else {
         let held = status.held.as_ref().map_or_else(String::new, |held| format!("{}\n", held_in_words(held)));
-        return format!("no rollout is under way\n{held}");
+        return format!("no rollout is under way\n{held}{request}");
     };
-    let RolloutStatus { revision, step, next, stable, analysis, .. } = rollout;
+    let RolloutStatus { revision, step, next, stable, analysis, queued, .. } = rollout;
     let mut text = format!("{BOLD}{name}{BOLD:#} rolls out {}\n", short_revision(Some(revision)));
     for (index, one) in (0..).zip(steps) {
         let mark = match u32::cmp(&index, step) {
@@ -34,8 +35,22 @@ pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
         let _ = writeln!(text, "  analysis {}", analysis_in_words(one));
     }
     let _ = writeln!(text, "  {next} processes run the new revision, {stable} what is published");
+    if let Some(queued) = queued {
+        let _ = writeln!(text, "  {} waits for the end of this rollout", short_revision(Some(queued)));
+    }
+    text.push_str(&request);
     let _ = writeln!(text, "  `rototo promote {name} --step` goes on, `rototo abort {name}` takes it back");
     text
+}
+
+/// Returns a line about a request that has no effect.
+fn refused_in_words(request: &RequestStatus) -> String {
+    let RequestStatus { request, by, state, reason } = request;
+    if *state != RequestState::Refused {
+        return String::new();
+    }
+    let reason = reason.as_deref().unwrap_or("the operator names no reason");
+    format!("  the request `{}` ({}) is refused: {}\n", plain(request), plain(by), plain(reason))
 }
 
 fn analysis_in_words(analysis: &AnalysisStatus) -> String {
@@ -95,6 +110,21 @@ mod tests {
              \u{20} 1/2 processes run the new revision, 2/2 what is published\n\
              \u{20} `rototo promote checkout --step` goes on, `rototo abort checkout` takes it back\n"
         );
+    }
+
+    #[test]
+    fn a_refused_request_and_a_queued_revision_are_shown() {
+        let request = |state: &str| json!({ "request": "hold 4d123d6 of=1", "by": "unverified", "state": state, "reason": "no rollout is under way" });
+        let refused = unstyled(&rollout(&workspace(json!({ "request": request("Refused") }))));
+        let line = "  the request `hold 4d123d6 of=1` (unverified) is refused: no rollout is under way\n";
+        assert_eq!(refused, format!("no rollout is under way\n{line}"));
+        assert_eq!(unstyled(&rollout(&workspace(json!({ "request": request("Over") })))), "no rollout is under way\n");
+        let rolling = workspace(json!({ "rollout": {
+            "revision": "main@sha1:4d123d613b6bc220", "queued": "main@sha1:5e234e72", "step": 2, "steps": 4,
+            "since": "2026-11-20T18:40:00Z", "next": "1/2", "stable": "2/2", "promote": "", "abort": "",
+        } }));
+        let text = unstyled(&rollout(&rolling));
+        assert!(text.contains("\n  main@sha1:5e234e72 waits for the end of this rollout\n"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use rototo_engine::{Compiled, Context, ResolveOptions, VariableTrace};
+use rototo_engine::parse::{Parse, Variable};
+use rototo_engine::{Compiled, Context, Parsed, ResolveOptions, VariableTrace};
 use serde::Serialize;
 
 use crate::commands::compiled::compiled;
@@ -35,7 +36,7 @@ pub(crate) struct ExplainArguments {
     #[arg(long = "variable", value_name = "ID")]
     variable: Vec<String>,
 
-    /// Facts: a JSON object, @FILE with one, or PATH=VALUE; may be given several times, and the later wins
+    /// Facts: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times, and the later wins
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }
@@ -53,6 +54,10 @@ struct ExplainedVariable {
     #[serde(flatten)]
     trace: VariableTrace,
     alternatives: Vec<Alternative>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -71,13 +76,16 @@ pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -
     let (traces, unresolved) = traces(&compiled, &selection, &context)?;
     let explained = traces.into_iter().map(|trace| {
         let alternatives = alternatives(&parsed, &compiled, &context, &trace);
-        ExplainedVariable { trace, alternatives }
+        let ownership = document(&parsed, &trace).map(|variable| &variable.ownership);
+        let owner = ownership.and_then(|ownership| ownership.owner.value()).map(ToString::to_string);
+        let expires = ownership.and_then(|ownership| ownership.expires.value()).map(ToString::to_string);
+        ExplainedVariable { trace, alternatives, owner, expires }
     });
     let report = ExplainReport { workspace: workspace.shown().to_owned(), variables: explained.collect(), unresolved };
     if global.json {
         terminal::json(&report)?;
     } else {
-        terminal::text(&shown(&report))?;
+        terminal::text(&shown(&report, &parsed))?;
     }
     Ok(if report.unresolved.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -98,8 +106,14 @@ fn traces(
     Ok((traces, unresolved))
 }
 
-fn shown(report: &ExplainReport) -> String {
-    let explained = report.variables.iter().map(|one| explanation(&one.trace, &one.alternatives));
+/// Returns the document of an explained variable.
+fn document<'a>(parsed: &'a Parsed, trace: &VariableTrace) -> Option<&'a Variable> {
+    parsed.variables.get(&trace.resolution.id).and_then(Parse::content)
+}
+
+fn shown(report: &ExplainReport, parsed: &Parsed) -> String {
+    let explained =
+        report.variables.iter().map(|one| explanation(&one.trace, &one.alternatives, document(parsed, &one.trace)));
     let unresolved = report
         .unresolved
         .iter()

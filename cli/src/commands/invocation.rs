@@ -23,7 +23,7 @@ impl CommandLine {
     }
 }
 
-/// Returns the parser, in the words of the program's name.
+/// Returns the parser, whose help uses the name under which the program was started.
 fn named(program: Option<&OsStr>) -> clap::Command {
     let command = CommandLine::command();
     let stem = program.map(Path::new).and_then(Path::file_stem);

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use rototo_engine::{Diagnostic, Lint, Parsed};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rototo_engine::lint::expired;
+use rototo_engine::{Date, Diagnostic, InvalidDate, Lint, Parsed};
 use serde::Serialize;
 
 use crate::global::GlobalArguments;
@@ -25,6 +28,8 @@ Examples:
   rototo lint --variable service-degradation-policy  only what concerns this variable
   rototo lint --json | jq '.diagnostics[].rule'
   rototo lint --format sarif > rototo.sarif
+  rototo lint --expired                              also what should be gone by today
+  rototo lint --expired --on 2027-01-01 --variable service-degradation-policy
 
 Errors make the exit code 1; warnings don't.";
 
@@ -39,6 +44,14 @@ pub(crate) struct LintArguments {
     /// The form of the report
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ReportFormat>,
+
+    /// Also warn of variables and rules whose `expires` is today in UTC, or has passed
+    #[arg(long)]
+    expired: bool,
+
+    /// The day of --expired in place of today, such as 2026-12-31
+    #[arg(long, value_name = "DATE", requires = "expired")]
+    on: Option<Date>,
 
     #[command(flatten)]
     selection: Selectors,
@@ -63,6 +76,9 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
     };
     let parsed = workspace.parse();
     let mut lint = workspace::lint(&parsed);
+    if arguments.expired {
+        add_expired(&mut lint, &parsed, arguments.on.map_or_else(today, Ok)?);
+    }
     arguments.selection.check(&parsed, &lint.custom)?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
@@ -90,6 +106,17 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
         }
     }
     Ok(exit_code(&lint))
+}
+
+/// Returns today in UTC.
+fn today() -> Result<Date, InvalidDate> {
+    Timestamp::now().to_zoned(TimeZone::UTC).date().to_string().parse()
+}
+
+/// Adds what has expired, at its place among the findings.
+fn add_expired(lint: &mut Lint, parsed: &Parsed, on: Date) {
+    lint.diagnostics.extend(expired(parsed, on));
+    lint.diagnostics.sort_by(|one, other| one.location.cmp(&other.location));
 }
 
 fn exit_code(lint: &Lint) -> ExitCode {

@@ -49,7 +49,7 @@ pub(crate) struct ResolveArguments {
     #[arg(long)]
     qualifiers: bool,
 
-    /// Facts: a JSON object, @FILE with one, or PATH=VALUE; may be given several times, and the later wins
+    /// Facts: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times, and the later wins
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use rototo_engine::lint::Custom;
+use rototo_engine::parse::Parse;
 use rototo_engine::{Parsed, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::global::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
 use crate::terminal;
 use crate::terminal::style::{BAD, BOLD, DIM};
-use crate::terminal::wording::plain;
+use crate::terminal::wording::{ownership, plain};
 use crate::workspace;
 use crate::workspace::Workspace;
 use crate::workspace::selection::{BUILT_IN, Selection, Selectors, id_in};
@@ -191,7 +192,11 @@ fn text(report: &ShowReport, parsed: &Parsed) -> String {
         [("variable", &report.variables), ("qualifier", &report.qualifiers), ("resource", &report.resources)]
     {
         for file in files {
-            let _ = writeln!(text, "{kind:<9}  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", plain(&file.id), plain(&file.path));
+            let variable = parsed.variables.get(&file.id).filter(|_| kind == "variable").and_then(Parse::content);
+            let owned = variable.and_then(|variable| ownership(&variable.ownership));
+            let owned = owned.map(|owned| format!("  {owned}")).unwrap_or_default();
+            let (id, path) = (plain(&file.id), plain(&file.path));
+            let _ = writeln!(text, "{kind:<9}  {BOLD}{id}{BOLD:#}  {DIM}{path}{DIM:#}{owned}");
             if file.value.is_some() {
                 let _ = writeln!(text, "\n{}", source(&file.path, parsed));
             }

@@ -1,15 +1,16 @@
 //! Shared by the commands that steer a rollout: each writes one annotation of the RototoWorkspace, which names the action,
-//! the revision, the step, and the user. The operator decides what becomes of it.
+//! the revision, the announced publish, the step, and the user. The operator decides what becomes of it.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use rototo_api::names;
 use rototo_api::rollout::{HeldStatus, RolloutStatus};
 use rototo_api::workspace::RototoWorkspaceStatus;
 use serde::Serialize;
 
-use crate::cluster::{ClusterOptions, short_revision};
+use crate::cluster::{ClusterOptions, NamespaceClient, short_revision};
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -24,7 +25,7 @@ pub(crate) struct SteeringArguments {
     cluster: ClusterOptions,
 }
 
-/// What a person asks for.
+/// The request of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SteeringAction {
     Promote,
@@ -65,9 +66,10 @@ impl SteeringAction {
             }
             _ => {
                 let Some(rollout) = &status.rollout else { bail!("no rollout is under way: see `rototo status`") };
-                let RolloutStatus { revision, step, .. } = rollout;
+                let RolloutStatus { revision, step, announced_as, .. } = rollout;
+                let Some(of) = announced_as else { bail!("the operator is older than this command: update it") };
                 let step = if self == Self::PromoteStep { format!(" step={step}") } else { String::new() };
-                (revision, format!("{} {}{step}", self.name(), commit(revision)))
+                (revision, format!("{} {} of={of}{step}", self.name(), commit(revision)))
             }
         };
         Ok((request, revision))
@@ -79,7 +81,7 @@ const HELD_BACK: &str = rototo_api::condition::reason::HELD_BACK;
 /// Returns the name of the publish that was taken back, from the command in the status.
 fn of(held: &HeldStatus) -> Option<&str> {
     let (_, of) = held.release.split_once(" of=")?;
-    Some(of.trim_end_matches('\''))
+    of.split(|end: char| end.is_whitespace() || end == '\'').next()
 }
 
 fn commit(revision: &str) -> &str {
@@ -94,14 +96,8 @@ pub(crate) async fn steer(
 ) -> anyhow::Result<ExitCode> {
     let SteeringArguments { name, cluster } = arguments;
     let cluster = cluster.connect().await?;
-    let workspace = cluster.workspace(&name).await?;
-    let status = workspace.status.unwrap_or_default();
-    let (request, revision) = action.request(&status)?;
-    let request = match cluster.user().await {
-        Some(user) => format!("{request} user={user}"),
-        None => request,
-    };
-    cluster.annotate(&name, rototo_api::names::ANNOTATION_ROLLOUT, &request).await?;
+    let status = cluster.workspace(&name).await?.status.unwrap_or_default();
+    let (request, revision) = send(&cluster, &name, &status, action).await?;
     if global.json {
         terminal::json(&SteeringReport { namespace: cluster.namespace, name, request })?;
     } else {
@@ -111,27 +107,45 @@ pub(crate) async fn steer(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Sets the annotation that asks for this action on what `status` shows. Returns its value, and the revision.
+pub(super) async fn send<'a>(
+    cluster: &NamespaceClient,
+    name: &str,
+    status: &'a RototoWorkspaceStatus,
+    action: SteeringAction,
+) -> anyhow::Result<(String, &'a str)> {
+    let (request, revision) = action.request(status)?;
+    let request = match cluster.user().await {
+        Some(user) => format!("{request}{}{user}", names::ANNOTATION_USER),
+        None => request,
+    };
+    cluster.annotate(name, names::ANNOTATION_ROLLOUT, &request).await?;
+    Ok((request, revision))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
+    const OF: &str = "2026-11-20T18:40:00.000000Z";
+
     fn status(value: serde_json::Value) -> RototoWorkspaceStatus {
         serde_json::from_value(value).unwrap()
     }
 
     #[test]
-    fn a_request_names_the_revision_and_the_step_that_the_status_shows() {
+    fn a_request_names_the_revision_the_announcement_and_the_step_that_the_status_shows() {
         let rollout = status(json!({ "rollout": {
-            "revision": "main@sha1:4d123d61", "step": 2, "steps": 4, "since": "2026-11-20T18:40:00Z",
+            "revision": "main@sha1:4d123d61", "announcedAs": OF, "step": 2, "steps": 4, "since": "2026-11-20T18:40:00Z",
             "next": "1/1", "stable": "2/2", "promote": "", "abort": "",
         } }));
         for (action, expected) in [
-            (SteeringAction::Promote, "promote 4d123d61"),
-            (SteeringAction::PromoteStep, "promote 4d123d61 step=2"),
-            (SteeringAction::Hold, "hold 4d123d61"),
-            (SteeringAction::Abort, "abort 4d123d61"),
+            (SteeringAction::Promote, format!("promote 4d123d61 of={OF}")),
+            (SteeringAction::PromoteStep, format!("promote 4d123d61 of={OF} step=2")),
+            (SteeringAction::Hold, format!("hold 4d123d61 of={OF}")),
+            (SteeringAction::Abort, format!("abort 4d123d61 of={OF}")),
         ] {
             assert_eq!(action.request(&rollout).unwrap().0, expected);
         }
@@ -141,15 +155,19 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_is_tried_again_by_its_name() {
-        let held = |reason: &str| {
+        let held = |reason: &str, value: String| {
             status(json!({ "held": {
                 "revision": "main@sha1:4d123d61", "fingerprint": "sha256:00", "reason": reason,
                 "since": "2026-11-20T18:40:00Z",
-                "release": "kubectl annotate x rototo.dev/rollout='retry 4d123d61 of=2026-11-20T18:40:00.000000Z'",
+                "release": format!("kubectl annotate x rototo.dev/rollout={value}"),
             } }))
         };
-        let expected = "retry 4d123d61 of=2026-11-20T18:40:00.000000Z";
-        assert_eq!(SteeringAction::Retry.request(&held("HeldBack")).unwrap().0, expected);
-        assert!(SteeringAction::Retry.request(&held("ShrinkHeld")).is_err());
+        let (plain, signed) =
+            (format!("'retry 4d123d61 of={OF}'"), format!("\"retry 4d123d61 of={OF} user=$(whoami)\""));
+        for value in [plain.clone(), signed] {
+            let request = SteeringAction::Retry.request(&held("HeldBack", value)).unwrap().0;
+            assert_eq!(request, format!("retry 4d123d61 of={OF}"));
+        }
+        assert!(SteeringAction::Retry.request(&held("ShrinkHeld", plain)).is_err());
     }
 }

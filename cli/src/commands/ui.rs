@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cluster::ClusterOptions;
+use crate::cluster::{Clusters, ClustersOptions};
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::ui::{UiServer, serve};
@@ -14,7 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   rototo ui                 the workspaces of the namespace
   rototo ui -A              those of all namespaces
-  rototo ui -n prod --confirm";
+  rototo ui -n prod --confirm
+  rototo ui -A --context eu --context us    those of two clusters";
 
 /// Open a page in the browser that shows which content runs where, who is behind, and why; it moves as the fleet does.
 ///
@@ -37,7 +39,7 @@ pub(crate) struct UiArguments {
     confirm: bool,
 
     #[command(flatten)]
-    cluster: ClusterOptions,
+    clusters: ClustersOptions,
 }
 
 /// The shape that scripts read.
@@ -47,8 +49,23 @@ struct UiReport {
 }
 
 pub(crate) async fn run(arguments: UiArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    let cluster = arguments.cluster.connect().await?;
-    cluster.answers(arguments.all_namespaces).await?;
+    let mut clusters = Vec::new();
+    match arguments.clusters.clusters()? {
+        Clusters::One(options) => clusters.push((None, options.connect().await?)),
+        Clusters::Several(several) => {
+            for (context, options) in several {
+                let cluster = options.connect().await.with_context(|| context.clone())?;
+                clusters.push((Some(context), cluster));
+            }
+        }
+    }
+    for (context, cluster) in &clusters {
+        let answers = cluster.answers(arguments.all_namespaces).await;
+        answers.map_err(|error| match context {
+            Some(context) => error.context(context.clone()),
+            None => error,
+        })?;
+    }
     let server = UiServer::listen(arguments.port).await?;
     let url = server.url();
     if global.json {
@@ -56,6 +73,6 @@ pub(crate) async fn run(arguments: UiArguments, global: &GlobalArguments) -> any
     } else {
         terminal::text(&format!("{url}\n"))?;
     }
-    Box::pin(serve(server, cluster, arguments.all_namespaces, arguments.confirm)).await?;
+    Box::pin(serve(server, clusters, arguments.all_namespaces, arguments.confirm)).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,18 +2,19 @@
 
 use std::fmt::Write;
 
+use rototo_engine::parse::Variable;
 use rototo_engine::resolve::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{QualifierTrace, VariableTrace};
 
 use crate::explain::Alternative;
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
-use crate::terminal::wording::{plain, value};
+use crate::terminal::wording::{ownership, plain, value};
 
 /// The depth to which qualifiers that read each other are shown.
 const MAX_DEPTH: usize = 16;
 
-/// Returns the reasons of a decision, and what would change it.
-pub(crate) fn explanation(trace: &VariableTrace, alternatives: &[Alternative]) -> String {
+/// Returns the reasons of a decision, who answers for it, and what would change it.
+pub(crate) fn explanation(trace: &VariableTrace, alternatives: &[Alternative], variable: Option<&Variable>) -> String {
     let resolved = &trace.resolution;
     let mut text = format!("{BOLD}{}{BOLD:#} is {BOLD}{}{BOLD:#}", plain(&resolved.id), plain(&resolved.value_key));
     let _ = match trace.rules.iter().find(|rule| rule.matched) {
@@ -23,9 +24,15 @@ pub(crate) fn explanation(trace: &VariableTrace, alternatives: &[Alternative]) -
         None if trace.rules.is_empty() => writeln!(text, ", because it has no rules, and this is the default"),
         None => writeln!(text, ", because no rule has a qualifier that is true, and this is the default"),
     };
+    if let Some(owned) = variable.and_then(|variable| ownership(&variable.ownership)) {
+        let _ = writeln!(text, "  {DIM}{owned}{DIM:#}");
+    }
     for RuleTrace { index, qualifier, value, matched } in &trace.rules {
+        let rule = variable.and_then(|variable| variable.rules().get(*index));
+        let owned = rule.and_then(|rule| ownership(&rule.ownership));
+        let owned = owned.map(|owned| format!("  {DIM}({owned}){DIM:#}")).unwrap_or_default();
         let (mark, key, condition) = (mark(*matched), plain(value), plain(qualifier));
-        let _ = writeln!(text, "  {mark} rule {index} selects {key} if {condition} is true");
+        let _ = writeln!(text, "  {mark} rule {index} selects {key} if {condition} is true{owned}");
         write_qualifier(&mut text, &trace.qualifier_traces, qualifier, 2);
     }
     if trace.rules.is_empty() {

@@ -1,5 +1,6 @@
 //! Plurals, plain names, and text without effects on a terminal.
 
+use rototo_engine::parse::Ownership;
 use rototo_engine::text::{is_disruptive, shortened_to};
 
 /// Returns `1 error`, `2 errors`.
@@ -20,6 +21,14 @@ pub(crate) fn plain(name: &str) -> String {
 /// Returns a value as JSON on one line, as [`plain`] as a name.
 pub(crate) fn value(value: &impl ToString) -> String {
     plain(&value.to_string())
+}
+
+/// Returns `owner team-web, expires on 2026-12-31`; `None` if there is neither.
+pub(crate) fn ownership(ownership: &Ownership) -> Option<String> {
+    let owner = ownership.owner.value().map(|owner| format!("owner {}", plain(owner)));
+    let expires = ownership.expires.value().map(|date| format!("expires on {date}"));
+    let parts: Vec<String> = owner.into_iter().chain(expires).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns text that may hold quotes from a workspace without the characters that would do something to the terminal.

@@ -12,13 +12,14 @@ use axum::http::header::HOST;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use futures::future::try_join_all;
 use rototo_page::{Refusal, routes};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::cluster::{NamespaceClient, WatchProblem};
-use crate::ui::source::ClusterSource;
+use crate::ui::source::{ClusterSource, WatchedCluster};
 
 /// The interval at which the API server is asked whether it still answers.
 const ASKED_EVERY: Duration = Duration::from_secs(5);
@@ -53,34 +54,48 @@ impl UiServer {
     }
 }
 
-/// Serves the workspaces of the cluster until the API server refuses to be read.
+/// A cluster, and the context of the kubeconfig if there are several.
+pub(crate) type NamedCluster = (Option<String>, NamespaceClient);
+
+/// Serves the workspaces of the clusters until an API server refuses to be read.
 pub(crate) async fn serve(
     server: UiServer,
-    cluster: NamespaceClient,
+    clusters: Vec<NamedCluster>,
     everywhere: bool,
     confirm: bool,
 ) -> anyhow::Result<()> {
-    let (workspaces, events) = cluster.follow_workspaces(everywhere);
-    let confirms = confirm.then(|| cluster.clone());
-    let source = ClusterSource::new(workspaces, &server.token, confirms);
+    let (clients, watched): (Vec<_>, Vec<_>) = clusters
+        .into_iter()
+        .map(|(context, client)| {
+            let (workspaces, events) = client.follow_workspaces(everywhere);
+            let confirms = confirm.then(|| client.clone());
+            ((client, events), WatchedCluster::new(context, workspaces, confirms))
+        })
+        .unzip();
+    let source = ClusterSource::new(watched, &server.token);
     let routes = server.routes(source.clone());
+    let watches = source.clusters().iter().zip(clients).map(|(watched, (client, events))| async move {
+        tokio::select! {
+            ended = watch(watched, events) => ended,
+            never = ask(watched, &client, everywhere) => match never {},
+        }
+    });
     tokio::select! {
         served = axum::serve(server.listener, routes) => served.context("the server has failed"),
-        ended = watch(&source, events) => ended,
-        never = ask(&source, &cluster, everywhere) => match never {},
+        ended = try_join_all(watches) => ended.map(drop),
     }
 }
 
-/// Keeps the workspaces up to date.
+/// Keeps the workspaces of a cluster up to date.
 async fn watch(
-    source: &ClusterSource,
+    cluster: &WatchedCluster,
     events: impl futures::Stream<Item = Result<(), WatchProblem>>,
 ) -> anyhow::Result<()> {
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Ok(()) => {}
-            Err(WatchProblem::Passing(error)) => source.set_trouble(Some(format!("{error:#}"))),
+            Err(WatchProblem::Passing(error)) => cluster.set_trouble(Some(format!("{error:#}"))),
             Err(WatchProblem::Lasting(error)) => return Err(error),
         }
     }
@@ -89,10 +104,10 @@ async fn watch(
 
 /// Asks the API server again and again whether it answers: a watch is silent while nothing changes, and when it is cut
 /// off.
-async fn ask(source: &ClusterSource, cluster: &NamespaceClient, everywhere: bool) -> std::convert::Infallible {
+async fn ask(cluster: &WatchedCluster, client: &NamespaceClient, everywhere: bool) -> std::convert::Infallible {
     loop {
-        let answer = cluster.answers(everywhere).await;
-        source.set_trouble(answer.err().map(|error| format!("{error:#}")));
+        let answer = client.answers(everywhere).await;
+        cluster.set_trouble(answer.err().map(|error| format!("{error:#}")));
         sleep(ASKED_EVERY).await;
     }
 }

@@ -18,16 +18,24 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
+        Self::of(&[None]).await
+    }
+
+    /// Starts a server that shows the same workspace in clusters with these contexts.
+    async fn of(contexts: &[Option<&str>]) -> Self {
         let server = UiServer::listen(0).await.unwrap();
-        let (store, mut writer) = reflector::store();
-        let workspace: RototoWorkspace = serde_json::from_value(json!({
-            "metadata": { "namespace": "prod", "name": "policy" },
-            "spec": { "source": "git+https://git.example.com/acme/config.git" },
-        }))
-        .unwrap();
-        writer.apply_watcher_event(&Event::Apply(workspace));
+        let cluster = |context: &Option<&str>| {
+            let (store, mut writer) = reflector::store();
+            let workspace: RototoWorkspace = serde_json::from_value(json!({
+                "metadata": { "namespace": "prod", "name": "policy" },
+                "spec": { "source": "git+https://git.example.com/acme/config.git" },
+            }))
+            .unwrap();
+            writer.apply_watcher_event(&Event::Apply(workspace));
+            WatchedCluster::new(context.map(str::to_owned), store, None)
+        };
         let (port, token) = (server.port, server.token.clone());
-        let source = ClusterSource::new(store, &token, None);
+        let source = ClusterSource::new(contexts.iter().map(cluster).collect(), &token);
         let routes = server.routes(source.clone());
         tokio::spawn(async move { axum::serve(server.listener, routes).await });
         Self { port, token, source }
@@ -123,8 +131,26 @@ async fn trouble_with_the_api_server_is_shown_until_it_is_over() {
     let served = Served::start().await;
     let (host, bearer) = (served.host(), format!("Bearer {}", served.token));
     let headers = [("host", host.as_str()), ("authorization", bearer.as_str())];
-    served.source.set_trouble(Some("it does not answer".to_owned()));
+    served.source.clusters()[0].set_trouble(Some("it does not answer".to_owned()));
     assert!(served.get(LIST, &headers).await.contains(r#""trouble":"it does not answer""#));
-    served.source.set_trouble(None);
+    served.source.clusters()[0].set_trouble(None);
     assert!(served.get(LIST, &headers).await.contains(r#""trouble":null"#));
+}
+
+#[tokio::test]
+async fn a_workspace_of_several_clusters_is_one_of_each() {
+    let served = Served::of(&[Some("eu"), Some("us")]).await;
+    let (host, bearer) = (served.host(), format!("Bearer {}", served.token));
+    let headers = [("host", host.as_str()), ("authorization", bearer.as_str())];
+    served.source.clusters()[1].set_trouble(Some("it does not answer".to_owned()));
+    let answer = served.get(LIST, &headers).await;
+    for part in [r#""cluster":"eu""#, r#""cluster":"us""#, r#""trouble":"us: it does not answer""#] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+    let one = format!("{LIST}/prod/policy");
+    let answer = served.get(&format!("{one}?cluster=us"), &headers).await;
+    assert!(answer.contains(r#""cluster":"us""#) && !answer.contains(r#""cluster":"eu""#), "{answer}");
+    for path in [format!("{one}?cluster=ap"), one] {
+        assert!(served.get(&path, &headers).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
 }

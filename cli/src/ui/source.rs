@@ -1,4 +1,4 @@
-//! What the page shows: the workspaces as a watch has them, for whoever shows the token.
+//! The content of the page: the workspaces as a watch has them, for whoever shows the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,15 +22,22 @@ const STREAMS: usize = 32;
 /// The shortest time between two requests to confirm the claim about one workspace.
 const CONFIRMED_EVERY: Duration = Duration::from_secs(10);
 
-/// The workspaces of a cluster.
+/// The workspaces of the clusters.
 #[derive(Clone)]
 pub(super) struct ClusterSource {
-    pub(super) workspaces: Store<RototoWorkspace>,
+    clusters: Arc<[WatchedCluster]>,
     token: Arc<str>,
-    trouble: Arc<Mutex<Option<String>>>,
     streams: Arc<Semaphore>,
+}
+
+/// A cluster whose workspaces are watched.
+pub(super) struct WatchedCluster {
+    /// The context of the kubeconfig, if there are several clusters.
+    context: Option<String>,
+    workspaces: Store<RototoWorkspace>,
+    trouble: Mutex<Option<String>>,
     /// The way to confirm claims, where that was asked for, and the last requests.
-    confirms: Option<Arc<Confirmations>>,
+    confirms: Option<Confirmations>,
 }
 
 struct Confirmations {
@@ -38,17 +45,47 @@ struct Confirmations {
     asked: Mutex<HashMap<(String, String), Instant>>,
 }
 
-impl ClusterSource {
-    /// Shows `workspaces` to whoever has `token`. With `confirms`, a claim that somebody looks at is confirmed there.
-    pub(super) fn new(workspaces: Store<RototoWorkspace>, token: &str, confirms: Option<NamespaceClient>) -> Self {
-        let confirms = confirms.map(|cluster| Arc::new(Confirmations { cluster, asked: Mutex::default() }));
-        let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { workspaces, token: token.into(), trouble: Arc::default(), streams, confirms }
+impl WatchedCluster {
+    /// Shows `workspaces`. With `confirms`, a claim that somebody looks at is confirmed there.
+    pub(super) fn new(
+        context: Option<String>,
+        workspaces: Store<RototoWorkspace>,
+        confirms: Option<NamespaceClient>,
+    ) -> Self {
+        let confirms = confirms.map(|cluster| Confirmations { cluster, asked: Mutex::default() });
+        Self { context, workspaces, trouble: Mutex::default(), confirms }
     }
 
     /// Records that the API server can't be read, or that it can.
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// Returns the reason why the API server can't be read, after the name of the cluster.
+    fn trouble(&self) -> Option<String> {
+        let trouble = lock(&self.trouble).clone()?;
+        Some(self.context.as_ref().map_or_else(|| trouble.clone(), |context| format!("{context}: {trouble}")))
+    }
+
+    fn rows(&self, namespace: Option<&String>) -> Vec<Part> {
+        let mut found = self.workspaces.state();
+        found.retain(|workspace| namespace.is_none() || workspace.metadata.namespace.as_ref() == namespace);
+        let row = |workspace: &RototoWorkspace| match &self.context {
+            Some(context) => row(workspace, false).in_cluster(context),
+            None => row(workspace, false),
+        };
+        found.iter().map(|workspace| Part::row(&row(workspace))).collect()
+    }
+}
+
+impl ClusterSource {
+    /// Shows the workspaces of `clusters` to whoever has `token`.
+    pub(super) fn new(clusters: Vec<WatchedCluster>, token: &str) -> Self {
+        Self { clusters: clusters.into(), token: token.into(), streams: Arc::new(Semaphore::new(STREAMS)) }
+    }
+
+    pub(super) fn clusters(&self) -> &[WatchedCluster] {
+        &self.clusters
     }
 
     fn authorize(&self, parts: &Parts) -> Result<(), Refusal> {
@@ -65,26 +102,34 @@ impl ClusterSource {
     fn parts(&self, wanted: &Wanted) -> Result<Vec<Part>, Refusal> {
         match wanted {
             Wanted::List { namespace } => {
-                let mut found = self.workspaces.state();
-                found.retain(|workspace| namespace.is_none() || workspace.metadata.namespace == *namespace);
-                let mut parts: Vec<_> = found.iter().map(|workspace| Part::row(&row(workspace, false))).collect();
+                let rows = self.clusters.iter().flat_map(|cluster| cluster.rows(namespace.as_ref()));
+                let mut parts: Vec<_> = rows.collect();
                 parts.sort_by(|a, b| a.name().cmp(b.name()));
                 Ok(parts)
             }
-            Wanted::Workspace { namespace, name } => {
-                let Some(workspace) = self.workspaces.get(&ObjectRef::new(name).within(namespace)) else {
-                    let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
-                    return Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_workspace", message));
-                };
-                self.confirm(&workspace, namespace, name);
-                Ok(vec![Part::detail(&detail(&workspace, None, false))])
-            }
+            Wanted::Workspace { cluster, namespace, name } => self.workspace(cluster.as_deref(), namespace, name),
         }
     }
 
+    fn workspace(&self, context: Option<&str>, namespace: &str, name: &str) -> Result<Vec<Part>, Refusal> {
+        let object = ObjectRef::new(name).within(namespace);
+        let index = self.clusters.iter().position(|cluster| cluster.context.as_deref() == context);
+        let found = index.and_then(|index| Some((index, self.clusters[index].workspaces.get(&object)?)));
+        let Some((index, workspace)) = found else {
+            let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_workspace", message));
+        };
+        self.confirm(index, &workspace, namespace, name);
+        let shown = detail(&workspace, None, false);
+        Ok(vec![Part::detail(&match context {
+            Some(context) => shown.in_cluster(context),
+            None => shown,
+        })])
+    }
+
     /// Asks the operator to date a claim again before it is no longer good.
-    fn confirm(&self, workspace: &RototoWorkspace, namespace: &str, name: &str) {
-        let Some(confirms) = self.confirms.clone() else { return };
+    fn confirm(&self, index: usize, workspace: &RototoWorkspace, namespace: &str, name: &str) {
+        let Some(confirms) = &self.clusters[index].confirms else { return };
         let status = workspace.status.clone().unwrap_or_default();
         let age = as_of(&status).map(|as_of| Timestamp::now().duration_since(as_of));
         let good = SignedDuration::try_from(good_for(&status)).unwrap_or(SignedDuration::ZERO);
@@ -100,10 +145,10 @@ impl ClusterSource {
         }
         asked.insert(key.clone(), now);
         drop(asked);
-        let (source, (namespace, name)) = (self.clone(), key);
+        let (clusters, client, (namespace, name)) = (self.clusters.clone(), confirms.cluster.clone(), key);
         tokio::spawn(async move {
-            if let Err(error) = confirms.cluster.request_reconcile(&namespace, &name).await {
-                source.set_trouble(Some(format!("{error:#}")));
+            if let Err(error) = client.request_reconcile(&namespace, &name).await {
+                clusters[index].set_trouble(Some(format!("{error:#}")));
             }
         });
     }
@@ -114,7 +159,9 @@ impl Source for ClusterSource {
 
     async fn document(&self, parts: &Parts, wanted: &Wanted) -> Result<Document, Refusal> {
         self.authorize(parts)?;
-        Ok(Document { now: Timestamp::now(), parts: self.parts(wanted)?, trouble: lock(&self.trouble).clone() })
+        let troubles: Vec<_> = self.clusters.iter().filter_map(WatchedCluster::trouble).collect();
+        let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
+        Ok(Document { now: Timestamp::now(), parts: self.parts(wanted)?, trouble })
     }
 
     fn place(&self, _: &Parts) -> Result<OwnedSemaphorePermit, Refusal> {

@@ -1,5 +1,7 @@
 //! The context of a resolution, from the arguments of the command line.
 
+use std::io::Read as _;
+
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
@@ -20,7 +22,7 @@ fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
         if path.is_empty() {
             bail!("--context @ names no file: write --context @FILE");
         }
-        let text = std::fs::read_to_string(path).with_context(|| format!("the context file {path} can't be read"))?;
+        let text = read_file(path).with_context(|| format!("the context file {path} can't be read"))?;
         return parse_object(&text).with_context(|| format!("the context file {path} is not usable"));
     }
     match argument.split_once('=') {
@@ -28,6 +30,25 @@ fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
         _ => parse_object(argument)
             .with_context(|| format!("--context `{}` is not usable", argument.chars().take(200).collect::<String>())),
     }
+}
+
+/// Reads a file, or standard input for `-`. A byte order mark is passed over, as in the documents of a workspace.
+fn read_file(path: &str) -> anyhow::Result<String> {
+    let bytes = if path == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        std::fs::read(path)?
+    };
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        bail!("it is UTF-16 text, as PowerShell writes it: save it as UTF-8");
+    }
+    let text = String::from_utf8(bytes).context("it is not UTF-8 text")?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 fn parse_object(text: &str) -> anyhow::Result<Map<String, Value>> {
@@ -92,6 +113,19 @@ mod tests {
         check(&["a=1", "a.b=2"], &json!({"a": {"b": 2}}));
         check(&["a.b=2", "a=1"], &json!({"a": 1}));
         check(&[" {\"a\": \"x=y\"}"], &json!({"a": "x=y"}));
+    }
+
+    #[test]
+    fn a_file_is_read_as_tools_write_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| {
+            let path = directory.path().join("context.json");
+            std::fs::write(&path, bytes).unwrap();
+            read_context(&[format!("@{}", path.display())]).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(read(b"\xef\xbb\xbf{\"a\": 1}"), Ok(json!({"a": 1})));
+        assert!(read(b"\xff\xfe{\0}\0").unwrap_err().contains("UTF-16"));
+        assert!(read(b"{\"a\": \"\xe9\"}").unwrap_err().contains("UTF-8"));
     }
 
     #[test]

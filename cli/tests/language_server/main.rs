@@ -3,6 +3,8 @@
 
 mod client;
 mod features;
+mod members;
+mod renames;
 mod robustness;
 
 use client::{Client, position_of, text_at};
@@ -62,7 +64,7 @@ const CONTEXT: &str = r#"{
 }
 "#;
 
-const POLICY: &str = "schema_version = 1
+pub const POLICY: &str = "schema_version = 1
 type = \"resource:policy\"
 
 [resolve]
@@ -183,6 +185,19 @@ fn layers_lie_below_the_documents_of_the_workspace() {
     assert!(client.findings_of("prod/variables/limit.toml", 1).iter().all(|found| found["severity"] != 1));
     let hover = client.ask("textDocument/hover", "prod/variables/limit.toml", LIMIT, "qualifier = \"p|ro", json!({}));
     assert!(hover["result"]["contents"]["value"].as_str().unwrap().contains("Customers who pay"), "{hover}");
+
+    let mark = "qualifier = \"p|ro";
+    let answer = client.ask("textDocument/definition", "prod/variables/limit.toml", LIMIT, mark, json!({}));
+    assert_eq!(client::places(&client, &answer["result"]), ["base/qualifiers/pro.toml:1"]);
+    let manifest = "schema_version = 1\nextends = [\"../base\"]\n";
+    let answer = client.ask("textDocument/definition", "prod/rototo-workspace.toml", manifest, "../b|ase", json!({}));
+    assert_eq!(client::places(&client, &answer["result"]), ["base/rototo-workspace.toml:1"]);
+    let page = features::hover(&mut client, "prod/rototo-workspace.toml", manifest, "../b|ase");
+    assert!(page.contains("layer `../base`: the directory `") && page.contains("/base`"), "{page}");
+    // A rename must not change the files of another workspace.
+    let new = json!({ "newName": "x" });
+    let answer = client.ask("textDocument/rename", "prod/variables/limit.toml", LIMIT, mark, new);
+    assert!(answer["error"]["message"].as_str().unwrap().contains("is a document of a layer"), "{answer}");
 
     // The layer is gone from the disk.
     client.open_file("prod/rototo-workspace.toml");

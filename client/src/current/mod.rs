@@ -143,7 +143,7 @@ impl Current {
 
 /// Events of a source that is polled. A follower's fetches begin with [`poll_started`](Self::poll_started) too.
 impl Current {
-    /// A poll or a fetch began.
+    /// Records that a poll or a fetch began.
     pub(crate) fn poll_started(&self, at: Timestamp) {
         self.status.send_modify(|status| {
             status.refreshing = true;
@@ -152,7 +152,7 @@ impl Current {
         });
     }
 
-    /// A poll confirmed that the workspace, which may just have been swapped in, is the newest.
+    /// Records that a poll confirmed that the workspace, which may just have been swapped in, is the newest.
     pub(crate) fn poll_succeeded(&self, at: Timestamp) {
         self.poll_ended(|status| {
             status.state = ProcessState::Applied;
@@ -162,7 +162,7 @@ impl Current {
         });
     }
 
-    /// A poll got no content, or content that can't be used. The workspace stays as it is.
+    /// Records that a poll got no content, or content that can't be used. The workspace stays as it is.
     pub(crate) fn poll_failed(&self, error: &Error) {
         self.poll_ended(|status| {
             status.consecutive_failures += 1;
@@ -187,37 +187,37 @@ impl Current {
 /// Events of a workspace whose marker is followed.
 #[cfg(feature = "kubernetes")]
 impl Current {
-    /// The cluster can't be used; `reason` says why. Nothing is followed until it can.
+    /// Records that the cluster can't be used; `reason` says why. Nothing is followed until it can.
     pub(crate) fn cluster_unusable(&self, reason: String) {
         self.status.send_modify(|status| status.last_error = Some(reason));
     }
 
-    /// The content could not be fetched.
+    /// Records that the content could not be fetched.
     pub(crate) fn fetch_failed(&self) {
         self.status.send_modify(|status| status.counters.poll_failures += 1);
     }
 
-    /// The content was fetched, and can't be used.
+    /// Records that the content was fetched, and can't be used.
     pub(crate) fn content_refused(&self) {
         self.status.send_modify(|status| status.counters.refusals += 1);
     }
 
-    /// A report was sent.
+    /// Records that a report was sent.
     pub(crate) fn report_sent(&self) {
         self.status.send_modify(|status| status.counters.reports += 1);
     }
 
-    /// The operator responded to a report, which confirms what runs.
+    /// Records that the operator responded to a report, which confirms what runs.
     pub(crate) fn report_answered(&self, at: Timestamp) {
         self.status.send_modify(|status| status.last_success = Some(at));
     }
 
-    /// The operator did not take a report.
+    /// Records that the operator did not take a report.
     pub(crate) fn report_failed(&self) {
         self.status.send_modify(|status| status.counters.report_failures += 1);
     }
 
-    /// The follower took a step.
+    /// Records that the follower took a step.
     pub(crate) fn follower_stepped(&self, follower: FollowerStatus) {
         let running = self.workspace.load_full();
         self.status.send_modify(|status| {

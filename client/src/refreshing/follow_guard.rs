@@ -28,7 +28,7 @@ impl FollowGuard {
         self.stop.clone()
     }
 
-    /// The application says that it is degraded, with this code, or that it is well.
+    /// Takes the health that the application states: degraded, with this code, or well.
     #[cfg_attr(not(feature = "kubernetes"), expect(clippy::unused_self, reason = "no operator listens to this build"))]
     pub(crate) fn report_health(&self, degraded: Option<String>) {
         #[cfg(feature = "kubernetes")]

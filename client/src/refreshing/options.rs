@@ -221,8 +221,8 @@ impl RefreshOptions {
 
     /// Decides whether this process prepares what the operator announces: fetches, compiles, and checks a new version
     /// before it is published, and holds it in memory beside the one that runs. By default it does. Without it, a
-    /// version is fetched once it is published, and what this process would refuse is published first. In the
-    /// environment: `ROTOTO_PREPARE`, `on` or `off`.
+    /// version is fetched once it is published, and what this process would refuse is published first. The first handle
+    /// that a process has on a workspace decides for all of them. In the environment: `ROTOTO_PREPARE`, `on` or `off`.
     #[cfg(feature = "kubernetes")]
     #[must_use]
     pub fn with_preparation(mut self, prepare: bool) -> Self {

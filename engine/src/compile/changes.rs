@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, CompiledVariable, PredicateSubject};
 
 impl Compiled {
-    /// The ids of the variables that may resolve to something else here than in `before`, in order: variables whose
-    /// rules, qualifiers, or values differ, new variables, and removed ones.
+    /// Returns the ids of the variables that may resolve to something else here than in `before`, in order: variables
+    /// whose rules, qualifiers, or values differ, new variables, and removed ones.
     ///
     /// ```
     /// # let files = [

@@ -121,32 +121,32 @@ impl Named for CompiledVariable {
 }
 
 impl Compiled {
-    /// The fingerprint of the content that it was compiled from.
+    /// Returns the fingerprint of the content that it was compiled from.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.tree.fingerprint()
     }
 
-    /// The documents that it was compiled from.
+    /// Returns the documents that it was compiled from.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// The ids of all variables, in order.
+    /// Returns the ids of all variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         let mut ids: Vec<&str> = self.variables.iter().map(|variable| &*variable.id).collect();
         ids.sort_unstable();
         ids.into_iter()
     }
 
-    /// The ids of all qualifiers, in order.
+    /// Returns the ids of all qualifiers, in order.
     pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
         self.qualifier_numbers.keys().map(|id| &**id)
     }
 
-    /// All values that a variable may have, by key: its own, or all objects of its resource; `None` if there is no such
-    /// variable.
+    /// Returns all values that a variable may have, by key: its own, or all objects of its resource; `None` if there is
+    /// no such variable.
     #[must_use]
     pub fn values(&self, variable: &str) -> Option<impl Iterator<Item = (&str, &Value)>> {
         let variable = self.variable(variable)?;
@@ -158,37 +158,37 @@ impl Compiled {
         Some(own.chain(objects.into_iter().flatten().map(|(key, value)| (&**key, &**value))))
     }
 
-    /// The compiled variable of that id.
+    /// Returns the compiled variable of that id.
     pub(crate) fn variable(&self, id: &str) -> Option<&CompiledVariable> {
         self.variables.get(id)
     }
 
-    /// The number of the qualifier of that id.
+    /// Returns the number of the qualifier of that id.
     pub(crate) fn qualifier_number(&self, id: &str) -> Option<u32> {
         self.qualifier_numbers.get(id).copied()
     }
 
-    /// All compiled qualifiers by number.
+    /// Returns all compiled qualifiers by number.
     pub(crate) fn compiled_qualifiers(&self) -> &[Arc<CompiledQualifier>] {
         &self.qualifiers
     }
 
-    /// The paths that qualifiers read.
+    /// Returns the paths that qualifiers read.
     pub(crate) fn paths(&self) -> &Arc<Paths> {
         &self.paths
     }
 
-    /// The schema that contexts must match, if the workspace has one.
+    /// Returns the schema that contexts must match, if the workspace has one.
     pub(crate) fn context_schema(&self) -> Option<&ContextSchema> {
         self.context_schema.as_ref()
     }
 
-    /// The qualifier of that number.
+    /// Returns the qualifier of that number.
     pub(crate) fn qualifier(&self, number: u32) -> Option<&CompiledQualifier> {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
     }
 
-    /// What a predicate reads, as a workspace spells it.
+    /// Returns what a predicate reads, as a workspace spells it.
     pub(crate) fn subject_name(&self, subject: PredicateSubject) -> Arc<str> {
         let name = match subject {
             PredicateSubject::Path(number) => {
@@ -201,7 +201,7 @@ impl Compiled {
         name.unwrap_or_default()
     }
 
-    /// The document of a qualifier. It is read again: a compiled workspace keeps only what decisions need.
+    /// Returns the document of a qualifier. It is read again: a compiled workspace keeps only what decisions need.
     pub(crate) fn written(&self, qualifier: u32) -> Option<Parse<parse::Qualifier>> {
         let id = &self.qualifier(qualifier)?.id;
         let path = Arc::from(format!("qualifiers/{id}.toml"));
@@ -210,7 +210,7 @@ impl Compiled {
 }
 
 impl CompiledVariable {
-    /// The resource whose objects are its values.
+    /// Returns the resource whose objects are its values.
     pub(super) fn resource(&self) -> Option<&Arc<str>> {
         match &self.value_type {
             ValueType::Resource(id) => Some(id),
@@ -218,7 +218,7 @@ impl CompiledVariable {
         }
     }
 
-    /// The choice of that number.
+    /// Returns the choice of that number.
     #[inline]
     pub(crate) fn choice(&self, number: u32) -> &Choice {
         &self.choices[number as usize]

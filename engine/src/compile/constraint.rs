@@ -68,7 +68,7 @@ impl Constraint {
         }
     }
 
-    /// The operator of a constraint that orders numbers.
+    /// Returns the operator of a constraint that orders numbers.
     pub(crate) fn order(&self) -> Option<Op> {
         match self {
             Self::Ordered { op, .. } => Some(*op),

@@ -114,7 +114,7 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 /// As [`compile`].
 pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, CompileError> {
     let start = Start::after(previous, parsed.tree());
-    Compiler { parsed, start }.compile().map_err(|refused| refused.explained_by(parsed))
+    Compiler { parsed, start }.compile().map_err(|document| document.explained_by(parsed))
 }
 
 /// Compiles the documents of `tree` like [`compile_after`], with the same result, and reads only those that changed or
@@ -143,7 +143,7 @@ pub fn compile_tree_after(previous: &Compiled, tree: Tree) -> Result<Compiled, C
     paths.sort();
     paths.dedup();
     let parsed = parse_only(&tree, &paths);
-    Compiler { parsed: &parsed, start }.compile().map_err(|refused| refused.explained_by(&parse::parse(tree)))
+    Compiler { parsed: &parsed, start }.compile().map_err(|document| document.explained_by(&parse::parse(tree)))
 }
 
 impl UncompilableDocument {
@@ -156,7 +156,7 @@ impl UncompilableDocument {
     }
 }
 
-/// What compiling begins with.
+/// The state that compiling begins with.
 struct Start {
     /// The previous workspace, in which changed parts are replaced.
     compiled: Compiled,
@@ -193,9 +193,9 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn compile(mut self) -> Result<Compiled, UncompilableDocument> {
-        let refused = || UncompilableDocument(MANIFEST.into());
-        let manifest = self.parsed.manifest.as_ref().and_then(Parse::content).ok_or_else(refused)?;
-        require_version(&manifest.schema_version).ok_or_else(refused)?;
+        let bad_manifest = || UncompilableDocument(MANIFEST.into());
+        let manifest = self.parsed.manifest.as_ref().and_then(Parse::content).ok_or_else(bad_manifest)?;
+        require_version(&manifest.schema_version).ok_or_else(bad_manifest)?;
         self.context_schema()?;
         self.qualifiers()?;
         self.resources();
@@ -211,9 +211,9 @@ impl Compiler<'_> {
         let compiled = match self.parsed.schemas.get(CONTEXT_SCHEMA) {
             None => None,
             Some(document) => {
-                let refused = || UncompilableDocument(CONTEXT_SCHEMA.into());
-                document.content().and_then(|schema| schema.validator().ok()).ok_or_else(refused)?;
-                let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or_else(refused)?.digest();
+                let bad_schema = || UncompilableDocument(CONTEXT_SCHEMA.into());
+                document.content().and_then(|schema| schema.validator().ok()).ok_or_else(bad_schema)?;
+                let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or_else(bad_schema)?.digest();
                 Some(ContextSchema { document: document.clone(), identity: digest.short_identity() })
             }
         };
@@ -228,29 +228,38 @@ impl Compiler<'_> {
         if changed.is_empty() {
             return Ok(());
         }
-        let compiled = &mut self.start.compiled;
-        let mut next = compiled.qualifier_numbers.len();
-        for (id, document) in &changed {
-            if !compiled.qualifier_numbers.contains_key(id) {
-                let number = u32::try_from(next).map_err(|_| refused(document))?;
-                compiled.qualifier_numbers.insert(Arc::clone(id), number);
-                next += 1;
-            }
-        }
+        let count = self.number_qualifiers(&changed)?;
+        let compiled = &self.start.compiled;
         let mut all: Vec<Option<Arc<CompiledQualifier>>> = compiled.qualifiers.iter().cloned().map(Some).collect();
-        all.resize(next, None);
+        all.resize(count, None);
         let mut refers = false;
         for (id, document) in changed {
-            let qualifier = self.qualifier(id, document).ok_or_else(|| refused(document))?;
+            let qualifier = self.qualifier(id, document).ok_or_else(|| uncompilable(document))?;
             refers |= !references(&qualifier).is_empty();
             let number = self.start.compiled.qualifier_numbers.get(id);
             let number = number.and_then(|number| usize::try_from(*number).ok());
-            *number.and_then(|number| all.get_mut(number)).ok_or_else(|| refused(document))? =
+            *number.and_then(|number| all.get_mut(number)).ok_or_else(|| uncompilable(document))? =
                 Some(Arc::new(qualifier));
         }
         self.start.compiled.qualifiers = all.into_iter().flatten().collect();
         // Without new references there can be no new cycle.
         if refers { self.require_short_chains() } else { Ok(()) }
+    }
+
+    /// Gives each new qualifier the next number. Returns the count of all qualifiers.
+    fn number_qualifiers(
+        &mut self,
+        changed: &[(&Arc<str>, &Parse<parse::Qualifier>)],
+    ) -> Result<usize, UncompilableDocument> {
+        let numbers = &mut self.start.compiled.qualifier_numbers;
+        let mut next = numbers.len();
+        for (id, document) in changed {
+            if !numbers.contains_key(id) {
+                numbers.insert(Arc::clone(id), u32::try_from(next).map_err(|_| uncompilable(document))?);
+                next += 1;
+            }
+        }
+        Ok(next)
     }
 
     fn require_short_chains(&self) -> Result<(), UncompilableDocument> {
@@ -315,7 +324,7 @@ impl Compiler<'_> {
             match self.parsed.variables.get(&id) {
                 None => self.start.compiled.variables.remove(&id),
                 Some(document) => {
-                    let variable = self.variable(&id, document).ok_or_else(|| refused(document))?;
+                    let variable = self.variable(&id, document).ok_or_else(|| uncompilable(document))?;
                     let resource = variable.resource().cloned();
                     self.start.compiled.variables.insert(variable);
                     if let Some(resource) = resource.and_then(|id| self.start.compiled.resources.get_mut(&id)) {
@@ -381,7 +390,7 @@ fn require_version(version: &Field<i64>) -> Option<()> {
     (version.value() == Some(&1)).then_some(())
 }
 
-fn refused<T>(document: &Parse<T>) -> UncompilableDocument {
+fn uncompilable<T>(document: &Parse<T>) -> UncompilableDocument {
     UncompilableDocument(Arc::clone(&document.path))
 }
 

@@ -33,7 +33,7 @@ impl<T: Named> NameTable<T> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
-    /// The items of the shards that `other` does not share, in no order.
+    /// Returns the items of the shards that `other` does not share, in no order.
     pub(crate) fn apart_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Arc<T>> {
         let shards = self.shards.iter().zip(&other.shards).filter(|(one, other)| !Arc::ptr_eq(one, other));
         shards.flat_map(|(shard, _)| shard.iter())
@@ -70,14 +70,14 @@ impl<T> Clone for NameTable<T> {
     }
 }
 
-/// A hash with a fixed seed: the names come from a reviewed workspace, not from an attacker.
+/// Returns a hash with a fixed seed: the names come from a reviewed workspace, not from an attacker.
 fn hash(name: &str) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(name.as_bytes());
     hasher.finish()
 }
 
-/// The shard of a hash. The table in a shard uses the first and the last bits, so this uses bits between them.
+/// Returns the shard of a hash. The table in a shard uses the first and the last bits, so this uses bits between them.
 fn shard_of(hash: u64) -> usize {
     usize::try_from(hash >> 32).unwrap_or_default() % SHARDS
 }

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Returns the digest of `bytes`.
     ///
     /// ```
     /// let digest = rototo_engine::Digest::of(b"");
@@ -43,7 +43,7 @@ impl Digest {
         hex
     }
 
-    /// The first bytes as a number that is never 0. They distinguish the few documents that one process reads.
+    /// Returns the first bytes as a number that is never 0. They distinguish the few documents that one process reads.
     pub(crate) fn short_identity(&self) -> u64 {
         self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1)
     }
@@ -89,7 +89,7 @@ pub struct Fingerprint(Digest);
 const HASHED_AT_ONCE: usize = 8 << 10;
 
 impl Fingerprint {
-    /// The fingerprint of documents given as path and digest, in bytewise order of the paths.
+    /// Returns the fingerprint of documents given as path and digest, in bytewise order of the paths.
     pub(crate) fn of<'a>(documents: impl Iterator<Item = (&'a str, Digest)>) -> Self {
         let (mut hash, mut lines) = (Sha256::new(), Vec::new());
         for (path, digest) in documents {
@@ -107,7 +107,7 @@ impl Fingerprint {
         Self(Digest(hash.finalize().into()))
     }
 
-    /// The first eight hexadecimal digits, for people.
+    /// Returns the first eight hexadecimal digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
         self.0.to_string().chars().take(8).collect()

@@ -36,7 +36,7 @@ impl<V> Default for SharedMap<V> {
 }
 
 impl<V> SharedMap<V> {
-    /// The number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -48,13 +48,13 @@ impl<V> SharedMap<V> {
         self.len == 0
     }
 
-    /// The value of that name.
+    /// Returns the value of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&V> {
         self.get_key_value(name).map(|(_, value)| value)
     }
 
-    /// The stored name, and its value.
+    /// Returns the stored name, and its value.
     #[must_use]
     pub fn get_key_value(&self, name: &str) -> Option<(&Arc<str>, &V)> {
         let chunk = self.chunks.get(self.chunk_of(name))?;
@@ -68,22 +68,22 @@ impl<V> SharedMap<V> {
         self.get(name).is_some()
     }
 
-    /// All names and values in order.
+    /// Returns all names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
         self.chunks.iter().flat_map(|chunk| chunk.iter().map(|(name, value)| (name, value)))
     }
 
-    /// All names in order.
+    /// Returns all names in order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
         self.iter().map(|(name, _)| name)
     }
 
-    /// All values in the order of their names.
+    /// Returns all values in the order of their names.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// The entries whose names begin with `prefix`, in order.
+    /// Returns the entries whose names begin with `prefix`, in order.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
         let from = self.chunk_of(prefix);
         let entries = self.chunks.get(from..).unwrap_or_default().iter().flat_map(|chunk| chunk.iter());
@@ -91,7 +91,8 @@ impl<V> SharedMap<V> {
         entries.take_while(move |(name, _)| name.starts_with(prefix)).map(|(name, value)| (name, value))
     }
 
-    /// The names whose values differ from `before` according to `same`, and those that were added or removed, in order.
+    /// Returns the names whose values differ from `before` according to `same`, and those that were added or removed,
+    /// in order.
     pub(crate) fn changed_since<'a>(&'a self, before: &'a Self, same: impl Fn(&V, &V) -> bool) -> Vec<&'a Arc<str>> {
         let (mut now, mut then) = (Cursor::new(&self.chunks), Cursor::new(&before.chunks));
         let mut changed = Vec::new();
@@ -122,8 +123,8 @@ impl<V> SharedMap<V> {
         }
     }
 
-    /// The chunk that holds `name` if the map has it: the last chunk that begins at or before `name`, or else the
-    /// first.
+    /// Returns the chunk that holds `name` if the map has it: the last chunk that begins at or before `name`, or else
+    /// the first.
     fn chunk_of(&self, name: &str) -> usize {
         let starts_by = |chunk: &Chunk<V>| chunk.first().is_some_and(|(first, _)| &**first <= name);
         self.chunks.partition_point(starts_by).saturating_sub(1)
@@ -173,7 +174,7 @@ impl<V: Clone> SharedMap<V> {
         Some(value)
     }
 
-    /// The value of that name, for changing it.
+    /// Returns the value of that name, for changing it.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
         let number = self.chunk_of(name);
         let chunk = self.chunks.get_mut(number)?;
@@ -181,7 +182,7 @@ impl<V: Clone> SharedMap<V> {
         Arc::make_mut(chunk).get_mut(place).map(|(_, value)| value)
     }
 
-    /// The value of that name, for changing it; a new value if there is none.
+    /// Returns the value of that name, for changing it; a new value if there is none.
     pub(crate) fn get_mut_or_default(&mut self, name: &Arc<str>) -> Option<&mut V>
     where
         V: Default,

@@ -144,8 +144,8 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// The number of characters to add, remove, or replace to turn one word into the other; two exchanged neighbours count
-/// as one.
+/// Returns the number of characters to add, remove, or replace to turn one word into the other; two exchanged
+/// neighbours count as one.
 pub(crate) fn distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let mut before_last: Vec<usize> = Vec::new();
@@ -185,14 +185,14 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The lines of these bytes, which need not be UTF-8.
+    /// Returns the lines of these bytes, which need not be UTF-8.
     #[must_use]
     pub fn of(bytes: &'a [u8]) -> Self {
         let breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         Self { bytes, starts: std::iter::once(0).chain(breaks).collect() }
     }
 
-    /// The range of a span; what is beyond the end is the end.
+    /// Returns the range of a span; what is beyond the end is the end.
     #[must_use]
     pub fn range(&self, span: Span) -> Range {
         let start = span.start.min(self.bytes.len());
@@ -200,13 +200,14 @@ impl<'a> Lines<'a> {
         Range { start: self.position(start), end: self.position(end), bytes: Span { start, end } }
     }
 
-    /// The byte at a line and a column of bytes, both counted from 1.
+    /// Returns the byte at a line and a column of bytes, both counted from 1.
     pub(crate) fn byte_at(&self, line: usize, column: usize) -> usize {
         let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied();
         start.map_or(self.bytes.len(), |start| start.saturating_add(column.saturating_sub(1)).min(self.bytes.len()))
     }
 
-    /// The byte at a position. A position beyond its line is the end of the line, and one beyond the text is its end.
+    /// Returns the byte at a position. A position beyond its line is the end of the line, and one beyond the text is
+    /// its end.
     #[must_use]
     pub fn byte_of(&self, position: Position) -> usize {
         let start_of = |line: usize| self.starts.get(line).copied();

@@ -34,7 +34,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The digest of its bytes.
+    /// Returns the digest of its bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
         *self.digest.get_or_init(|| Digest::of(&self.bytes))
@@ -133,7 +133,8 @@ impl Tree {
         self.unread == other.unread && self.objects_without_resource() == other.objects_without_resource()
     }
 
-    /// The files of tests by path, if they were read. Those of a layer below are left out: they are about that layer alone.
+    /// Returns the files of tests by path, if they were read. Those of a layer below are left out: they are about that
+    /// layer alone.
     ///
     /// ```
     /// use rototo_engine::Tree;
@@ -153,12 +154,12 @@ impl Tree {
         self.tests == other.tests
     }
 
-    /// The noticed paths.
+    /// Returns the noticed paths.
     pub(crate) fn unread(&self) -> &UnreadPaths {
         &self.unread
     }
 
-    /// The directories of objects whose resource has no file, in order.
+    /// Returns the directories of objects whose resource has no file, in order.
     pub(crate) fn objects_without_resource(&self) -> Vec<&str> {
         let mut folders: Vec<&str> = Vec::new();
         let objects = self.documents.with_prefix("resources/").map(|(path, document)| (&**path, document.kind));
@@ -229,7 +230,7 @@ impl Tree {
         gone.iter().for_each(|path| self.remove(path));
     }
 
-    /// The documents in bytewise order of their paths.
+    /// Returns the documents in bytewise order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
         // The objects of one resource are adjacent.
         let mut last: Option<(&str, bool)> = None;
@@ -245,18 +246,18 @@ impl Tree {
         })
     }
 
-    /// The document at `path`.
+    /// Returns the document at `path`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Document> {
         self.documents.get(path)
     }
 
-    /// The stored path that equals `path`, if there is a document.
+    /// Returns the stored path that equals `path`, if there is a document.
     pub(crate) fn path(&self, path: &str) -> Option<&Arc<str>> {
         self.documents.get_key_value(path).map(|(path, _)| path)
     }
 
-    /// The fingerprint of the content.
+    /// Returns the fingerprint of the content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         *self
@@ -264,14 +265,14 @@ impl Tree {
             .get_or_init(|| Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest()))))
     }
 
-    /// The document at `path`, if [`Tree::iter`] yields it.
+    /// Returns the document at `path`, if [`Tree::iter`] yields it.
     pub(crate) fn counted(&self, path: &str) -> Option<&Document> {
         let document = self.documents.get(path)?;
         let counts = document.kind != DocumentKind::ResourceObject || self.has_resource(folder_of(path));
         counts.then_some(document)
     }
 
-    /// The paths whose documents differ from `before`, in order. Shared parts of the trees are skipped.
+    /// Returns the paths whose documents differ from `before`, in order. Shared parts of the trees are skipped.
     pub(crate) fn changed_since(&self, before: &Self) -> Vec<Arc<str>> {
         let differing = self.documents.changed_since(&before.documents, Document::is_same);
         let mut changed: Vec<Arc<str>> = differing.into_iter().cloned().collect();
@@ -294,12 +295,12 @@ impl Tree {
     }
 }
 
-/// `resources/plan-objects/basic.toml` → `resources/plan-objects`
+/// Returns the folder of a path: `resources/plan-objects` for `resources/plan-objects/basic.toml`.
 fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }
 
-/// `resources/plan.toml` → `resources/plan`
+/// Returns the path of a resource without its extension: `resources/plan` for `resources/plan.toml`.
 fn resource_stem(path: &str) -> Option<&str> {
     path.strip_suffix(".toml").filter(|_| DocumentKind::at(path) == Some(DocumentKind::Resource))
 }

@@ -14,7 +14,7 @@ use crate::document::text::{distance, shortened};
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
 pub(crate) const MOST: usize = 100;
 
-/// What stands at a path of a source.
+/// The kind of a path of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
     /// A file, or anything else that holds no other path.
@@ -110,7 +110,8 @@ pub fn resembles_directory(name: &str) -> bool {
         && FOLDERS.iter().any(|folder| folded(name) == folded(folder.name) || is_near(name, folder.name))
 }
 
-/// The path to report instead of `path`, and the reason; `None` if the path is read, or none of the format's business.
+/// Returns the path to report instead of `path`, and the reason; `None` if the path is read, or none of the format's
+/// business.
 fn judge(path: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     if DocumentKind::at(path).is_some() {
         return None;
@@ -142,13 +143,13 @@ fn judge(path: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     (!is_missed).then(|| (first.to_owned(), UnreadReason::Resembles(folder.name)))
 }
 
-/// A path whose separators are backslashes, as some programs write them into archives.
+/// Returns a path whose separators are backslashes, as some programs write them into archives.
 fn of_windows(path: &str, folder: &Folder, rest: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let meant = document_in(folder, &rest.replace('\\', "/")).filter(|_| kind == PathKind::File)?;
     Some((path.to_owned(), UnreadReason::Misnamed(meant)))
 }
 
-/// The document that `rest` would be in `folder`, whatever the case of its extension.
+/// Returns the document that `rest` would be in `folder`, whatever the case of its extension.
 fn document_in(folder: &Folder, rest: &str) -> Option<String> {
     let path = match with_extension(rest, folder.extension) {
         Some(stem) => format!("{}/{stem}{}", folder.name, folder.extension),
@@ -157,7 +158,7 @@ fn document_in(folder: &Folder, rest: &str) -> Option<String> {
     DocumentKind::at(&path).map(|_| path)
 }
 
-/// A path inside one of the format's directories.
+/// Returns a path inside one of the format's directories.
 fn inside(folder: &Folder, path: &str, rest: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let (name, below) = rest.split_once('/').map_or((rest, None), |(name, below)| (name, Some(below)));
     if is_passed_over(name) {
@@ -192,7 +193,7 @@ fn inside(folder: &Folder, path: &str, rest: &str, kind: PathKind) -> Option<(St
     }
 }
 
-/// An entry `name` of `directory`, which holds documents of `folder`.
+/// Returns an entry `name` of `directory`, which holds documents of `folder`.
 fn entry(folder: &Folder, directory: String, name: &str, is_directory: bool) -> Option<(String, UnreadReason)> {
     let path = format!("{directory}/{name}");
     if is_directory {
@@ -206,7 +207,7 @@ fn entry(folder: &Folder, directory: String, name: &str, is_directory: bool) -> 
     is_mistaken.then_some((path, UnreadReason::Extension(directory, folder.extension)))
 }
 
-/// The part of `name` before `extension`, whatever its case, and without blanks or dots after it.
+/// Returns the part of `name` before `extension`, whatever its case, and without blanks or dots after it.
 fn with_extension<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
     let name = name.trim_end_matches(['.', ' ']);
     let at = name.len().checked_sub(extension.len())?;
@@ -222,7 +223,7 @@ fn is_passed_over(name: &str) -> bool {
     name.starts_with('.') || DIRECTORIES.contains(&&*name) || FILES.iter().any(|file| name.starts_with(file))
 }
 
-/// A name without case and separators.
+/// Returns a name without case and separators.
 fn folded(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_' | '.' | ' '));
     letters.map(|letter| letter.to_ascii_lowercase()).collect()

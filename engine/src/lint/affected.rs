@@ -7,7 +7,8 @@ use crate::diagnostic::Diagnostic;
 use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::lint::uses::schema_path;
-use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Type, Variable};
+use crate::lint::workspace_index::{WorkspaceIndex, context_field};
+use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
 use crate::parse::{refers_to_objects, resource_of, stem};
 
 /// The changes to names and documents that other documents may refer to.
@@ -21,6 +22,8 @@ struct ChangedNames<'a> {
     objects: BTreeSet<&'a str>,
     /// Paths of schemas that changed in any way.
     schemas: BTreeSet<&'a str>,
+    /// The context schema before and now, as far as it is usable, if it changed.
+    context: Option<[Option<&'a Schema>; 2]>,
 }
 
 /// Returns, in order, the paths of the documents to check when those at `changed` differ from `before`. An earlier
@@ -63,7 +66,7 @@ fn add<T>(affected: &mut Vec<Arc<str>>, documents: &ById<T>, matters: impl Fn(&A
 }
 
 impl<'a> ChangedNames<'a> {
-    fn of(before: &Parsed, now: &Parsed, changed: &'a [Arc<str>]) -> Self {
+    fn of(before: &'a Parsed, now: &'a Parsed, changed: &'a [Arc<str>]) -> Self {
         let mut names = Self::default();
         for path in changed {
             let came_or_went = before.tree().counted(path).is_some() != now.tree().counted(path).is_some();
@@ -75,6 +78,9 @@ impl<'a> ChangedNames<'a> {
                 _ => continue,
             };
             set.insert(name);
+        }
+        if names.schemas.contains(CONTEXT_SCHEMA) {
+            names.context = Some([before, now].map(|parsed| WorkspaceIndex::new(parsed).context_schema()));
         }
         names
     }
@@ -103,7 +109,19 @@ impl<'a> ChangedNames<'a> {
 
     fn matter_for_qualifier(&self, qualifier: &Qualifier) -> bool {
         let mut named = qualifier.predicates().iter().filter_map(Predicate::qualifier_reference);
-        self.schemas.contains(CONTEXT_SCHEMA) || named.any(|id| self.qualifiers.contains(id))
+        self.context_matters_for(qualifier) || named.any(|id| self.qualifiers.contains(id))
+    }
+
+    /// Checks of qualifiers read of the context schema only what it declares for their attributes.
+    fn context_matters_for(&self, qualifier: &Qualifier) -> bool {
+        let mut attributes = qualifier.predicates().iter().filter_map(|predicate| predicate.attribute.value());
+        match self.context {
+            None | Some([None, None]) => false,
+            Some([Some(before), Some(now)]) => {
+                attributes.any(|path| context_field(&before.json, path) != context_field(&now.json, path))
+            }
+            Some(_) => true,
+        }
     }
 
     fn matter_for_resource(&self, path: &str, resource: &Resource) -> bool {

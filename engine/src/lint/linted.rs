@@ -48,6 +48,11 @@ impl Linted {
         &self.lint
     }
 
+    /// Takes the findings out. The next lint does not need them.
+    pub fn take_lint(&mut self) -> Lint {
+        std::mem::take(&mut self.lint)
+    }
+
     /// The findings alone.
     #[must_use]
     pub fn into_lint(self) -> Lint {
@@ -88,10 +93,10 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
     let uses = previous.uses.after(&previous.parsed, parsed, &changed);
     let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
     let in_documents = documents_after(previous, parsed, &again);
-    let facts = WorkspaceIndex::new(parsed);
+    let workspace = WorkspaceIndex::new(parsed);
     let ScriptsRun { custom, faults, asked } = custom::run(parsed, scripts);
     let in_workspace = findings_of(parsed, |check, findings| match check {
-        Check::Workspace(check) => check(&facts, findings),
+        Check::Workspace(check) => check(&workspace, findings),
         Check::Scripts(kind) => {
             faults.iter().filter(|fault| fault.kind == *kind).for_each(|fault| findings.of_script(fault))
         }
@@ -130,10 +135,10 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
 }
 
 fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> SharedMap<Arc<[Diagnostic]>> {
-    let facts = WorkspaceIndex::new(parsed);
+    let workspace = WorkspaceIndex::new(parsed);
     let mut in_documents = previous.in_documents.clone();
     for path in again {
-        let found = in_document(&facts, path);
+        let found = in_document(&workspace, path);
         if found.is_empty() {
             in_documents.remove(path);
         } else {
@@ -144,17 +149,17 @@ fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> Sh
 }
 
 /// The findings of all rules in the document at `path`, of any kind.
-fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
-    let Some(document) = facts.document(path) else { return Vec::new() };
-    findings_of(facts.parsed, |check, findings| match (check, &document) {
+fn in_document(workspace: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
+    let Some(document) = workspace.document(path) else { return Vec::new() };
+    findings_of(workspace.parsed, |check, findings| match (check, &document) {
         (Check::Unreadable(kind), CheckedDocument::Unreadable(of, entity, fault)) if kind == of => {
             findings.add(Finding::new(entity.clone(), path, fault.span, fault.message.clone()));
         }
-        (Check::Variable(check), CheckedDocument::Variable(variable)) => check(facts, *variable, findings),
-        (Check::Qualifier(check), CheckedDocument::Qualifier(qualifier)) => check(facts, *qualifier, findings),
-        (Check::Resource(check), CheckedDocument::Resource(resource)) => check(facts, *resource, findings),
-        (Check::Object(check), CheckedDocument::Object(object)) => check(facts, *object, findings),
-        (Check::Schema(check), CheckedDocument::Schema(schema)) => check(facts, *schema, findings),
+        (Check::Variable(check), CheckedDocument::Variable(variable)) => check(workspace, *variable, findings),
+        (Check::Qualifier(check), CheckedDocument::Qualifier(qualifier)) => check(workspace, *qualifier, findings),
+        (Check::Resource(check), CheckedDocument::Resource(resource)) => check(workspace, *resource, findings),
+        (Check::Object(check), CheckedDocument::Object(object)) => check(workspace, *object, findings),
+        (Check::Schema(check), CheckedDocument::Schema(schema)) => check(workspace, *schema, findings),
         _ => {}
     })
 }

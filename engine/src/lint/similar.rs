@@ -61,9 +61,25 @@ pub(super) fn deceptive(name: &str) -> Option<String> {
     if let Some(hidden) = name.chars().find(|letter| is_hidden(*letter)) {
         return Some(format!("has the invisible character U+{:04X}", u32::from(hidden)));
     }
+    if let Some(mark) = loose_accent(name) {
+        return Some(format!("has the accent U+{:04X} as a character of its own", u32::from(mark)));
+    }
     let is_latin = name.chars().any(|letter| letter.is_ascii_alphabetic());
     let other = name.chars().find_map(lookalike).filter(|_| is_latin);
     other.map(|alphabet| format!("has letters of the {alphabet} alphabet among Latin ones"))
+}
+
+/// The accent behind a letter that also exists with it, as macOS writes names of files. The two look the same, and differ.
+fn loose_accent(name: &str) -> Option<char> {
+    name.chars().zip(name.chars().skip(1)).find_map(|(letter, mark)| {
+        let letters = match mark {
+            '\u{300}' | '\u{301}' | '\u{302}' | '\u{303}' | '\u{308}' => "aeiouyn",
+            '\u{304}' | '\u{30a}' | '\u{328}' => "aeiou",
+            '\u{30c}' | '\u{327}' => "cdenrstz",
+            _ => return None,
+        };
+        letters.contains(letter.to_ascii_lowercase()).then_some(mark)
+    })
 }
 
 /// Characters that do something to the text around them, and those without width.
@@ -131,7 +147,9 @@ mod tests {
 
     #[test]
     fn names_that_show_as_another_are_deceptive() {
-        for name in ["lim\u{430}it", "l\u{202e}imit", "limit\u{200b}", "a\nb", "\u{ff4c}imit", "\u{1b}[2J"] {
+        for name in
+            ["lim\u{430}it", "l\u{202e}imit", "limit\u{200b}", "a\nb", "\u{ff4c}imit", "\u{1b}[2J", "cafe\u{301}"]
+        {
             assert!(deceptive(name).is_some(), "{name:?}");
         }
         for name in ["limit", "größe", "лимит", "限制", "α", "café au lait", "حد"] {

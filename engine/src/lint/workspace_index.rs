@@ -1,7 +1,9 @@
 //! A parsed workspace as rules ask about it: the things that a document may refer to, and their content.
 
-use serde_json::Value;
+use std::cell::OnceCell;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::document::shared::SharedMap;
@@ -15,11 +17,13 @@ use crate::parse::{
 /// A parsed workspace.
 pub(super) struct WorkspaceIndex<'a> {
     pub(super) parsed: &'a Parsed,
+    /// Several checks of each qualifier ask for it.
+    context_schema: OnceCell<Option<&'a Schema>>,
 }
 
 impl<'a> WorkspaceIndex<'a> {
     pub(super) fn new(parsed: &'a Parsed) -> Self {
-        Self { parsed }
+        Self { parsed, context_schema: OnceCell::new() }
     }
 
     /// The document at `path`, if a check of it alone is possible.
@@ -64,8 +68,11 @@ impl<'a> WorkspaceIndex<'a> {
 
     /// The context schema, if it exists and is a valid schema.
     pub(super) fn context_schema(&self) -> Option<&'a Schema> {
-        let schema = self.parsed.schemas.get(CONTEXT_SCHEMA)?.content()?;
-        schema.validator().is_ok().then_some(schema)
+        let parsed: &'a Parsed = self.parsed;
+        *self.context_schema.get_or_init(|| {
+            let schema = parsed.schemas.get(CONTEXT_SCHEMA)?.content()?;
+            schema.validator().is_ok().then_some(schema)
+        })
     }
 
     /// The schema that a resource or an `object` variable names, if it exists.

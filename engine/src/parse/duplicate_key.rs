@@ -8,7 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::document::text::{Lines, Span};
 
-/// The first key that occurs twice in one object of a document that is JSON, and its place: the key with its quotes.
+/// Returns the first key that occurs twice in one object of a document that is JSON, and its place: the key with its
+/// quotes.
 pub(super) fn duplicate(text: &[u8]) -> Option<(String, Span)> {
     let found = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(text);

@@ -3,13 +3,20 @@
 use crate::parse::{KeyPlace, Op, Primitive};
 
 impl KeyPlace {
-    /// The meaning of a key at this place; `None` for a key that nothing reads there.
+    /// Returns the meaning of a key at this place; `None` for a key that nothing reads there.
     #[must_use]
     pub fn explanation(self, key: &str) -> Option<&'static str> {
         Some(match (self, key) {
             (_, "schema_version") => "The version of the format, which is 1.",
             (Self::Variable | Self::Qualifier | Self::Resource, "description") => {
                 "A sentence for people. Nothing reads it when a variable is resolved."
+            }
+            (Self::Variable | Self::Rule(_), "owner") => {
+                "The people who answer for it, for people. Nothing else reads it."
+            }
+            (Self::Variable | Self::Rule(_), "expires") => {
+                "The day from which it should be gone, as a text such as `\"2026-12-31\"`. It decides nothing: \
+                 `rototo lint --expired` lists it from that day on."
             }
             (Self::Manifest, "extends") => {
                 "The sources that this workspace extends, the base first. A file of this workspace replaces the file at \
@@ -52,7 +59,7 @@ impl KeyPlace {
 }
 
 impl Op {
-    /// The meaning of the operator.
+    /// Returns the meaning of the operator.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
@@ -70,7 +77,7 @@ impl Op {
 }
 
 impl Primitive {
-    /// The values that the type admits.
+    /// Returns the values that the type admits.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
@@ -95,7 +102,7 @@ mod tests {
             for key in place.keys() {
                 assert!(place.explanation(key).is_some(), "{place:?} {key}");
             }
-            assert_eq!(place.explanation("owner"), None);
+            assert_eq!(place.explanation("team"), None);
         }
         assert_eq!(Rule(0).explanation("salt"), None);
     }

@@ -23,13 +23,13 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
-    /// The value, if it is present.
+    /// Returns the value, if it is present.
     #[must_use]
     pub fn value(&self) -> Option<&T> {
         self.present().map(|present| &present.value)
     }
 
-    /// The value and its place, if it is present.
+    /// Returns the value and its place, if it is present.
     #[must_use]
     pub fn present(&self) -> Option<&Spanned<T>> {
         match self {
@@ -38,7 +38,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The place of the field, or of the table without it; `None` is the whole document.
+    /// Returns the place of the field, or of the table without it; `None` is the whole document.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         match self {

@@ -1,6 +1,6 @@
 //! Well-known formats that are no document: what tools put into the place of a file.
 
-/// What `bytes` are instead of a document, and what to do about it.
+/// Returns what `bytes` are instead of a document, and what to do about it.
 pub(super) fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(&[u8], &str); 6] = [
         (b"version https://git-lfs.github.com/spec/", LFS),
@@ -16,6 +16,25 @@ pub(super) fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
     found.or_else(|| is_wide().then_some(UTF_16))
 }
 
+/// What stands at `at`, where a document can't be parsed, if that is no slip of an author but of a tool: git, or a word
+/// processor.
+pub(super) fn foreign_text(text: &str, at: usize) -> Option<&'static str> {
+    let (before, after) = text.split_at_checked(at)?;
+    let line = text.get(before.rfind('\n').map_or(0, |end| end + 1)..)?;
+    if ["<<<<<<< ", "=======", ">>>>>>> "].iter().any(|marker| line.starts_with(marker)) {
+        return Some(CONFLICT);
+    }
+    match after.chars().next()? {
+        '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => Some(QUOTE),
+        '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{3000}' | '\u{feff}' => Some(SPACE),
+        _ => None,
+    }
+}
+
+const CONFLICT: &str =
+    "the file has both sides of a merge, between `<<<<<<<` and `>>>>>>>`: choose one, and remove the markers";
+const QUOTE: &str = "this is a typographic quotation mark: write `\"` or `'`";
+const SPACE: &str = "this is a special space, which looks like a plain one: write a plain space";
 const LFS: &str = "this is a pointer of Git LFS, not the file: keep the file out of LFS";
 const GIT_CRYPT: &str = "the file is encrypted by git-crypt: keep it out of git-crypt, or unlock what is published";
 const UTF_16: &str = "the file is UTF-16 text: save it as UTF-8";
@@ -24,6 +43,22 @@ const PAGE: &str = "the file is a web page, such as a page to log in";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tools_leave_in_a_text_is_named_where_it_stands() {
+        let named = |text: &str, at: &str| foreign_text(text, text.find(at).unwrap());
+        let conflict = "a = 1\n<<<<<<< HEAD\nb = 1\n=======\nb = 2\n>>>>>>> other\n";
+        for at in ["<<<", "HEAD", "=======", "other"] {
+            assert_eq!(named(conflict, at), Some(CONFLICT), "{at}");
+        }
+        assert_eq!(named("a = \u{201c}b\u{201d}", "\u{201c}"), Some(QUOTE));
+        assert_eq!(named("a\u{a0}= 1", "\u{a0}"), Some(SPACE));
+        for (text, at) in [(conflict, "b = 1"), ("a = b", "b"), ("a", "a")] {
+            assert_eq!(named(text, at), None, "{text}");
+        }
+        assert_eq!(foreign_text("ä", 1), None);
+        assert_eq!(foreign_text("a", 9), None);
+    }
 
     #[test]
     fn signatures_are_known_by_their_first_bytes() {

@@ -101,7 +101,7 @@ impl AttributeNode {
     }
 }
 
-/// The types of an attribute for which this predicate makes sense. Empty if no single type covers them.
+/// Returns the types of an attribute for which this predicate makes sense. Empty if no single type covers them.
 fn types_of(predicate: &Predicate) -> BTreeSet<ScalarType> {
     use ScalarType::{Boolean, Number, String};
     let value = predicate.value.as_ref().map(|value| &*value.value);

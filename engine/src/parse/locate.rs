@@ -20,7 +20,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The span from the key to the end of the value if both are separate, or else that of the value.
+    /// Returns the span from the key to the end of the value if both are separate, or else that of the value.
     pub(crate) fn span(self) -> Option<Span> {
         match (self.key, self.value) {
             (Some(key), Some(value)) if key.end <= value.start => Some(Span { start: key.start, end: value.end }),
@@ -38,7 +38,7 @@ impl<'i> Places<'i> {
         Self(text.and_then(|text| DeTable::parse(text).ok()).map(toml::Spanned::into_inner))
     }
 
-    /// The place of the value at `steps`; if the path leads beyond the document, the last place on it.
+    /// Returns the place of the value at `steps`; if the path leads beyond the document, the last place on it.
     pub(crate) fn find(&self, steps: &[PathStep]) -> Place {
         self.0.as_ref().map_or_else(Place::default, |root| follow(root, steps))
     }

@@ -25,6 +25,7 @@ mod locate;
 mod manifest;
 mod node;
 mod object_reference;
+mod ownership;
 mod parse_result;
 pub(crate) mod pattern;
 mod qualifier;
@@ -49,6 +50,8 @@ pub use crate::parse::field::{Field, Spanned};
 pub(crate) use crate::parse::locate::{PathStep, Places};
 pub use crate::parse::manifest::{Extends, Manifest};
 pub(crate) use crate::parse::object_reference::{ObjectReference, object_references, refers_to_objects};
+pub(crate) use crate::parse::ownership::OWNERSHIP_KEYS;
+pub use crate::parse::ownership::Ownership;
 pub use crate::parse::parse_result::{Parse, ParseError};
 pub(crate) use crate::parse::qualifier::QUALIFIER_PREFIX;
 pub use crate::parse::qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
@@ -105,7 +108,7 @@ pub(crate) struct ChangedIds {
 }
 
 impl ChangedIds {
-    /// The ids of the documents at `paths`.
+    /// Returns the ids of the documents at `paths`.
     pub(crate) fn of(paths: &[Arc<str>]) -> Self {
         let mut changes = Self::default();
         for path in paths {
@@ -186,13 +189,13 @@ pub(crate) fn parse_only<'p>(tree: &Tree, paths: impl IntoIterator<Item = &'p Ar
     parsed
 }
 
-/// `variables/limit.toml` → `limit`
+/// Returns the id in a path: `limit` in `variables/limit.toml`.
 pub(crate) fn stem(path: &str) -> &str {
     let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
-/// `resources/plan-objects/basic.toml` → `plan`
+/// Returns the id of the resource in the path of an object: `plan` in `resources/plan-objects/basic.toml`.
 pub(crate) fn resource_of(path: &str) -> &str {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     folder.strip_prefix("resources/").and_then(|name| name.strip_suffix("-objects")).unwrap_or(folder)
@@ -248,19 +251,19 @@ impl Parsed {
         }
     }
 
-    /// The documents it was read from.
+    /// Returns the documents it was read from.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// The fingerprint of its content.
+    /// Returns the fingerprint of its content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.tree.fingerprint()
     }
 
-    /// The size of the workspace.
+    /// Returns the size of the workspace.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
@@ -279,7 +282,7 @@ impl Parsed {
 }
 
 impl Summary {
-    /// The size of the workspace of these documents, which need not be parsed.
+    /// Returns the size of the workspace of these documents, which need not be parsed.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
         let mut summary = Self::default();

@@ -30,7 +30,7 @@ pub(crate) fn refers_to_objects(schema: &Schema) -> bool {
     false
 }
 
-/// The references in `value`, which is at `from` in its document.
+/// Returns the references in `value`, which is at `from` in its document.
 pub(crate) fn object_references<'v>(
     schema: &'v Value,
     value: &'v Value,

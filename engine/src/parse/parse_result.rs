@@ -32,13 +32,13 @@ impl<T> Parse<T> {
         Self { path: Arc::clone(path), outcome: Arc::new(outcome) }
     }
 
-    /// The content, if the document could be read.
+    /// Returns the content, if the document could be read.
     #[must_use]
     pub fn content(&self) -> Option<&T> {
         self.outcome.as_ref().as_ref().ok()
     }
 
-    /// The error, if the document could not be read.
+    /// Returns the error, if the document could not be read.
     #[must_use]
     pub fn fault(&self) -> Option<&ParseError> {
         self.outcome.as_ref().as_ref().err()

@@ -17,7 +17,7 @@ pub(crate) fn too_heavy(schema: &Value) -> bool {
     all(schema) > MAX_WEIGHT
 }
 
-/// The weight of everything that could be a pattern, wherever it occurs.
+/// Returns the weight of everything that could be a pattern, wherever it occurs.
 fn all(schema: &Value) -> u64 {
     match schema {
         Value::Object(members) => members.iter().fold(0, |sum, (key, value)| {
@@ -35,7 +35,8 @@ fn all(schema: &Value) -> u64 {
     }
 }
 
-/// The approximate number of states of a pattern. A part that is repeated a counted number of times counts as often.
+/// Returns the approximate number of states of a pattern. A part that is repeated a counted number of times counts as
+/// often.
 fn weight(pattern: &str) -> u64 {
     let mut rest = pattern.chars().peekable();
     let mut open = Vec::new();
@@ -81,7 +82,7 @@ fn weight(pattern: &str) -> u64 {
     open.iter().fold(sum, |sum, outer| sum.saturating_add(*outer))
 }
 
-/// The weight of the innermost open group; `sum` is the weight before it.
+/// Returns the weight of the innermost open group; `sum` is the weight before it.
 fn close(sum: &mut u64, open: &mut Vec<u64>) -> u64 {
     let before = open.pop().unwrap_or(0);
     std::mem::replace(sum, before).saturating_add(1)
@@ -94,7 +95,7 @@ fn pass_name(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// The larger number of `2}` or `2,3}`; consumes no more than that from `rest`.
+/// Returns the larger number of `2}` or `2,3}`; consumes no more than that from `rest`.
 fn repeats(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<u64> {
     let (mut times, mut largest) = (None, 0);
     while let Some(next) = rest.next_if(|next| next.is_ascii_digit() || matches!(next, ',' | '}' | ' ')) {

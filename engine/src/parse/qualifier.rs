@@ -89,7 +89,7 @@ impl Qualifier {
         })
     }
 
-    /// The predicates in order.
+    /// Returns the predicates in order.
     #[must_use]
     pub fn predicates(&self) -> &[Predicate] {
         match &self.predicates {
@@ -99,7 +99,7 @@ impl Qualifier {
     }
 }
 
-/// The keys that are not read, in the qualifier and its predicates.
+/// Returns the keys that are not read, in the qualifier and its predicates.
 fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
     let predicates = root.get("predicate").and_then(|node| node.kind.as_array()).into_iter().flatten().enumerate();
     let predicates = predicates.filter_map(|(index, predicate)| Some((index, TomlTable::of(predicate)?)));
@@ -108,19 +108,19 @@ fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
 }
 
 impl Predicate {
-    /// The operator, if it is present and known.
+    /// Returns the operator, if it is present and known.
     #[must_use]
     pub fn operator(&self) -> Option<Op> {
         self.op.value().and_then(|name| Op::named(name))
     }
 
-    /// The id of the qualifier that the attribute names.
+    /// Returns the id of the qualifier that the attribute names.
     #[must_use]
     pub fn qualifier_reference(&self) -> Option<&str> {
         self.attribute.value().and_then(|attribute| attribute.strip_prefix(QUALIFIER_PREFIX))
     }
 
-    /// The path into the context that the attribute names.
+    /// Returns the path into the context that the attribute names.
     #[must_use]
     pub fn context_path(&self) -> Option<&Arc<str>> {
         self.attribute.value().filter(|attribute| !attribute.starts_with(QUALIFIER_PREFIX))
@@ -166,7 +166,7 @@ impl BucketRange {
         }
     }
 
-    /// The bounds, if they are a valid range of buckets: `0 <= start < end <= 10000`.
+    /// Returns the bounds, if they are a valid range of buckets: `0 <= start < end <= 10000`.
     #[must_use]
     pub fn bounds(self) -> Option<(u16, u16)> {
         match self {
@@ -183,13 +183,13 @@ impl Op {
     pub const ALL: [Self; 9] =
         [Self::Eq, Self::Neq, Self::In, Self::NotIn, Self::Gt, Self::Gte, Self::Lt, Self::Lte, Self::Bucket];
 
-    /// The operator of that name.
+    /// Returns the operator of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|op| op.name() == name)
     }
 
-    /// The name in a workspace.
+    /// Returns the name in a workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

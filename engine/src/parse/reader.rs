@@ -19,7 +19,7 @@ const MANY_LEVELS: usize = 8;
 /// An integer of at most this many digits fits into 64 bits.
 const MANY_DIGITS: usize = 18;
 
-/// The root table of a plain document; `None` if it is not plain.
+/// Returns the root table of a plain document; `None` if it is not plain.
 pub(super) fn read(text: &str) -> Option<TableEntries<'_>> {
     let mut reader = TomlReader {
         text,

@@ -7,7 +7,7 @@ use crate::parse::toml::{TomlTable, recover};
 use crate::parse::{Parse, ParseError, Parsed, Qualifier, Resource, Variable, resource_of, stem};
 
 impl Parsed {
-    /// The fault that hides the content of the document at `path`, if it has one.
+    /// Returns the fault that hides the content of the document at `path`, if it has one.
     ///
     /// ```
     /// use rototo_engine::{Tree, parse};
@@ -30,7 +30,7 @@ impl Parsed {
         }
     }
 
-    /// The variable of that id, as far as it can be read. A document with faults may lack any part.
+    /// Returns the variable of that id, as far as it can be read. A document with faults may lack any part.
     ///
     /// ```
     /// use rototo_engine::{Tree, parse};
@@ -48,14 +48,14 @@ impl Parsed {
         document.content().map(Cow::Borrowed).or_else(|| self.recovered(document, Variable::of))
     }
 
-    /// The qualifier of that id, as far as it can be read.
+    /// Returns the qualifier of that id, as far as it can be read.
     #[must_use]
     pub fn readable_qualifier(&self, id: &str) -> Option<Cow<'_, Qualifier>> {
         let document = self.qualifiers.get(id)?;
         document.content().map(Cow::Borrowed).or_else(|| self.recovered(document, Qualifier::of))
     }
 
-    /// The resource of that id, as far as it can be read.
+    /// Returns the resource of that id, as far as it can be read.
     #[must_use]
     pub fn readable_resource(&self, id: &str) -> Option<Cow<'_, Resource>> {
         let document = self.resources.get(id)?;

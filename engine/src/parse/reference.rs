@@ -12,7 +12,7 @@ pub enum BadReference {
 }
 
 impl Parsed {
-    /// The schema at `reference`, relative to the document at `path`.
+    /// Returns the schema at `reference`, relative to the document at `path`.
     ///
     /// # Errors
     /// When the reference leaves the workspace, or no schema exists there.
@@ -22,7 +22,7 @@ impl Parsed {
     }
 }
 
-/// The path in the workspace that `reference` names in the document at `path`.
+/// Returns the path in the workspace that `reference` names in the document at `path`.
 pub(crate) fn target(path: &str, reference: &str) -> Option<String> {
     if reference.is_empty() || reference.starts_with('/') {
         return None;

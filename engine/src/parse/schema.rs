@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::document::text::{Lines, Span, shortened};
 use crate::parse::ParseError;
 use crate::parse::duplicate_key::duplicate;
-use crate::parse::foreign::foreign_format;
+use crate::parse::foreign::{foreign_format, foreign_text};
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
 use crate::parse::schema_paths;
@@ -57,7 +57,9 @@ impl Schema {
         let before = bytes.len() - text.len();
         let json = serde_json::from_slice(text).map_err(|error| {
             let start = before + Lines::of(text).byte_at(error.line(), error.column());
-            ParseError::at(Span { start, end: start + 1 }, format!("the file is not JSON: {error}"))
+            let foreign = std::str::from_utf8(bytes).ok().and_then(|text| foreign_text(text, start));
+            let message = foreign.map_or_else(|| error.to_string(), str::to_owned);
+            ParseError::at(Span { start, end: start + 1 }, format!("the file is not JSON: {message}"))
         })?;
         let duplicate = duplicate(text).map(|(key, place)| {
             let (start, end) = (before + place.start, before + place.end);
@@ -66,7 +68,7 @@ impl Schema {
         Ok(Self { json, duplicate, checker: OnceLock::new() })
     }
 
-    /// The validator of this schema.
+    /// Returns the validator of this schema.
     ///
     /// # Errors
     /// When the document is no JSON Schema, refers to another document, or has excessive patterns.
@@ -74,7 +76,7 @@ impl Schema {
         self.checker().map(|checker| &checker.validator)
     }
 
-    /// The cost of its checks; `None` if the document is no schema.
+    /// Returns the cost of its checks; `None` if the document is no schema.
     pub(crate) fn cost(&self) -> Option<SchemaCost> {
         self.checker().ok().map(|checker| checker.cost)
     }

@@ -40,7 +40,7 @@ impl SchemaCost {
     }
 }
 
-/// The number of checks of `value` against `schema`. Counting stops a little above [`MAX_CHECKS`].
+/// Returns the number of checks of `value` against `schema`. Counting stops a little above [`MAX_CHECKS`].
 pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
     let targets = Targets::of(schema);
     let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), steps: 0 };
@@ -78,7 +78,7 @@ impl<'s> Targets<'s> {
         targets
     }
 
-    /// All possible targets of the references in `members`.
+    /// Returns all possible targets of the references in `members`.
     fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
         let references = ["$ref", "$dynamicRef", "$recursiveRef"];
         let texts = references.into_iter().filter_map(|key| members.get(key)?.as_str());
@@ -163,7 +163,7 @@ impl<'s> Parts<'s, '_> {
     }
 }
 
-/// The factor of the cost of the other keywords: an `unevaluated…` keyword applies them to the members again.
+/// Returns the factor of the cost of the other keywords: an `unevaluated…` keyword applies them to the members again.
 fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
     let left_over = |key: &&str| members.contains_key(*key);
     if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
@@ -217,7 +217,7 @@ impl<'s> CheckCounter<'s, '_> {
     }
 }
 
-/// The schemas that a keyword applies to the value or its members; rather too many than too few.
+/// Returns the schemas that a keyword applies to the value or its members; rather too many than too few.
 fn applied<'a, 's: 'a, 'v: 'a>(
     key: &str,
     part: &'s Value,

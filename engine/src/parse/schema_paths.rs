@@ -11,7 +11,8 @@ pub(crate) fn too_long(schema: &Value) -> bool {
     below(schema, 0) > MAX_PATHS
 }
 
-/// The bytes of the paths of all parts below one whose own path has `length` bytes. Documents nest at most 128 levels.
+/// Returns the bytes of the paths of all parts below one whose own path has `length` bytes. Documents nest at most 128
+/// levels.
 fn below(value: &Value, length: usize) -> usize {
     let part = |sum: usize, value: &Value, length: usize| {
         let own = if matches!(value, Value::Object(_) | Value::Bool(_)) { length } else { 0 };

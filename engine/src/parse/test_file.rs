@@ -25,7 +25,7 @@ pub(crate) enum TestTable {
 }
 
 impl TestTable {
-    /// The keys that are read there.
+    /// Returns the keys that are read there.
     pub(crate) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::File => &["schema_version", "description", "context", "case", "table"],
@@ -181,7 +181,7 @@ impl TestFile {
         }
     }
 
-    /// The expected result of a variable: a value key, or a table with a `key` or a `value`.
+    /// Reads the expected result of a variable: a value key, or a table with a `key` or a `value`.
     fn wanted(&mut self, id: &str, span: Span, node: &Node<'_>) -> Option<Expected> {
         let key = |text: &str| ExpectedResult::Key(text.into());
         let table = TomlTable::of(node);
@@ -237,7 +237,7 @@ impl TestFile {
         })
     }
 
-    /// The tables of a list.
+    /// Returns the tables of a list.
     fn tables<'a, 'i>(&mut self, root: TomlTable<'a, 'i>, key: &str) -> Vec<TomlTable<'a, 'i>> {
         let Some(node) = root.get(key) else { return Vec::new() };
         let tables = node.kind.as_array().map(|items| items.iter().map(TomlTable::of));
@@ -248,7 +248,7 @@ impl TestFile {
         })
     }
 
-    /// The entries of a table inside `table`.
+    /// Returns the entries of a table inside `table`.
     fn entries<'a>(&mut self, table: TomlTable<'a, '_>, key: &str) -> Vec<(&'a str, Span, &'a Node<'a>)> {
         let Some(node) = table.get(key) else { return Vec::new() };
         match TomlTable::of(node) {

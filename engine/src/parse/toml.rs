@@ -6,11 +6,12 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
 use crate::document::text::Span;
-use crate::parse::foreign::foreign_format;
+use crate::parse::foreign::{foreign_format, foreign_text};
 pub(super) use crate::parse::node::{Node, ValueKind};
 use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
 use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
+use crate::value::date::Date;
 
 /// The greatest depth of nested values: far more than configuration needs, and far less than a stack holds.
 const MAX_DEPTH: usize = 64;
@@ -55,7 +56,7 @@ pub(super) fn recover<T>(bytes: &[u8], project: impl FnOnce(TomlTable<'_, '_>) -
     project(TomlTable { entries: &root.into_inner().into(), span: None }).ok()
 }
 
-/// A text as it stands in a document: every escape of JSON is one of TOML.
+/// Returns a text as it stands in a document: every escape of JSON is one of TOML.
 pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
@@ -63,9 +64,11 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Reads a document that may use the whole language, and describes its faults.
 pub(super) fn read_all(text: &str) -> Result<TableEntries<'_>, ParseError> {
     refuse_long_keys(text)?;
-    let root = DeTable::parse(text).map_err(|error| ParseError {
-        span: error.span().map(Span::from),
-        message: format!("the file is not TOML: {}", error.message().trim()),
+    let root = DeTable::parse(text).map_err(|error| {
+        let span = error.span().map(Span::from);
+        let foreign = span.and_then(|span| foreign_text(text, span.start));
+        let message = foreign.unwrap_or_else(|| error.message().trim());
+        ParseError { span, message: format!("the file is not TOML: {message}") }
     })?;
     Ok(root.into_inner().into())
 }
@@ -75,7 +78,7 @@ impl<'a, 'i> TomlTable<'a, 'i> {
         node.kind.as_table().map(|entries| Self { entries, span: Some(node.span) })
     }
 
-    /// The place of the table; `None` is the whole document.
+    /// Returns the place of the table; `None` is the whole document.
     pub(super) fn span(self) -> Option<Span> {
         self.span
     }
@@ -88,7 +91,7 @@ impl<'a, 'i> TomlTable<'a, 'i> {
         self.entries.iter().map(|entry| (&*entry.key, entry.key_span, &entry.node))
     }
 
-    /// The keys of this table that are not read at its place.
+    /// Returns the keys of this table that are not read at its place.
     pub(super) fn unread(self, place: KeyPlace) -> impl Iterator<Item = UnreadKey> + use<'a, 'i> {
         let unread = self.entries().filter(move |(key, _, _)| !place.keys().contains(key));
         unread.map(move |(key, span, node)| {
@@ -101,16 +104,20 @@ impl<'a, 'i> TomlTable<'a, 'i> {
         self.field(key, |kind| kind.as_str().map(Arc::from))
     }
 
-    /// A text. It shares the allocation of an equal `known` one.
+    /// Returns a text. It shares the allocation of an equal `known` one.
     pub(super) fn string_like<'k>(&self, key: &str, known: impl Fn(&str) -> Option<&'k Arc<str>>) -> Field<Arc<str>> {
         self.field(key, |kind| kind.as_str().map(|text| known(text).map_or_else(|| Arc::from(text), Arc::clone)))
+    }
+
+    pub(super) fn date(&self, key: &str) -> Field<Date> {
+        self.field(key, |kind| kind.as_str()?.parse().ok())
     }
 
     pub(super) fn integer(&self, key: &str) -> Field<i64> {
         self.field(key, integer)
     }
 
-    /// All entries as one JSON object.
+    /// Returns all entries as one JSON object.
     pub(super) fn to_json(self) -> Result<Value, ParseError> {
         object(self.entries, 1)
     }
@@ -160,8 +167,8 @@ fn object(entries: &TableEntries<'_>, depth: usize) -> Result<Value, ParseError>
     Ok(Value::Object(entries.iter().map(pair).collect::<Result<Map<_, _>, ParseError>>()?))
 }
 
-/// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
-/// recursively, so excessively long keys are refused before parsing.
+/// Refuses excessively long keys before parsing. A dotted key nests one table per part, and inline tables hold dotted
+/// keys; the parser builds and drops such tables recursively.
 pub(super) fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -174,8 +181,8 @@ pub(super) fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The most parts of a possible dotted key in `line`. In a multi-line text, words count as keys; only a word with as
-/// many dots and nothing else between them would be refused by mistake.
+/// Returns the largest number of parts of a possible dotted key in `line`. In a multi-line text, words count as keys;
+/// only a word with as many dots and nothing else between them would be refused by mistake.
 fn longest_key(line: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
     enum KeyPosition {

@@ -29,7 +29,7 @@ pub enum Primitive {
 }
 
 impl<'a> Type<'a> {
-    /// The type of that name.
+    /// Returns the type of that name.
     #[must_use]
     pub fn named(name: &'a str) -> Self {
         match name.strip_prefix(RESOURCE_PREFIX) {
@@ -43,13 +43,13 @@ impl Primitive {
     /// All primitives.
     pub const ALL: [Self; 6] = [Self::Bool, Self::Int, Self::Number, Self::String, Self::List, Self::Object];
 
-    /// The primitive of that name.
+    /// Returns the primitive of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|primitive| primitive.name() == name)
     }
 
-    /// The name in a workspace.
+    /// Returns the name in a workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

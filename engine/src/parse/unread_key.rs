@@ -38,21 +38,23 @@ pub enum KeyPlace {
 }
 
 impl KeyPlace {
-    /// The keys that are read there.
+    /// Returns the keys that are read there.
     #[must_use]
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Manifest => &["schema_version", "extends"],
-            Self::Variable => &["schema_version", "description", "type", "schema", "values", "resolve"],
+            Self::Variable => {
+                &["schema_version", "description", "owner", "expires", "type", "schema", "values", "resolve"]
+            }
             Self::Resolve => &["default", "rule"],
-            Self::Rule(_) => &["qualifier", "value"],
+            Self::Rule(_) => &["qualifier", "value", "owner", "expires"],
             Self::Qualifier => &["schema_version", "description", "predicate"],
             Self::Predicate(_) => &["attribute", "op", "value", "salt", "range"],
             Self::Resource => &["schema_version", "description", "schema"],
         }
     }
 
-    /// Its name for readers.
+    /// Returns its name for readers.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

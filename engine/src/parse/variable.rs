@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::document::text::Span;
 use crate::parse::toml::{Node, TomlTable, to_json};
-use crate::parse::{Field, KeyPlace, ParseError, Type, UnreadKey};
+use crate::parse::{Field, KeyPlace, Ownership, ParseError, Type, UnreadKey};
 
 /// A variable as it was written.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Variable {
     pub schema_version: Field<i64>,
     /// `description`, for people.
     pub description: Field<Arc<str>>,
+    /// `owner` and `expires`.
+    pub ownership: Ownership,
     /// `type`, as it was written.
     pub type_name: Field<Arc<str>>,
     /// `schema`, which describes the values of an `object` variable.
@@ -88,6 +90,8 @@ pub struct Rule {
     pub qualifier: Field<Arc<str>>,
     /// The key of the value that the rule chooses.
     pub value: Field<Arc<str>>,
+    /// `owner` and `expires`.
+    pub ownership: Ownership,
 }
 
 impl Variable {
@@ -96,6 +100,7 @@ impl Variable {
         Ok(Self {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
+            ownership: Ownership::of(&root),
             type_name: root.string("type"),
             schema: root.string("schema"),
             resolve: Resolve::of(root, &values),
@@ -104,13 +109,13 @@ impl Variable {
         })
     }
 
-    /// The type, if `type` is a string.
+    /// Returns the type, if `type` is a string.
     #[must_use]
     pub fn value_type(&self) -> Option<Type<'_>> {
         self.type_name.value().map(|name| Type::named(name))
     }
 
-    /// The entries of `[values]`.
+    /// Returns the entries of `[values]`.
     pub fn inline_values(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
         let table = match &self.values {
             Values::Table(_, table) => Some(table),
@@ -119,7 +124,7 @@ impl Variable {
         table.into_iter().flat_map(NamedValues::iter)
     }
 
-    /// The rules in order.
+    /// Returns the rules in order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         match &self.resolve {
@@ -128,7 +133,7 @@ impl Variable {
         }
     }
 
-    /// The default, if there is a `[resolve]` table.
+    /// Returns the default, if there is a `[resolve]` table.
     #[must_use]
     pub fn default(&self) -> Option<&Field<Arc<str>>> {
         match &self.resolve {
@@ -138,7 +143,7 @@ impl Variable {
     }
 }
 
-/// The keys that are not read, in the variable, its `resolve`, and its rules.
+/// Returns the keys that are not read, in the variable, its `resolve`, and its rules.
 fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
     let resolve = root.get("resolve").and_then(TomlTable::of);
     let rules = resolve.and_then(|table| table.get("rule")?.kind.as_array()).into_iter().flatten().enumerate();
@@ -168,7 +173,7 @@ impl Values {
         }
     }
 
-    /// The stored key that equals `text`, for sharing.
+    /// Returns the stored key that equals `text`, for sharing.
     fn key(&self, text: &str) -> Option<&Arc<str>> {
         match self {
             Self::Table(_, values) => values.get_key_value(text).map(|(key, _)| key),
@@ -178,7 +183,7 @@ impl Values {
 }
 
 impl NamedValues {
-    /// The entry of that key.
+    /// Returns the entry of that key.
     #[must_use]
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &NamedValue)> {
         let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
@@ -197,7 +202,7 @@ impl NamedValues {
         self.0.is_empty()
     }
 
-    /// All entries.
+    /// Returns all entries.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
@@ -226,9 +231,11 @@ impl Rule {
     fn of(node: &Node<'_>, values: &Values) -> Self {
         let span = node.span;
         let value = |table: &TomlTable<'_, '_>| table.string_like("value", |text| values.key(text));
-        let fields = TomlTable::of(node).map(|table| (table.string("qualifier"), value(&table)));
-        let is_table = fields.is_some();
-        let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));
-        Self { span, is_table, qualifier, value }
+        let Some(table) = TomlTable::of(node) else {
+            let (qualifier, value) = (Field::Invalid(span), Field::Invalid(span));
+            return Self { span, is_table: false, qualifier, value, ownership: Ownership::none() };
+        };
+        let (qualifier, value) = (table.string("qualifier"), value(&table));
+        Self { span, is_table: true, qualifier, value, ownership: Ownership::of(&table) }
     }
 }

@@ -30,7 +30,7 @@ const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name
                                `oneOf`, and `allOf`, and let references follow each other less deeply";
 
 impl Violation {
-    /// The violations of `schema` by `value`, up to a limit; none if the document is no schema.
+    /// Returns the violations of `schema` by `value`, up to a limit; none if the document is no schema.
     pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
         let (Ok(validator), Some(cost)) = (schema.validator(), schema.cost()) else { return Vec::new() };
         if cost == SchemaCost::PerValue && checks(&schema.json, value) > MAX_CHECKS {
@@ -45,7 +45,7 @@ impl Violation {
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
     }
 
-    /// The first violation, or at least the fact that there is one.
+    /// Returns the first violation, or at least the fact that there is one.
     fn first(schema: &Schema, value: &Value, cost: SchemaCost) -> Option<Self> {
         match cost {
             SchemaCost::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
@@ -78,12 +78,12 @@ impl Violation {
         }
     }
 
-    /// The path to the value as one text; empty at the root.
+    /// Returns the path to the value as one text; empty at the root.
     pub(crate) fn key(&self) -> String {
         join(&self.steps)
     }
 
-    /// The fault, in words that hold neither the value nor anything that the schema compares it with.
+    /// Returns the fault, in words that hold neither the value nor anything that the schema compares it with.
     pub(crate) fn masked(&self) -> String {
         let at = if self.steps.is_empty() { "at its root".to_owned() } else { format!("at `{}`", self.key()) };
         let masked = match &self.missing {
@@ -103,7 +103,7 @@ impl PathStep {
     }
 }
 
-/// `limits.tiers[2].name`
+/// Joins the steps of a path to a text such as `limits.tiers[2].name`.
 pub(crate) fn join(steps: &[PathStep]) -> String {
     let mut text = String::new();
     for step in steps {

@@ -45,7 +45,7 @@ impl Context {
         }
     }
 
-    /// The attributes.
+    /// Returns the attributes.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value

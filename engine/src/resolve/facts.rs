@@ -68,7 +68,7 @@ pub trait AttributeSource {
         Self: 'a,
         'a: 'm;
 
-    /// An empty memory. It stays where it is made: it is too large to be moved for each resolution.
+    /// Returns an empty memory. It stays where it is made: it is too large to be moved for each resolution.
     fn memory<'a>() -> Self::Memory<'a>
     where
         Self: 'a;

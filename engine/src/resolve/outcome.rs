@@ -24,7 +24,7 @@ impl<'a> Resolution<'a> {
         Self { id, value_key, value, shared: value }
     }
 
-    /// The value, for a caller that outlives the workspace. It is shared and not copied.
+    /// Returns the value, for a caller that outlives the workspace. It is shared and not copied.
     ///
     /// ```
     /// # use rototo_engine::{Context, Tree, compile, parse};

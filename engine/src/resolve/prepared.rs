@@ -71,7 +71,7 @@ impl Compiled {
 }
 
 impl Prepared {
-    /// The context that it was made from.
+    /// Returns the context that it was made from.
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context

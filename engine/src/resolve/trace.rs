@@ -146,7 +146,7 @@ pub(crate) struct QualifierSteps {
 pub(crate) struct WrittenQualifier(Option<Parse<Qualifier>>);
 
 impl WrittenQualifier {
-    /// A predicate of the qualifier of that number.
+    /// Returns a predicate of the qualifier of that number.
     pub(crate) fn predicate(&mut self, compiled: &Compiled, qualifier: u32, index: usize) -> Option<&Predicate> {
         if self.0.is_none() {
             self.0 = compiled.written(qualifier);

@@ -23,6 +23,8 @@ pub(super) fn variable() -> Value {
     let mut schema = object(KeyPlace::Variable.keys(), &["schema_version", "type", "resolve"], |key| match key {
         "schema_version" => version(),
         "description" => text("A text for people"),
+        "owner" => owner(),
+        "expires" => expires(),
         "type" => value_type(),
         "schema" => text("For type `object` only: the path of a JSON Schema of the values, relative to this file"),
         "values" => described(json!({ "type": "object" }), "The values by their keys"),
@@ -116,8 +118,21 @@ fn rule() -> Value {
     object(KeyPlace::Rule(0).keys(), &["qualifier", "value"], |key| match key {
         "qualifier" => text("The id of the qualifier that must be true"),
         "value" => text("The key of the selected value"),
+        "owner" => owner(),
+        "expires" => expires(),
         _ => Value::Bool(false),
     })
+}
+
+fn owner() -> Value {
+    text("The people who answer for it")
+}
+
+fn expires() -> Value {
+    described(
+        json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
+        "The day from which it should be gone, such as 2026-12-31",
+    )
 }
 
 fn predicate() -> Value {
@@ -194,7 +209,8 @@ fn expected_result() -> Value {
     json!({ "anyOf": [{ "type": "string" }, result] })
 }
 
-/// A table with these keys, described by `meaning`; `false` is a key that has no meaning here, which a test finds.
+/// Returns a table with these keys, described by `meaning`; `false` is a key that has no meaning here, which a test
+/// finds.
 fn object(keys: &[&str], required: &[&str], meaning: impl Fn(&str) -> Value) -> Value {
     let properties: Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), meaning(key))).collect();
     json!({ "type": "object", "required": required, "properties": properties })

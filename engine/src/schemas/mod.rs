@@ -31,7 +31,7 @@ impl SchemaKind {
     /// All kinds.
     pub const ALL: [Self; 5] = [Self::Manifest, Self::Variable, Self::Qualifier, Self::Resource, Self::Test];
 
-    /// The kind of the file at `path` in a workspace.
+    /// Returns the kind of the file at `path` in a workspace.
     ///
     /// ```
     /// use rototo_engine::schemas::SchemaKind;
@@ -51,13 +51,13 @@ impl SchemaKind {
         }
     }
 
-    /// The kind of that name.
+    /// Returns the kind of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The name, as in `variable.schema.json`.
+    /// Returns the name, as in `variable.schema.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl SchemaKind {
         }
     }
 
-    /// The paths of such files in a workspace, as a pattern of editors.
+    /// Returns the paths of such files in a workspace, as a pattern of editors.
     #[must_use]
     pub fn files(self) -> &'static str {
         match self {
@@ -81,7 +81,7 @@ impl SchemaKind {
         }
     }
 
-    /// The schema, in draft 7 of JSON Schema, which every editor reads.
+    /// Returns the schema, in draft 7 of JSON Schema, which every editor reads.
     #[must_use]
     pub fn schema(self) -> Value {
         match self {

@@ -104,7 +104,7 @@ impl<'a> CaseRunner<'_, 'a> {
         }
     }
 
-    /// The place of the rule or the default that decided, with an explanation.
+    /// Returns the place of the rule or the default that decided, with an explanation.
     fn decided_by(&self, trace: &VariableTrace) -> Option<DecidedBy<'a>> {
         let document = self.parsed.variables.get(&trace.resolution.id)?;
         let variable = document.content()?;
@@ -122,7 +122,7 @@ fn shown(value: &Value) -> String {
     shortened_to(&value.to_string(), MAX_VALUE).into_owned()
 }
 
-/// The attributes of a case on top of those of its file; `None` where a path leads through a value.
+/// Returns the attributes of a case on top of those of its file; `None` where a path leads through a value.
 fn attributes(shared: &Map<String, Value>, own: &TestAttributes) -> Option<Map<String, Value>> {
     let mut context = shared.clone();
     match own {

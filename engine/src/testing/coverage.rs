@@ -52,7 +52,7 @@ pub struct QualifierCoverage {
 }
 
 impl Coverage {
-    /// The decisions of a workspace, none of them reached.
+    /// Returns the decisions of a workspace, none of them reached.
     pub(super) fn of(parsed: &Parsed) -> Self {
         let mut coverage = Self::default();
         for (id, document) in parsed.variables.iter() {

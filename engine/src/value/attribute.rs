@@ -33,13 +33,13 @@ pub enum Attribute<'a> {
 /// An attribute in the form in which it was read. A comparison asks for the type that it compares, and rarely for all
 /// of them.
 pub trait AttributeValue<'a>: Copy {
-    /// The text, if the attribute is one.
+    /// Returns the text, if the attribute is one.
     fn text(self) -> Option<&'a str>;
-    /// The number, if the attribute is one.
+    /// Returns the number, if the attribute is one.
     fn number(self) -> Option<Number>;
-    /// The truth value, if the attribute is one.
+    /// Returns the truth value, if the attribute is one.
     fn truth(self) -> Option<bool>;
-    /// The attribute, of whatever type.
+    /// Returns the attribute, of whatever type.
     fn attribute(self) -> Attribute<'a>;
 }
 

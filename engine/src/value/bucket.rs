@@ -12,8 +12,8 @@ pub const BUCKETS: u16 = 10_000;
 const OFFSET_BASIS: u64 = 14_695_981_039_346_656_037;
 const PRIME: u64 = 1_099_511_628_211;
 
-/// The bucket of `value` under `salt`: FNV-1a over the salt, a colon, and the value. A string is hashed as it is, and
-/// any other value as its JSON text.
+/// Returns the bucket of `value` under `salt`: FNV-1a over the salt, a colon, and the value. A string is hashed as it
+/// is, and any other value as its JSON text.
 ///
 /// ```
 /// let bucket = rototo_engine::bucket("service-degradation-recovery-2026-06", &"acct-001".into());

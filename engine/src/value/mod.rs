@@ -4,4 +4,5 @@
 
 pub(crate) mod attribute;
 pub mod bucket;
+pub mod date;
 pub(crate) mod number;

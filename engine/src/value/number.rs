@@ -36,7 +36,7 @@ impl Number {
         float.is_finite().then_some(Self::Float(float))
     }
 
-    /// The order of two numbers.
+    /// Returns the order of two numbers.
     #[inline]
     pub(crate) fn order(self, other: Self) -> Ordering {
         match (self, other) {

@@ -6,13 +6,16 @@ use rototo_engine::parse::CONTEXT_SCHEMA;
 use rototo_engine::text::Span;
 
 use crate::features::schema_places::declaration;
-use crate::features::{Site, location};
+use crate::features::{Site, layer, location};
 use crate::position::range_of;
 use crate::workspace::Workspace;
 
 /// The definition of the thing that is mentioned at a place.
 pub(crate) fn definition(site: Site<'_>) -> Option<lsp::Location> {
-    defined(site.workspace, &site.mention()?.name)
+    match site.mention() {
+        Some(mention) => defined(site.workspace, &mention.name),
+        None => layer::at(site)?.definition(),
+    }
 }
 
 /// The mentions of the thing that is mentioned at a place; elsewhere, of the thing that the document is.

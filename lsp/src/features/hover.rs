@@ -6,13 +6,13 @@ use rototo_engine::text::Span;
 use rototo_engine::{DocumentKind, lint};
 
 use crate::cursor::{Place, cursor};
-use crate::features::{Site, key_place, words};
+use crate::features::{Site, key_place, layer, words};
 use crate::position::range_of;
 
 /// The explanation of a place.
 pub(crate) fn hover(site: Site<'_>) -> Option<lsp::Hover> {
     let subject = site.mention().map(|mention| (words::about(site.workspace, &mention.name), mention.span));
-    let subject = subject.or_else(|| of_key(site));
+    let subject = subject.or_else(|| layer::at(site).map(|layer| layer.about())).or_else(|| of_key(site));
     let (mut page, span) = match (subject, rules_at(site)) {
         (None, None) => return None,
         (Some((page, span)), None) => (page, Some(span)),

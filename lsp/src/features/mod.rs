@@ -5,6 +5,7 @@ pub(crate) mod definition;
 pub(crate) mod diagnostics;
 pub(crate) mod fixes;
 pub(crate) mod hover;
+mod layer;
 pub(crate) mod rename;
 mod schema_places;
 mod words;
@@ -54,10 +55,10 @@ pub(crate) fn uri(workspace: &Workspace, path: &str) -> lsp::Uri {
     }
 }
 
-/// A span of a document of the workspace itself, for the client. A document of a layer has no address.
+/// A span of a document, for the client. A document of a layer has an address only if it is a file of this machine.
 fn location(workspace: &Workspace, path: &str, span: Span) -> Option<lsp::Location> {
-    let bytes = workspace.bytes(path).filter(|_| workspace.is_own(path))?;
-    Some(lsp::Location { uri: uri(workspace, path), range: range_of(bytes, span) })
+    let uri = if workspace.is_own(path) { uri(workspace, path) } else { uri_of(workspace.file_in_layer(path)?) };
+    Some(lsp::Location { uri, range: range_of(workspace.bytes(path)?, span) })
 }
 
 /// The place of a table in a document of this kind.
@@ -73,4 +74,15 @@ fn key_place(kind: DocumentKind, table: &[String]) -> Option<KeyPlace> {
         (DocumentKind::Resource, []) => KeyPlace::Resource,
         _ => return None,
     })
+}
+
+/// A name as a text of TOML: every escape of JSON is one of TOML.
+pub(crate) fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A name as a key of TOML.
+pub(crate) fn toml_key(text: &str) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if text.chars().all(is_bare) { text.to_owned() } else { toml_text(text) }
 }

@@ -1,13 +1,16 @@
-//! Renames a qualifier, a value key, or a resource object everywhere at once: its mentions, and its file.
+//! Renames a variable, a qualifier, a resource, a value key, or a resource object everywhere at once: its mentions, and its
+//! files.
 
 use std::collections::BTreeMap;
 
 use gen_lsp_types as lsp;
 use rototo_engine::mention::{Form, Mention, Name, everywhere};
+use rototo_engine::parse::Schema;
 use rototo_engine::text::Span;
 use rototo_engine::{DocumentKind, Parsed, parse_after};
+use serde_json::Value;
 
-use crate::features::{Site, uri};
+use crate::features::{Site, toml_key, toml_text, uri};
 use crate::position::{range_of, uri_of};
 use crate::workspace::Workspace;
 
@@ -25,32 +28,42 @@ pub(crate) struct EditForms {
 
 /// The range of the name that is mentioned at a place, and the name, if it can be renamed.
 pub(crate) fn prepare(site: Site<'_>) -> Option<(lsp::Range, String)> {
-    let mention = site.mention()?;
-    renamed(&mention.name, "")?;
     let bytes = site.workspace.bytes(site.path)?;
+    let Some(mention) = site.mention() else {
+        let here = Span { start: site.at, end: site.at };
+        return Some((range_of(bytes, here), document(site)?.text().to_string()));
+    };
+    renamed(&mention.name, "")?;
     Some((range_of(bytes, name_in(bytes, &mention)), mention.name.text().to_string()))
 }
 
-/// The edit that renames the thing that is mentioned at a place.
+/// The variable or the resource that the document is. Nothing in their documents mentions them.
+fn document(site: Site<'_>) -> Option<Name> {
+    Name::of_document(site.path).filter(|name| matches!(name, Name::Variable { .. } | Name::Resource { .. }))
+}
+
+/// The edit that renames the thing that is mentioned at a place; elsewhere in the document of a variable or a resource, the
+/// edit that renames these.
 ///
 /// # Errors
 /// When there is nothing to rename, or the new name is impossible, with the reason.
 pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp::WorkspaceEdit, String> {
-    let mention = site.mention().ok_or("there is no name here")?;
-    let name = mention.name;
-    let target = renamed(&name, new).ok_or("only qualifiers, value keys, and resource objects can be renamed")?;
-    let file = name.document().zip(target.document());
-    if file.is_some() && !forms.moves_files {
+    let mentioned = site.mention().map(|mention| mention.name);
+    let name = mentioned.or_else(|| document(site)).ok_or("there is no name here")?;
+    let target = renamed(&name, new)
+        .ok_or("only variables, qualifiers, resources, value keys, and resource objects can be renamed")?;
+    let edits = edits(site.workspace, &name, &target)?;
+    let files = files(site.workspace, &name, &target)?;
+    if !files.is_empty() && !forms.moves_files {
         return Err("this editor can't rename files by an edit: rename the file, and the names of it".to_owned());
     }
-    let edits = edits(site.workspace, &name, &target)?;
     if !forms.ordered {
         let changes =
             edits.iter().map(|(path, edits)| (uri(site.workspace, path), text_edits(site.workspace, path, edits)));
         return Ok(lsp::WorkspaceEdit { changes: Some(changes.collect()), ..lsp::WorkspaceEdit::default() });
     }
     let mut changes = document_changes(site.workspace, &edits);
-    if let Some((old, new)) = file {
+    for (old, new) in files {
         let (old, new) = (uri(site.workspace, &old), uri_of(&site.workspace.root().join(new)));
         changes.push(lsp::DocumentChange::RenameFile(lsp::RenameFile::new(old, new, None, None)));
     }
@@ -71,14 +84,55 @@ pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::
     Some(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
 }
 
+/// The files of a thing, and their new paths. The objects of a resource are in a folder of its name.
+fn files(workspace: &Workspace, name: &Name, target: &Name) -> Result<Vec<(String, String)>, String> {
+    let mut files: Vec<(String, String)> = name.document().zip(target.document()).into_iter().collect();
+    let (Name::Resource { id: old }, Name::Resource { id: new }) = (name, target) else { return Ok(files) };
+    let parsed = workspace.parsed();
+    if let Some((path, _)) = parsed.schemas.iter().find(|(_, schema)| refers_to(schema.content(), old)) {
+        return Err(format!("the schema `{path}` refers to objects of it: change `{OBJECT_OF}` there by hand first"));
+    }
+    let folder = |id: &str| format!("resources/{id}-objects");
+    if workspace.root().join(folder(new)).exists() {
+        return Err(format!("there is a directory `{}` already", folder(new)));
+    }
+    let objects = parsed.objects.get(old).into_iter().flat_map(|objects| objects.iter());
+    if let Some((_, object)) = objects.into_iter().find(|(_, object)| !workspace.is_own(&object.path)) {
+        return Err(format!("`{}` is a document of a layer", object.path));
+    }
+    if workspace.root().join(folder(old)).exists() {
+        files.push((folder(old), folder(new)));
+    }
+    Ok(files)
+}
+
+/// The keyword of a schema whose values are keys of objects of a resource.
+const OBJECT_OF: &str = "x-rototo-resource";
+
+/// Returns whether values of a schema refer to objects of a resource.
+fn refers_to(schema: Option<&Schema>, resource: &str) -> bool {
+    let mut open: Vec<&Value> = schema.map(|schema| &schema.json).into_iter().collect();
+    while let Some(part) = open.pop() {
+        match part {
+            Value::Object(members) if members.get(OBJECT_OF).is_some_and(|it| it == resource) => return true,
+            Value::Object(members) => open.extend(members.values()),
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The thing under another name; `None` for a kind that cannot be renamed.
 fn renamed(name: &Name, new: &str) -> Option<Name> {
     let mut name = name.clone();
     match &mut name {
-        Name::Qualifier { id: text } | Name::Object { key: text, .. } | Name::Value { key: text, .. } => {
-            *text = new.into()
-        }
-        Name::Variable { .. } | Name::Resource { .. } | Name::Schema { .. } | Name::Attribute { .. } => return None,
+        Name::Variable { id: text }
+        | Name::Qualifier { id: text }
+        | Name::Resource { id: text }
+        | Name::Object { key: text, .. }
+        | Name::Value { key: text, .. } => *text = new.into(),
+        Name::Schema { .. } | Name::Attribute { .. } => return None,
     }
     Some(name)
 }
@@ -86,7 +140,7 @@ fn renamed(name: &Name, new: &str) -> Option<Name> {
 /// The new texts of the mentions, by document.
 fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, String> {
     let parsed = workspace.parsed();
-    refuse_impossible(parsed, name, target)?;
+    refuse_impossible(workspace, name, target)?;
     let mentions = everywhere(parsed, name);
     let mut edits = Edits::new();
     for mention in &mentions {
@@ -94,8 +148,8 @@ fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, Str
             return Err(format!("`{}` is a document of a layer, and mentions it", mention.path));
         }
         let text = match mention.form {
-            Form::Key => key(target.text()),
-            Form::Text(prefix) => quoted(&format!("{prefix}{}", target.text())),
+            Form::Key => toml_key(target.text()),
+            Form::Text(prefix) => toml_text(&format!("{prefix}{}", target.text())),
             Form::RelativePath => continue,
         };
         edits.entry(mention.path.to_string()).or_default().push((mention.span, text));
@@ -108,7 +162,8 @@ fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, Str
 }
 
 /// Refuses a name that cannot be, and a workspace in which mentions may be hidden.
-fn refuse_impossible(parsed: &Parsed, name: &Name, target: &Name) -> Result<(), String> {
+fn refuse_impossible(workspace: &Workspace, name: &Name, target: &Name) -> Result<(), String> {
+    let parsed = workspace.parsed();
     let new = target.text();
     if new.is_empty() || new.chars().any(char::is_control) {
         return Err("a name is a text on one line, and not empty".to_owned());
@@ -119,6 +174,9 @@ fn refuse_impossible(parsed: &Parsed, name: &Name, target: &Name) -> Result<(), 
         }
         if parsed.tree().get(&old).is_none() {
             return Err(format!("there is no `{old}`"));
+        }
+        if !workspace.is_own(&old) {
+            return Err(format!("`{old}` is a document of a layer"));
         }
         if parsed.tree().get(&path).is_some() {
             return Err(format!("there is a `{path}` already"));
@@ -176,15 +234,4 @@ fn name_in(bytes: &[u8], mention: &Mention) -> Span {
         Some(place) => Span { start: start + place, end: start + place + name.len() },
         None => mention.span,
     }
-}
-
-/// A name as a text of TOML: every escape of JSON is one of TOML.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A name as a key of TOML.
-fn key(text: &str) -> String {
-    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    if text.chars().all(is_bare) { text.to_owned() } else { quoted(text) }
 }

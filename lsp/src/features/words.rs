@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rototo_engine::Entity;
 use rototo_engine::mention::{Form, Mention, Name, everywhere};
-use rototo_engine::parse::{CONTEXT_SCHEMA, Field, Object, Op, Parse, Parsed, Predicate, Type};
+use rototo_engine::parse::{CONTEXT_SCHEMA, Field, Object, Op, Ownership, Parse, Parsed, Predicate, Type};
 use rototo_engine::text::{Lines, readable, shortened_to};
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ pub(super) fn about(workspace: &Workspace, name: &Name) -> String {
     let mut page = String::new();
     // Writing into a string cannot fail.
     let _ = match name {
-        Name::Variable { id } => writeln!(page, "variable {}", code(id)),
+        Name::Variable { id } => variable(&mut page, parsed, id),
         Name::Qualifier { id } => qualifier(&mut page, parsed, id),
         Name::Resource { id } => resource(&mut page, parsed, id),
         Name::Object { resource, key } => {
@@ -65,7 +65,8 @@ pub(super) fn about(workspace: &Workspace, name: &Name) -> String {
             let document = parsed.readable_variable(variable);
             let value = document.as_ref().and_then(|it| it.inline_values().find(|(known, _)| *known == key));
             let title = format!("value {} of variable {}", code(key), code(variable));
-            titled(&mut page, &title, value.map(|(_, value)| &*value.value))
+            let _ = titled(&mut page, &title, value.map(|(_, value)| &*value.value));
+            ownership(&mut page, document.as_deref().map(|document| &document.ownership))
         }
         Name::Schema { path } => schema(&mut page, parsed, path),
         Name::Attribute { path } => attribute(&mut page, parsed, path),
@@ -79,6 +80,27 @@ fn titled(page: &mut String, title: &str, content: Option<&Value>) -> std::fmt::
         Some(content) => writeln!(page, "{title}\n\n{}", value(content)),
         None => writeln!(page, "{title}, which does not exist\n"),
     }
+}
+
+fn variable(page: &mut String, parsed: &Parsed, id: &str) -> std::fmt::Result {
+    let Some(variable) = parsed.readable_variable(id) else {
+        return writeln!(page, "variable {}, which does not exist\n", code(id));
+    };
+    writeln!(page, "variable {}\n", code(id))?;
+    description(page, &variable.description)?;
+    ownership(page, Some(&variable.ownership))
+}
+
+/// The owner and the expiry, if there are any.
+fn ownership(page: &mut String, ownership: Option<&Ownership>) -> std::fmt::Result {
+    let Some(Ownership { owner, expires }) = ownership else { return Ok(()) };
+    if let Some(owner) = owner.value() {
+        writeln!(page, "Owner: {}\n", plain(&shortened_to(owner, LONGEST_VALUE)))?;
+    }
+    if let Some(date) = expires.value() {
+        writeln!(page, "Expires on {date}\n")?;
+    }
+    Ok(())
 }
 
 fn qualifier(page: &mut String, parsed: &Parsed, id: &str) -> std::fmt::Result {
@@ -218,7 +240,9 @@ fn part(parsed: &Parsed, mention: &Mention) -> (String, String) {
                 Name::Qualifier { .. } => format!(", which selects {}", named(rule.map(|rule| &rule.value))),
                 _ => format!(", if {} is true", named(rule.map(|rule| &rule.qualifier))),
             };
-            (format!("rule {} of variable {variable}", index + 1), more)
+            let expires = rule.and_then(|rule| rule.ownership.expires.value());
+            let expires = expires.map(|date| format!(", expires on {date}")).unwrap_or_default();
+            (format!("rule {} of variable {variable}", index + 1), format!("{more}{expires}"))
         }
         Entity::Variable { id } => match &mention.name {
             Name::Value { .. } | Name::Object { .. } => (format!("the default of variable {id}"), String::new()),

@@ -76,7 +76,7 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
     forward(workspace_events, sender.clone(), Event::Workspace);
     let messages = connection.receiver.clone();
     let _ = std::thread::Builder::new().name("messages".to_owned()).spawn(move || {
-        messages.iter().map(Event::Client).chain([Event::Closed]).try_for_each(|event| sender.send(event))
+        messages.iter().map(Event::Client).chain([Event::Closed]).try_for_each(|event| sender.send(event).ok())
     });
     let mut server = Server {
         client,
@@ -98,7 +98,7 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
 fn forward<T: Send + 'static>(from: Receiver<T>, to: Sender<Event>, event: impl Fn(T) -> Event + Send + 'static) {
     let _ = std::thread::Builder::new()
         .name("events".to_owned())
-        .spawn(move || from.iter().map(event).try_for_each(|event| to.send(event)));
+        .spawn(move || from.iter().map(event).try_for_each(|event| to.send(event).ok()));
 }
 
 /// The state of a server, on one thread.
@@ -167,7 +167,8 @@ impl Server {
         let Some(workspace) = self.workspaces.get_mut(&result.root) else { return };
         let versions = workspace.take_findings(result);
         let now = diagnostics::by_document(workspace, docs);
-        let before = std::mem::replace(&mut workspace.published, now.clone());
+        let before = std::mem::replace(&mut workspace.published, now);
+        let now = &workspace.published;
         // A client learns of every version that was linted, also if nothing was found in it.
         let paths: BTreeSet<&String> = now.keys().chain(before.keys()).chain(versions.keys()).collect();
         let changed =

@@ -53,7 +53,7 @@ fn lint(root: &Path, jobs: &Receiver<LintJob>, events: &Sender<WorkspaceEvent>) 
     while let Ok(first) = jobs.recv() {
         let LintJob { number, parsed, versions } = jobs.try_iter().last().unwrap_or(first);
         linted = lint_after_with(&linted, &parsed, &mut InProcess::new(ScriptLimits::default()));
-        let diagnostics = linted.lint().diagnostics.clone();
+        let diagnostics = linted.take_lint().diagnostics;
         let result = LintResult { root: root.to_owned(), number, diagnostics, versions };
         if events.send(WorkspaceEvent::Linted(result)).is_err() {
             return;

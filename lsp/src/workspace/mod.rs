@@ -13,6 +13,7 @@ use rototo_engine::parse::{Extends, Parse};
 use rototo_engine::{Diagnostic, DocumentKind, Parsed, Tree, parse, parse_after};
 use rototo_source::{Limits, read_directory, read_document};
 
+pub(crate) use crate::workspace::layers::LayerDocuments;
 pub(crate) use crate::workspace::linter::LintResult;
 use crate::workspace::linter::{LintJob, Linter};
 
@@ -34,7 +35,7 @@ pub(crate) enum WorkspaceEvent {
         /// The workspace.
         root: PathBuf,
         /// The documents below its own ones, or the reason for which there are none.
-        base: Result<Tree, String>,
+        base: Result<LayerDocuments, String>,
     },
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct Workspace {
     /// The open documents by path.
     pub(crate) buffers: BTreeMap<String, Buffer>,
     /// The documents of the layers, without those that the workspace replaces.
-    base: Tree,
+    base: LayerDocuments,
     layers: Layers,
     tree: Tree,
     parsed: Parsed,
@@ -89,7 +90,7 @@ impl Workspace {
         let mut workspace = Self {
             root,
             buffers: BTreeMap::new(),
-            base: Tree::default(),
+            base: LayerDocuments::default(),
             layers: Layers::Ready,
             tree: Tree::default(),
             parsed: Parsed::default(),
@@ -123,7 +124,12 @@ impl Workspace {
 
     /// Returns whether a document belongs to the directory, and not to a layer.
     pub(crate) fn is_own(&self, path: &str) -> bool {
-        self.base.get(path).is_none() && self.tree.get(path).is_some()
+        self.base.tree.get(path).is_none() && self.tree.get(path).is_some()
+    }
+
+    /// The file of a document that comes from a layer in a directory of this machine.
+    pub(crate) fn file_in_layer(&self, path: &str) -> Option<&Path> {
+        self.base.files.get(path).map(PathBuf::as_path)
     }
 
     /// The newest findings. Some may be about documents that have changed meanwhile.
@@ -210,7 +216,7 @@ impl Workspace {
                 Tree::default()
             }
         };
-        let mut tree = own.over(&self.base);
+        let mut tree = own.over(&self.base.tree);
         for (path, buffer) in self.buffers.iter().filter(|(_, buffer)| buffer.text.len() <= LARGEST_BUFFER) {
             tree.insert(path.as_str(), buffer.text.as_bytes());
         }
@@ -218,7 +224,7 @@ impl Workspace {
     }
 
     /// Takes the layers that were read.
-    pub(crate) fn take_layers(&mut self, base: Result<Tree, String>) {
+    pub(crate) fn take_layers(&mut self, base: Result<LayerDocuments, String>) {
         match base {
             Ok(base) => {
                 self.base = base;
@@ -251,7 +257,7 @@ impl Workspace {
             Some(_) => {}
             None => match read_document(&self.root, path, &Limits::default()) {
                 Ok(Some(bytes)) => tree.insert(path, bytes),
-                _ => match self.base.get(path) {
+                _ => match self.base.tree.get(path) {
                     Some(document) => tree.insert(path, document.bytes.clone()),
                     None => tree.remove(path),
                 },
@@ -276,8 +282,8 @@ impl Workspace {
         if self.extends() {
             self.layers = Layers::Reading;
             layers::read(self.root.clone(), self.events.clone());
-        } else if self.base.iter().next().is_some() || !matches!(self.layers, Layers::Ready) {
-            self.take_layers(Ok(Tree::default()));
+        } else if self.base.tree.iter().next().is_some() || !matches!(self.layers, Layers::Ready) {
+            self.take_layers(Ok(LayerDocuments::default()));
         }
     }
 }

@@ -66,7 +66,7 @@ impl ScriptBudget {
         self.instructions.get()
     }
 
-    /// The exhausted limit, if there is one.
+    /// Returns the exhausted limit, if there is one.
     pub(super) fn cause(&self) -> Option<ScriptErrorKind> {
         self.spent.get()
     }

@@ -105,7 +105,7 @@ impl Sandbox {
     }
 }
 
-/// The original error beneath the layers that callbacks add.
+/// Returns the original error beneath the layers that callbacks add.
 fn root(error: &mlua::Error) -> &mlua::Error {
     match error {
         mlua::Error::CallbackError { cause, .. } | mlua::Error::WithContext { cause, .. } => root(cause),
@@ -145,7 +145,7 @@ fn is_plain(table: &Table) -> bool {
         .all(|name| metatable.raw_get::<Value>(name).is_ok_and(|value| value.is_nil()))
 }
 
-/// The function of the script that implements `tostring` for this value.
+/// Returns the function of the script that implements `tostring` for this value.
 fn to_string_of(value: &Value) -> Option<Value> {
     let metatable = value.as_table()?.metatable()?;
     metatable.raw_get::<Value>("__tostring").ok().filter(|convert| !convert.is_nil())

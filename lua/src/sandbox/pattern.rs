@@ -2,10 +2,10 @@
 //! and nothing can interrupt it.
 
 /// The most nested items and repetitions. Lua's own limit is the same.
-const DEEPEST: usize = 200;
+const MAX_DEPTH: usize = 200;
 
 /// The most captures of a match. Lua's own limit is the same.
-const MOST_CAPTURES: usize = 32;
+const MAX_CAPTURES: usize = 32;
 
 /// The reason for which a pattern gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +63,17 @@ enum PatternItem {
     Bytes(Set, Times),
 }
 
+/// The number of times that a set of bytes may repeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Times {
     Once,
+    /// `?`: once or not at all.
     Maybe,
+    /// `*`: as often as possible, or not at all.
     Most,
+    /// `+`: as often as possible, and at least once.
     MostOfSome,
+    /// `-`: as seldom as possible, or not at all.
     Fewest,
 }
 
@@ -101,7 +106,7 @@ impl Set {
         set
     }
 
-    /// The set for `%` and this letter.
+    /// Returns the set for `%` and this letter.
     fn class(letter: u8) -> Self {
         let set = match letter.to_ascii_lowercase() {
             b'a' => Self::of(|byte| byte.is_ascii_alphabetic()),
@@ -148,8 +153,8 @@ impl Pattern {
         }
     }
 
-    /// The first match that begins at `from` or, unless the pattern is anchored, after it, and that does not end at
-    /// `but`.
+    /// Returns the first match that begins at `from` or, unless the pattern is anchored, after it, and that does not
+    /// end at `but`.
     pub(super) fn find(
         &self,
         text: &[u8],
@@ -228,7 +233,7 @@ impl PatternParser<'_> {
     }
 
     fn capture(&mut self) -> Result<PatternItem, PatternError> {
-        if self.captures == MOST_CAPTURES {
+        if self.captures == MAX_CAPTURES {
             return Err(PatternError::Malformed("too many captures"));
         }
         self.captures += 1;
@@ -282,10 +287,10 @@ impl MatchAttempt<'_, '_> {
         Ok(self.text.get(at).is_some_and(|byte| set.has(*byte)))
     }
 
-    /// The end of the match of all `items`, if they match from `at` on. After a failure, the captures are as they were
-    /// before the call.
+    /// Returns the end of the match of all `items`, if they match from `at` on. After a failure, the captures are as
+    /// they were before the call.
     fn fits(&mut self, items: &[PatternItem], mut at: usize, depth: usize) -> Result<Option<usize>, PatternError> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(PatternError::Malformed("pattern too complex"));
         }
         let mut items = items.iter();

@@ -68,7 +68,7 @@ fn steps(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX) / (STEPS * 8)
 }
 
-/// The byte at a position that is counted from 1, or from the end if it is negative; `None` is beyond the end.
+/// Returns the byte at a position that is counted from 1, or from the end if it is negative; `None` is beyond the end.
 fn offset(place: i64, length: usize) -> Option<usize> {
     let length_or_most = i64::try_from(length).unwrap_or(i64::MAX);
     let place = if place < 0 { length_or_most.saturating_add(place) } else { place.saturating_sub(1) };
@@ -80,7 +80,7 @@ fn literal(text: &[u8], needle: &[u8], from: usize) -> Option<PatternMatch> {
     Some(PatternMatch { start, end: start + needle.len(), captures: Vec::new() })
 }
 
-/// Without captures, a match of `each` and `replace` captures itself, as in Lua.
+/// Returns a match as Lua does: without captures, a match of `each` and `replace` captures itself.
 fn answer(lua: &Lua, purpose: &str, text: &[u8], found: &PatternMatch) -> mlua::Result<MultiValue> {
     let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
     let part = |from: usize, to: usize| lua.create_string(text.get(from..to).unwrap_or_default());

@@ -8,8 +8,8 @@ const MEMORY: u64 = 256 * 1024 * 1024;
 /// The most seconds of processor time for all requests of one workspace.
 const SECONDS: u64 = 30;
 
-/// After this call, the process can open no file or socket, start no process, and write no file; memory and time are
-/// limited. On Linux, it may only make the system calls that computing and the two pipes need.
+/// Takes the abilities of this process away: it can open no file or socket, start no process, and write no file; memory
+/// and time are limited. On Linux, it may only make the system calls that computing and the two pipes need.
 pub(super) fn confine() -> Result<(), String> {
     let limits = [
         (Resource::Nofile, 0),
@@ -65,7 +65,7 @@ mod filter {
     const ALLOWED_WITH: &[(libc::c_long, u8, u64)] =
         &[(libc::SYS_read, 0, 0), (libc::SYS_write, 0, 1), (libc::SYS_mmap, 4, 0xFFFF_FFFF)];
 
-    /// All other system calls fail as if they were not permitted.
+    /// Applies the filter of system calls. All others fail as if they were not permitted.
     pub(super) fn apply() -> Result<(), String> {
         // On other architectures, the limits above must suffice.
         let Ok(machine) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };

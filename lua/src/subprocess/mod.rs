@@ -52,7 +52,7 @@ impl Subprocess {
         Self { program, limits, end: Instant::now() + limits.total_time, process: None }
     }
 
-    /// The result of one request. A lost process is replaced once, because something else may have ended it.
+    /// Returns the result of one request. A lost process is replaced once, because something else may have ended it.
     fn ask<T: DeserializeOwned>(&mut self, question: &SandboxRequest<'_>) -> Result<T, ScriptError> {
         let question = serde_json::to_string(question).unwrap_or_default();
         let answer = match self.try_once(&question) {
@@ -60,9 +60,7 @@ impl Subprocess {
             answer => answer,
         };
         match answer {
-            Ok(answer) => {
-                serde_json::from_str(&answer).unwrap_or_else(|_| Err(lost("gave no answer that can be read")))
-            }
+            Ok(answer) => serde_json::from_str(&answer).unwrap_or_else(|_| Err(lost("sent an unreadable answer"))),
             Err(SubprocessError::Late) if Instant::now() >= self.end => Err(out_of_time(&self.limits)),
             Err(SubprocessError::Late) => {
                 let message = format!("the script took longer than {:?}", self.limits.time);
@@ -89,7 +87,7 @@ impl Subprocess {
 }
 
 fn lost(how: &str) -> ScriptError {
-    ScriptError::new(ScriptErrorKind::Process, format!("the process in which Lua runs {how}"))
+    ScriptError::new(ScriptErrorKind::Process, format!("the process that runs Lua {how}"))
 }
 
 impl Scripts for Subprocess {

@@ -54,7 +54,7 @@ impl SandboxProcess {
         }
     }
 
-    /// The result of a request, if it arrives within `time`.
+    /// Returns the result of a request, if it arrives within `time`.
     pub(super) fn ask(&mut self, question: &str, time: Duration) -> Result<String, SubprocessError> {
         // If the send fails, no result arrives either.
         let _ = self.questions.send(question.to_owned());

@@ -58,3 +58,61 @@ impl Prometheus {
         number(answer.status, &answer.body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::future::select_all;
+    use kube::Config;
+    use rototo_source::Egress;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn analysis(listener: &TcpListener) -> RolloutAnalysis {
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let provider = json!({ "prometheus": { "address": address, "query": "up" } });
+        serde_json::from_value(json!({ "name": "up", "provider": provider, "successCondition": "result > 0" })).unwrap()
+    }
+
+    fn key(namespace: &str) -> WorkspaceKey {
+        WorkspaceKey { namespace: namespace.to_owned(), name: "checkout".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn queries_that_hang_hold_no_query_of_another_namespace() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answering = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (hangs, answers) = (analysis(&silent), analysis(&answering));
+        let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
+        let prometheus = Arc::new(Prometheus::new(client, HttpClient::new(Egress::Anything, None)));
+        let hanging: Vec<_> = (0..2 * TURNS.per_key)
+            .map(|_| {
+                let (prometheus, hangs) = (prometheus.clone(), hangs.clone());
+                tokio::spawn(async move { prometheus.measure(&key("a"), &hangs, &[], "sha256:00").await })
+            })
+            .collect();
+        let mut connections = Vec::new();
+        for _ in 0..TURNS.per_key {
+            connections.push(silent.accept().await.unwrap());
+        }
+        let server = async {
+            let (mut connection, _) = answering.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            let body = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.5"]}}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            connection.write_all(format!("{answer}{body}").as_bytes()).await.unwrap();
+        };
+        let other = key("b");
+        let measured = async { tokio::join!(prometheus.measure(&other, &answers, &[], "sha256:00"), server).0 };
+        tokio::select! {
+            biased;
+            number = measured => assert!(matches!(number, Ok(number) if number == 0.5)),
+            (ended, ..) = select_all(hanging) => panic!("a query had to end first: {:?}", ended.map(|one| one.is_ok())),
+        }
+    }
+}

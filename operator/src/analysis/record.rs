@@ -100,14 +100,14 @@ impl AnalysisRecord {
         open.map(|run| run.next).min()
     }
 
-    /// A measurement was started.
+    /// Records that a measurement was started.
     pub(crate) fn started(&mut self, analysis: &RolloutAnalysis, task: AbortHandle) {
         if let Some(run) = self.runs.iter_mut().find(|run| run.analysis == *analysis) {
             run.task = Some(task);
         }
     }
 
-    /// A measurement of this step has ended. `last` is its number, or the reason why there is none.
+    /// Records that a measurement of this step has ended. `last` is its number, or the reason why there is none.
     pub(crate) fn ended(
         &mut self,
         step: Step,

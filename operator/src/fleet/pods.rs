@@ -144,7 +144,7 @@ impl PodCache {
         pods.insert(uid, IndexedPod { labels: object.labels().clone(), pod });
     }
 
-    /// The object of a pod is gone.
+    /// Records that the object of a pod is gone.
     fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
         let Some(pods) = self.namespaces.get_mut(namespace) else { return };
         if let Some(seen) = pods.get_mut(uid)
@@ -160,7 +160,7 @@ impl PodCache {
         }
     }
 
-    /// A list is complete: it shows a deletion only by the absence of a pod.
+    /// Takes a complete list, which shows a deletion only by the absence of a pod.
     fn complete_list(&mut self, now: Moment) {
         let listing = std::mem::take(&mut self.listing);
         let listed: std::collections::HashSet<String> = listing.iter().filter_map(ResourceExt::uid).collect();

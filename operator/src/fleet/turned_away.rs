@@ -12,12 +12,12 @@ use rototo_protocol::fleet::Moment;
 pub(crate) struct TurnedAway(AtomicU64);
 
 impl TurnedAway {
-    /// A report is turned away at `now`.
+    /// Records that a report is turned away at `now`.
     pub(crate) fn note(&self, now: Moment) {
         self.0.fetch_max(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The time of the last one.
+    /// Returns the time at which a report was last turned away.
     pub(crate) fn last(&self) -> Moment {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
     }

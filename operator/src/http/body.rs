@@ -1,6 +1,6 @@
 //! Reads the body of a request up to a limit.
 //!
-//! Whatever is beyond the limit is read and dropped after the answer, by the connection: a sender that is cut off while
+//! The rest beyond the limit is read and dropped after the answer, by the connection: a sender that is cut off while
 //! it still writes sees a broken pipe instead of the answer.
 
 use std::time::Duration;

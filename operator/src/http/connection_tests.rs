@@ -130,6 +130,87 @@ async fn http2_has_few_streams_small_windows_and_short_headers() {
     assert_eq!((streams, window, header_list), (Some(64), Some(65_536), Some(16 * 1024)));
 }
 
+/// A frame of HTTP/2 on this stream.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn requests_over_http2_that_are_reset_at_once_end_their_connection_and_leave_nothing() {
+    let server = TestServer::start().await;
+    server.api().holds = true;
+    let text = |name: &[u8], value: &str| {
+        let length = u8::try_from(value.len()).unwrap();
+        [name, &[length], value.as_bytes()].concat()
+    };
+    // Literals of HPACK: `:method POST`, `:scheme https`, and `:path`, `:authority`, `authorization` with a value each.
+    let mut stream = server.connect().await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let reset = async {
+        for number in 0..100_000 {
+            let id = 2 * number + 1;
+            let path = text(&[0x04], &fleet_path("config"));
+            let token = text(&[0x0f, 0x08], &format!("Bearer bad-{number}"));
+            let headers = [&[0x83, 0x87], &*path, &text(&[0x01], "a"), &token].concat();
+            // The request has no body, so a review of its token begins.
+            let sent = [frame(1, 0x05, id, &headers), frame(3, 0, id, &[0, 0, 0, 8])].concat();
+            if stream.write_all(&sent).await.is_err() {
+                return number;
+            }
+        }
+        100_000
+    };
+    let sent = timeout(PATIENCE, reset).await.unwrap();
+    assert!(sent < 100_000, "the server takes any number of resets");
+    until("nothing is left of the requests", || server.endpoints.requests_of_strangers() == 0).await;
+    assert!(server.api().waiting <= 64, "{} reviews at once", server.api().waiting);
+    server.release();
+    let known = request(Method::POST, &fleet_path("config"), &token("a"), report(1));
+    assert_eq!(server.send_from([127, 0, 0, 3], known).await.0, StatusCode::OK);
+}
+
+/// The beginning of a handshake in this version of TLS, with nothing that only TLS 1.3 has.
+fn client_hello(version: u8) -> Vec<u8> {
+    // One suite, one algorithm of signatures, and one group, all of which the server has.
+    let algorithms = [0, 13, 0, 4, 0, 2, 4, 3];
+    let groups = [0, 10, 0, 4, 0, 2, 0, 0x1d];
+    let hello = [&[3, version][..], &[7; 32], &[0, 0, 2, 0xc0, 0x2b, 1, 0, 0, 16], &algorithms, &groups].concat();
+    let length = u8::try_from(hello.len()).unwrap();
+    [&[22, 3, 1, 0, length + 4, 1, 0, 0, length], &*hello].concat()
+}
+
+#[tokio::test]
+async fn versions_of_tls_before_1_2_are_refused() {
+    const PROTOCOL_VERSION: u8 = 70;
+    let server = TestServer::start().await;
+    const ALERT: u8 = 21;
+    const HANDSHAKE: u8 = 22;
+    for (version, kind) in [(1, ALERT), (2, ALERT), (3, HANDSHAKE)] {
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(&client_hello(version)).await.unwrap();
+        let mut answer = [0; 7];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer[0], kind, "3.{version}: {answer:?}");
+        assert!(kind == HANDSHAKE || answer[6] == PROTOCOL_VERSION, "3.{version}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn neither_the_server_name_nor_the_host_of_a_caller_has_an_effect() {
+    let server = TestServer::start().await;
+    for name in ["localhost", "kubernetes.default.svc", "rototo-operator.other.svc"] {
+        // There is one certificate, whatever name is asked for.
+        let error = server.connect_as(name, [127, 0, 0, 1]).await.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1"), "{name}: {error}");
+        let mut request = request(Method::POST, &fleet_path("config"), &token("a"), report(1));
+        request.headers_mut().insert("host", name.parse().unwrap());
+        request.headers_mut().insert("x-forwarded-for", "10.0.0.9".parse().unwrap());
+        request.headers_mut().insert("forwarded", "for=10.0.0.9;host=x".parse().unwrap());
+        assert_eq!(server.send(request).await.0, StatusCode::OK);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_not_read_is_given_up() {
     let limits = ConnectionLimits { sent_within: SHORT, ..ConnectionLimits::default() };

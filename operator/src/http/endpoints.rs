@@ -88,12 +88,12 @@ impl Endpoints {
         }
     }
 
-    /// The means of the operator.
+    /// Returns the context of the operator.
     pub(super) fn context(&self) -> &Arc<OperatorContext> {
         &self.context
     }
 
-    /// A connection was refused. It may have been for a report.
+    /// Records that a connection was refused. It may have been for a report.
     pub(crate) fn connection_refused(&self) {
         self.context.report_turned_away(clock::now());
     }
@@ -170,7 +170,7 @@ impl Endpoints {
         leadership.leader()
     }
 
-    /// The way to the other replicas, if this install has any.
+    /// Returns the way to the other replicas, if this install has any.
     pub(super) fn peers(&self) -> Option<&Peers> {
         self.context.copies().map(|copies| copies.peers())
     }
@@ -259,22 +259,22 @@ pub(super) fn checked(namespace: String, name: String) -> Result<WorkspaceKey, H
 
 #[cfg(test)]
 impl Endpoints {
-    /// The number of grants that are remembered.
+    /// Returns the number of grants that are remembered.
     pub(super) fn remembered_grants(&self) -> usize {
         self.authorizer.remembered_grants()
     }
 
-    /// The number of requests whose body or token is not known yet.
+    /// Returns the number of requests whose body or token is not known yet.
     pub(super) fn requests_of_strangers(&self) -> usize {
         self.bodies.taken() + self.bodies.waiting() + self.authorizer.reviews()
     }
 
-    /// The number of places that are taken.
+    /// Returns the number of places that are taken.
     pub(super) fn places_taken(&self) -> usize {
         self.places.taken()
     }
 
-    /// The number of bytes that are being sent.
+    /// Returns the number of bytes that are being sent.
     pub(super) fn bytes_to_send(&self) -> usize {
         (KIBIBYTES_TO_SEND - self.to_send.available_permits()) * 1024
     }

@@ -74,12 +74,10 @@ impl HttpError {
             | Self::NotAPeer => false,
         }
     }
-}
 
-impl IntoResponse for HttpError {
-    fn into_response(self) -> Response {
-        let (not_leading, turned_away) = (matches!(self, Self::NotLeading), self.turns_away());
-        let (status, code, message) = match self {
+    /// Returns the status, the code, and the message of the response.
+    fn parts(self) -> (StatusCode, &'static str, String) {
+        match self {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
             Self::Denied(denied) => denied_parts(&denied),
             Self::UnknownFingerprint(fingerprint) => {
@@ -90,7 +88,11 @@ impl IntoResponse for HttpError {
                 let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
             }
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::NoSuchPath => {
+                let message = "there is nothing at this path: snapshots, reports, and convergence are below \
+                               /v1/namespaces/NAMESPACE/workspaces/NAME";
+                (StatusCode::NOT_FOUND, "no_such_path", message.to_owned())
+            }
             Self::NoSuchMethod => {
                 let message =
                     "GET serves snapshots, convergence, and the page, POST takes reports and webhook calls".to_owned();
@@ -123,7 +125,14 @@ impl IntoResponse for HttpError {
                 "internal",
                 "the operator could not read its store; its log says why".to_owned(),
             ),
-        };
+        }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let (not_leading, turned_away) = (matches!(self, Self::NotLeading), self.turns_away());
+        let (status, code, message) = self.parts();
         let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
         if not_leading {
             response.extensions_mut().insert(NotLeading);

@@ -15,7 +15,6 @@ use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
-use crate::reconcile::webhook_notice;
 use crate::telemetry::TRACE_HEADERS;
 use crate::workspace_key::WorkspaceKey;
 
@@ -39,11 +38,18 @@ pub(super) async fn hook(
     let webhook = workspace.as_ref().and_then(|workspace| workspace.spec.webhook.clone());
     let secret = webhook.map(|webhook| webhook.secret_ref.name);
     let checked = endpoints.webhooks().check(&key, peer, secret, &headers, body).await;
+    if checked == Err(WebhookRefusal::Unsigned) && is_test_of_connection(&headers) {
+        return Ok(StatusCode::OK);
+    }
     let delivery = checked.map_err(|refusal| {
         match &refusal {
             WebhookRefusal::TooMany => context.load().refused("webhook_places"),
             WebhookRefusal::TooManyWrong => context.load().refused("webhook_wrong_calls"),
-            WebhookRefusal::NoKeys { why, .. } => webhook_notice::unusable(context, workspace.as_deref(), why),
+            WebhookRefusal::NoKeys { why, .. } => {
+                if let Some(workspace) = workspace.as_deref() {
+                    context.webhook_unusable(workspace, why);
+                }
+            }
             _ => {}
         }
         HttpError::Refused(refusal)
@@ -58,6 +64,12 @@ pub(super) async fn hook(
         endpoints.webhooks().taken(delivery);
     }
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Returns whether Bitbucket Server tests the connection, which it does not sign. Such a call shows that the way is open,
+/// and does nothing.
+fn is_test_of_connection(headers: &HeaderMap) -> bool {
+    headers.get("x-event-key").is_some_and(|event| event == "diagnostics:ping")
 }
 
 /// Takes a call that another replica has checked.

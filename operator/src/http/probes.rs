@@ -25,22 +25,22 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// A process that has just begun.
+    /// Creates the health of a process that has just begun.
     pub(crate) fn new(now: Instant) -> Self {
         Self { progress: Arc::new(Progress::new(now)), context: OnceLock::new(), obstacle: Mutex::default() }
     }
 
-    /// The proof that the loops of the process turn.
+    /// Returns the proof that the loops of the process turn.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
-    /// The operator has started. It starts once.
+    /// Records that the operator has started. It starts once.
     pub(crate) fn started(&self, context: Arc<OperatorContext>) {
         let _ = self.context.set(context);
     }
 
-    /// The operator waits for something before it starts, or no longer.
+    /// Records that the operator waits for something before it starts, or no longer.
     pub(crate) fn waits_for(&self, obstacle: Option<String>) {
         *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
     }
@@ -66,7 +66,8 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
     }
 }
 
-/// The leader is ready, and so is every replica that has a copy of all snapshots: the Service leads processes to both.
+/// Answers whether this process is ready. The leader is, and so is every replica that has a copy of all snapshots,
+/// because the Service leads processes to both.
 async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let not_ready = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned());
     let ready = (StatusCode::OK, "ok".to_owned());

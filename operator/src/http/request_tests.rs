@@ -1,5 +1,7 @@
 //! Requests that cost their sender little, before and after their token is known.
 
+use std::time::Instant;
+
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
 use futures::FutureExt;
@@ -50,15 +52,17 @@ async fn a_bad_token_is_reviewed_once() {
 async fn an_address_with_many_bad_tokens_has_to_wait_and_others_do_not() {
     let server = TestServer::start().await;
     let mut sender = server.http1_from([127, 0, 0, 2]).await;
-    let mut statuses = Vec::new();
+    let (mut statuses, began) = (Vec::new(), Instant::now());
     for number in 0..300 {
         let bad = request(Method::POST, &fleet_path("config"), &format!("bad-{number}"), report(1));
         statuses.push(read(sender.send_request(bad).await.unwrap()).await.0);
     }
     let reviews = server.api().token_reviews;
-    assert!(reviews < 150, "{reviews} reviews");
-    assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS));
-    assert!(server.context.load().requests_refused("bad_tokens") > 0);
+    // It has two a second after the first 60.
+    let allowed = 62 + 2 * usize::try_from(began.elapsed().as_secs()).unwrap();
+    assert!(reviews <= allowed, "{reviews} reviews, and {allowed} are allowed");
+    assert!(statuses.contains(&StatusCode::TOO_MANY_REQUESTS) || allowed >= 300);
+    assert!(server.context.load().requests_refused("bad_tokens") > 0 || allowed >= 300);
     let good = request(Method::POST, &fleet_path("config"), &token("a"), report(1));
     assert_eq!(server.send_from([127, 0, 0, 3], good).await.0, StatusCode::OK);
 }

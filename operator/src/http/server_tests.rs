@@ -38,7 +38,8 @@ use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::reconcile::context::OperatorContext;
+use crate::notify::sender::CommitStatuses;
+use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watch_caches::WatchCaches;
@@ -56,7 +57,7 @@ pub(super) const KEY: &str = "0123456789abcdef";
 /// The key that the replicas show to each other.
 pub(super) const PEER_KEY: &str = "key of the replicas";
 
-/// What the API server answers, and how often it was asked.
+/// The answers of the API server, and the number of requests.
 #[derive(Default)]
 pub(super) struct ApiServer {
     pub(super) token_reviews: usize,
@@ -206,16 +207,18 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
-        let context = OperatorContext::new(
-            client.clone(),
-            (sources, Prometheus::new(client, HttpClient::new(Egress::default(), None))),
+        let http = || HttpClient::new(Egress::default(), None);
+        let context = Arc::new(OperatorContext::new(ContextParts {
+            client: client.clone(),
+            sources,
+            prometheus: Prometheus::new(client.clone(), http()),
+            commit_statuses: CommitStatuses::new(client, http()),
             markers,
-            vec![caches.clone()],
+            caches: vec![caches.clone()],
             peers,
-            HEARTBEAT,
+            heartbeat: HEARTBEAT,
             progress,
-        );
-        let context = Arc::new(context);
+        }));
         context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
         let workspace: RototoWorkspace = serde_json::from_value(json!({
             "metadata": { "namespace": NAMESPACE, "name": WORKSPACE, "uid": "1" },
@@ -260,11 +263,16 @@ impl TestServer {
 
     /// Connects from this address of the loopback interface.
     pub(super) async fn connect_from(&self, from: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_as("127.0.0.1", from).await
+    }
+
+    /// Connects from this address, and asks for the certificate of this name.
+    pub(super) async fn connect_as(&self, name: &'static str, from: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
         let stream = timeout(PATIENCE, socket.connect(self.address)).await??;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let name = ServerName::try_from(name).unwrap();
         timeout(PATIENCE, self.tls.connect(name, stream)).await?
     }
 

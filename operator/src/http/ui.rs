@@ -35,7 +35,7 @@ const LIST_SERVES: Duration = Duration::from_millis(900);
 /// The time for which the state of a workspace serves everybody who asks for it.
 const WORKSPACE_SERVES: Duration = Duration::from_millis(200);
 
-/// What the page shows.
+/// The workspaces that the page shows.
 #[derive(Clone)]
 pub(super) struct UiSource {
     endpoints: Endpoints,
@@ -153,7 +153,9 @@ fn asked(wanted: &Wanted) -> Result<(Grant, WorkspaceKey), HttpError> {
             let WorkspaceKey { namespace, .. } = checked(namespace.clone(), "any".to_owned())?;
             Ok((Grant::ListWorkspaces, WorkspaceKey { namespace, name: String::new() }))
         }
-        Wanted::Workspace { namespace, name } => Ok((Grant::ReadWorkspace, checked(namespace.clone(), name.clone())?)),
+        Wanted::Workspace { namespace, name, .. } => {
+            Ok((Grant::ReadWorkspace, checked(namespace.clone(), name.clone())?))
+        }
     }
 }
 

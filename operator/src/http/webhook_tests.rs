@@ -186,6 +186,17 @@ async fn a_repeated_delivery_makes_no_poll_due() {
     assert_eq!(server.requeued(), 10);
 }
 
+/// Bitbucket Server signs pushes, and no test of the connection, whatever its secret is.
+#[tokio::test]
+async fn a_test_of_the_connection_shows_that_the_way_is_open_and_does_nothing() {
+    let mut server = TestServer::start().await;
+    let (status, body) = server.send(call("x-event-key", "diagnostics:ping", "{\"test\":true}")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let (status, _) = server.send(call("x-event-key", "repo:refs_changed", "{}")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!((server.requeued(), server.api().secret_reads), (0, 0));
+}
+
 #[tokio::test]
 async fn a_call_for_no_webhook_is_refused_before_its_body() {
     let server = TestServer::start().await;

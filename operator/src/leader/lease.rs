@@ -10,6 +10,8 @@ use kube::api::ObjectMeta;
 
 /// The longest wait for an answer, however long the Lease lasts.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// The longest that a Lease of a process can hold. One that says more was written by somebody else.
+const HOLDS_AT_MOST: Duration = Duration::from_secs(120);
 /// The annotation of the Lease with the URL of the process that holds it.
 const ANNOTATION_PEER_URL: &str = "rototo.dev/peer-url";
 
@@ -84,7 +86,7 @@ pub(super) fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, complet
     let spec = lease.spec.as_ref();
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     let duration = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    let duration = duration.map_or(config.duration, Duration::from_secs);
+    let duration = duration.map_or(config.duration, Duration::from_secs).min(HOLDS_AT_MOST);
     let unchanged = now.saturating_duration_since(*since);
     let deference = if complete { Duration::ZERO } else { config.deference() };
     let free = holder.is_empty() && unchanged >= deference;
@@ -172,6 +174,15 @@ pub(super) mod tests {
         check(lease("me", "1"), 0, LeaseAction::Take);
         check(lease("other", "1"), 14, LeaseAction::Wait);
         check(lease("other", "1"), 16, LeaseAction::Take);
+    }
+
+    #[test]
+    fn a_lease_that_somebody_edited_holds_nobody_up_for_more_than_two_minutes() {
+        for seconds in [i32::MAX, -1, 0] {
+            let mut edited = lease("intruder", "1");
+            edited.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
+            check(edited, 121, LeaseAction::Take);
+        }
     }
 
     #[test]

@@ -182,9 +182,9 @@ async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
     match timeout(GIVING_UP, released).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            warn!(error = api_error(&error), "the Lease could not be given up; a successor waits until it is old")
+            warn!(error = api_error(&error), "the Lease could not be given up; a successor waits until it expires")
         }
-        Err(_) => warn!("the Lease could not be given up in time; a successor waits until it is old"),
+        Err(_) => warn!("the Lease could not be given up in time; a successor waits until it expires"),
     }
 }
 
@@ -352,6 +352,27 @@ mod tests {
             server.taken_by_another();
         };
         let ((changes, _), ()) = tokio::join!(compete_for(&server, 12), other);
+        assert_eq!(
+            changes,
+            [(LeadershipChange::Gained, Some(1)), (LeadershipChange::Lost, None), (LeadershipChange::Gained, Some(2))]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_whose_lease_somebody_takes_stops_within_a_third_of_it_and_comes_back() {
+        let (server, leadership) = (Server::new(1000..1000), Leadership::default());
+        let intruder = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let mut lease = server.lease.lock().unwrap().clone().unwrap();
+            let spec = lease.spec.as_mut().unwrap();
+            spec.holder_identity = Some("intruder".to_owned());
+            spec.lease_duration_seconds = Some(i32::MAX);
+            assert_eq!(server.write(lease).0, 200);
+            tokio::time::sleep(short_config().duration / 3).await;
+            assert_eq!(leadership.term(now()), None, "whoever holds the Lease now may write");
+        };
+        let ((mut changes, _), ()) = tokio::join!(compete_as(&leadership, &server, 140), intruder);
+        changes.dedup();
         assert_eq!(
             changes,
             [(LeadershipChange::Gained, Some(1)), (LeadershipChange::Lost, None), (LeadershipChange::Gained, Some(2))]

@@ -42,7 +42,7 @@ impl Peers {
         Self { server_name, proofs: Mutex::new(proofs), connections: Mutex::default() }
     }
 
-    /// The processes recognize each other by these proofs from now on. Requests that were sent go on.
+    /// Replaces the proofs by which the processes recognize each other. Requests that were sent go on.
     pub(crate) fn change(&self, proofs: PeerProofs) {
         let mut known = self.proofs();
         if known.authorities != proofs.authorities {

@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone> Budgets<K> {
         *full_at = ((*full_at).max(now) + self.refill).min(now + self.refill * self.burst * 2);
     }
 
-    /// The number of keys that are remembered.
+    /// Returns the number of keys that are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.full_at.lock().unwrap().len()

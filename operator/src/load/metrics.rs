@@ -13,6 +13,7 @@ pub(crate) struct LoadMetrics {
     ended: Family<ConnectionLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
     evicted: Counter,
+    on_disk: Family<DiskLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,11 @@ struct ConnectionLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskLabels {
+    kind: &'static str,
 }
 
 /// One open connection. It counts until this is dropped.
@@ -57,46 +63,56 @@ impl LoadMetrics {
         );
         registry.register(
             "repositories_evicted",
-            "Kept repositories and archives that were removed because a namespace had used up its share of the disk",
+            "Kept repositories and archives that were removed because a share of the disk was used up",
             self.evicted.clone(),
+        );
+        registry.register(
+            "disk_bytes",
+            "Bytes of the data directory, by kind: snapshots, and kept repositories and archives",
+            self.on_disk.clone(),
         );
     }
 
-    /// Repositories or archives were removed from the disk, because a namespace had used up its share.
+    /// Notes that the disk has so many bytes of this kind.
+    pub(crate) fn on_disk(&self, kind: &'static str, bytes: u64) {
+        self.on_disk.get_or_create(&DiskLabels { kind }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Repositories or archives were removed from the disk, because a share of it was used up.
     pub(crate) fn evicted(&self, count: usize) {
         self.evicted.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// A connection was opened.
+    /// Counts a connection that was opened, until the returned value is dropped.
     pub(crate) fn connected(&self, listener: &'static str) -> OpenConnection {
         let gauge = self.connections.get_or_create(&ListenerLabels { listener }).clone();
         gauge.inc();
         OpenConnection(gauge)
     }
 
-    /// A connection was refused or closed because of a limit.
+    /// Records that a connection was refused or closed because of a limit.
     pub(crate) fn connection_refused(&self, listener: &'static str, reason: &'static str) {
         self.ended.get_or_create(&ConnectionLabels { listener, reason }).inc();
     }
 
-    /// A request was refused because of a limit.
+    /// Records that a request was refused because of a limit.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&RefusalLabels { reason }).inc();
     }
 
-    /// The number of open connections of a listener.
+    /// Returns the number of open connections of a listener.
     #[cfg(test)]
     pub(crate) fn connections(&self, listener: &'static str) -> i64 {
         self.connections.get_or_create(&ListenerLabels { listener }).get()
     }
 
-    /// The number of connections that were refused or closed because of this limit.
+    /// Returns the number of connections that were refused or closed because of this limit.
     #[cfg(test)]
     pub(crate) fn connections_refused(&self, listener: &'static str, reason: &'static str) -> u64 {
         self.ended.get_or_create(&ConnectionLabels { listener, reason }).get()
     }
 
-    /// The number of requests that were refused because of this limit.
+    /// Returns the number of requests that were refused because of this limit.
     #[cfg(test)]
     pub(crate) fn requests_refused(&self, reason: &'static str) -> u64 {
         self.refused.get_or_create(&RefusalLabels { reason }).get()

@@ -63,7 +63,7 @@ impl<V: Clone> Remembered<V> {
         self.lock().remove(question);
     }
 
-    /// The number of answers that are remembered.
+    /// Returns the number of answers that are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lock().answers.len()

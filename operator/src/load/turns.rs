@@ -3,13 +3,13 @@
 //! [`Turns::take`] waits for a turn. Keys that wait are served round robin: one that asks for a thousand turns delays
 //! another by one turn at most, and none has more than its own limit at a time. Waiting is bounded as well.
 //!
-//! A turn that takes long can [linger](Turn::linger): it leaves its place to others, and still counts for its key.
+//! Whoever has a turn and can do without it learns when [others wait for it](Turns::crowded).
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The limits of [`Turns`].
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,6 @@ pub(crate) struct Turns<K: Eq + Hash + Clone>(Arc<Shared<K>>);
 pub(crate) struct Turn<K: Eq + Hash + Clone> {
     shared: Arc<Shared<K>>,
     key: K,
-    lingers: bool,
 }
 
 /// Too many calls wait already.
@@ -43,16 +42,14 @@ pub(crate) struct Crowded;
 #[derive(Debug)]
 struct Shared<K: Eq + Hash + Clone> {
     limits: TurnLimits,
-    /// The largest number of turns that linger.
-    lingering: usize,
     state: Mutex<State<K>>,
+    /// A call began to wait for a place, or goes on waiting for one.
+    crowded: Notify,
 }
 
 #[derive(Debug)]
 struct State<K: Eq + Hash + Clone> {
-    /// Without those that linger.
     taken: usize,
-    lingering: usize,
     waiting: usize,
     by_key: HashMap<K, OfKey<K>>,
     /// The keys that wait, each once, in the order in which they are served.
@@ -75,19 +72,14 @@ impl<K: Eq + Hash + Clone> Clone for Turns<K> {
 impl<K: Eq + Hash + Clone> Turns<K> {
     /// Makes turns with these limits, all of them free.
     pub(crate) fn new(limits: TurnLimits) -> Self {
-        Self::with_lingering(limits, 0)
-    }
-
-    /// Makes turns with these limits, of which `lingering` may linger beside the others.
-    pub(crate) fn with_lingering(limits: TurnLimits, lingering: usize) -> Self {
-        let state = State { taken: 0, lingering: 0, waiting: 0, by_key: HashMap::new(), order: VecDeque::new() };
-        Self(Arc::new(Shared { limits, lingering, state: Mutex::new(state) }))
+        let state = State { taken: 0, waiting: 0, by_key: HashMap::new(), order: VecDeque::new() };
+        Self(Arc::new(Shared { limits, state: Mutex::new(state), crowded: Notify::new() }))
     }
 
     /// Takes a turn if one is free for `key` now.
     pub(crate) fn try_take(&self, key: &K) -> Option<Turn<K>> {
         let taken = self.0.lock().take_free(key, &self.0.limits);
-        taken.then(|| Turn { shared: self.0.clone(), key: key.clone(), lingers: false })
+        taken.then(|| Turn { shared: self.0.clone(), key: key.clone() })
     }
 
     /// Waits for a turn. Cancellation safe: a call that is dropped waits no longer.
@@ -95,20 +87,30 @@ impl<K: Eq + Hash + Clone> Turns<K> {
         let receiver = {
             let mut state = self.0.lock();
             if state.take_free(key, &self.0.limits) {
-                return Ok(Turn { shared: self.0.clone(), key: key.clone(), lingers: false });
+                return Ok(Turn { shared: self.0.clone(), key: key.clone() });
             }
-            state.wait(key, &self.0.limits)?
+            let receiver = state.wait(key, &self.0.limits)?;
+            self.0.note_crowded(&state);
+            receiver
         };
         receiver.await.map_err(|_| Crowded)
     }
 
-    /// The number of turns that are taken.
+    /// Waits until all turns are taken, and a call waits that lacks nothing but a free one. Wakes one caller for each such
+    /// call.
+    pub(crate) async fn crowded(&self) {
+        while !self.0.lock().is_crowded(&self.0.limits) {
+            self.0.crowded.notified().await;
+        }
+    }
+
+    /// Returns the number of turns that are taken.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.0.lock().taken
     }
 
-    /// The number of calls that wait.
+    /// Returns the number of calls that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.0.lock().waiting
@@ -119,7 +121,13 @@ impl<K: Eq + Hash + Clone> Shared<K> {
     /// A call that was dropped meanwhile sends its turn back, which ends it.
     fn give(self: &Arc<Self>, served: Vec<(K, oneshot::Sender<Turn<K>>)>) {
         for (key, waiter) in served {
-            drop(waiter.send(Turn { shared: self.clone(), key, lingers: false }));
+            drop(waiter.send(Turn { shared: self.clone(), key }));
+        }
+    }
+
+    fn note_crowded(&self, state: &State<K>) {
+        if state.is_crowded(&self.limits) {
+            self.crowded.notify_one();
         }
     }
 
@@ -160,6 +168,15 @@ impl<K: Eq + Hash + Clone> State<K> {
             self.order.push_back(key.clone());
         }
         Ok(receiver)
+    }
+
+    fn is_crowded(&self, limits: &TurnLimits) -> bool {
+        let lacks_a_turn = |key: &K| {
+            self.by_key
+                .get(key)
+                .is_some_and(|of| of.taken < limits.per_key && of.queue.iter().any(|waiter| !waiter.is_closed()))
+        };
+        self.taken >= limits.at_once && self.order.iter().any(lacks_a_turn)
     }
 
     /// Drops the calls that no longer wait.
@@ -204,43 +221,19 @@ impl<K: Eq + Hash + Clone> State<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Turn<K> {
-    /// Leaves the place among all turns to others, if not too many linger already. The turn still counts for its key.
-    pub(crate) fn linger(&mut self) {
-        let served = {
-            let mut state = self.shared.lock();
-            if self.lingers || state.lingering >= self.shared.lingering {
-                return;
-            }
-            self.lingers = true;
-            state.taken -= 1;
-            state.lingering += 1;
-            state.serve(&self.shared.limits)
-        };
-        self.shared.give(served);
-    }
-
-    /// Returns whether the turn has left its place.
-    pub(crate) fn lingers(&self) -> bool {
-        self.lingers
-    }
-}
-
 impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         let served = {
             let mut state = self.shared.lock();
-            if self.lingers {
-                state.lingering -= 1;
-            } else {
-                state.taken -= 1;
-            }
+            state.taken -= 1;
             let of = state.of(&self.key);
             of.taken -= 1;
             if of.taken == 0 && of.queue.is_empty() {
                 state.by_key.remove(&self.key);
             }
-            state.serve(&self.shared.limits)
+            let served = state.serve(&self.shared.limits);
+            self.shared.note_crowded(&state);
+            served
         };
         self.shared.give(served);
     }
@@ -348,22 +341,26 @@ mod tests {
         assert!(waits.as_mut().now_or_never().is_some());
     }
 
+    /// Returns how many of those who wait have learnt that it is crowded.
+    fn learn<F: Future<Output = ()>>(crowded: &mut [std::pin::Pin<Box<F>>; 2]) -> usize {
+        crowded.iter_mut().filter_map(|crowded| crowded.as_mut().now_or_never()).count()
+    }
+
     #[tokio::test]
-    async fn a_turn_that_lingers_makes_room_for_others_and_still_counts_for_its_key() {
-        let limits = TurnLimits { at_once: 2, per_key: 2, waiting: 100, waiting_per_key: 50 };
-        let turns = Turns::with_lingering(limits, 1);
-        let mut greedy = [turns.try_take(&"a").unwrap(), turns.try_take(&"a").unwrap()];
-        let mut waits = Box::pin(turns.take(&"b"));
-        assert!(waits.as_mut().now_or_never().is_none());
-        greedy[0].linger();
-        let other = waits.as_mut().now_or_never().unwrap().unwrap();
-        assert!(turns.try_take(&"a").is_none());
-        greedy[1].linger();
-        assert!(turns.try_take(&"c").is_none(), "one turn may linger");
-        drop(other);
-        assert!(turns.try_take(&"a").is_none() && turns.try_take(&"c").is_some());
-        drop(greedy);
-        assert!(turns.try_take(&"a").is_some());
-        assert_eq!((turns.taken(), turns.0.lock().lingering), (0, 0));
+    async fn whoever_can_do_without_a_turn_learns_that_others_wait_for_it() {
+        let turns = turns(2, 1);
+        let held = [turns.try_take(&"a").unwrap(), turns.try_take(&"b").unwrap()];
+        let mut crowded = [Box::pin(turns.crowded()), Box::pin(turns.crowded())];
+        assert_eq!(learn(&mut crowded), 0);
+        // A call of a key that has all of its own lacks more than a place.
+        let mut own = Box::pin(turns.take(&"a"));
+        assert!(own.as_mut().now_or_never().is_none());
+        assert_eq!(learn(&mut crowded), 0);
+        let mut other = Box::pin(turns.take(&"c"));
+        assert!(other.as_mut().now_or_never().is_none());
+        assert_eq!(learn(&mut crowded), 1, "one call waits");
+        drop((own, other));
+        assert!(turns.crowded().now_or_never().is_none(), "nobody waits any more");
+        drop(held);
     }
 }

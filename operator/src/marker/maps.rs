@@ -17,7 +17,7 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// The maps that these watches bring.
+    /// Creates the view of the maps that these watches bring.
     #[must_use]
     pub fn new(watched: Vec<Store<ConfigMap>>) -> Self {
         Self { watched, written: Mutex::default(), turns: Mutex::default() }
@@ -50,13 +50,13 @@ impl Maps {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace.to_owned()).or_default().clone()
     }
 
-    /// A list of the maps has come: a written map that is not in it is gone.
+    /// Records that a list of the maps has come: a written map that is not in it is gone.
     pub fn listed(&self) {
         let key = |namespace: &str| ObjectRef::new(MARKERS).within(namespace);
         self.lock().retain(|namespace, _| self.watched.iter().any(|store| store.get(&key(namespace)).is_some()));
     }
 
-    /// The API server has answered a request with this map.
+    /// Records that the API server has answered a request with this map.
     pub fn saw(&self, namespace: &str, map: Option<Arc<ConfigMap>>) {
         let mut written = self.lock();
         match map {

@@ -32,7 +32,7 @@ pub(crate) struct Markers {
 }
 
 impl Markers {
-    /// The maps that `watched` bring, written with `metadata` beside the markers.
+    /// Creates the access to the maps that `watched` bring, which are written with `metadata` beside the markers.
     pub(crate) fn new(client: Client, metadata: MapMetadata, watched: Vec<Store<ConfigMap>>) -> Self {
         Self { client, metadata: Mutex::new(Arc::new(metadata)), maps: Maps::new(watched) }
     }
@@ -139,12 +139,12 @@ impl Markers {
         }
     }
 
-    /// The watch shows that the map of a namespace was deleted.
+    /// Records that the watch shows that the map of a namespace was deleted.
     pub(crate) fn deleted(&self, namespace: &str) {
         self.maps.saw(namespace, None);
     }
 
-    /// The watch has brought a complete list of the maps.
+    /// Records that the watch has brought a complete list of the maps.
     pub(crate) fn listed(&self) {
         self.maps.listed();
     }

@@ -5,13 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rototo_engine::Fingerprint;
-use rototo_protocol::fleet::{Fleet, Moment, RehearsalView};
-use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
-use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
-use rototo_protocol::rollout::RolloutDecision;
-use rototo_protocol::{Marked, Publish};
+use rototo_protocol::Marked;
+use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::plan::{MapVersion, MarkerMap, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, Publisher};
 
 use crate::marker::problem::PublishProblem;
 
@@ -40,13 +38,13 @@ impl MarkerRecord {
         self.publisher.map_observed(map, fleet, now)
     }
 
-    /// The marker is as it should be, and says this.
+    /// Records that the marker is correct and says this, or nothing.
     pub(crate) fn confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         self.publisher.marker_confirmed(marked, fleet, now);
         self.settled();
     }
 
-    /// The API server has accepted the write that was sent. Returns the publish, if it was one.
+    /// Records that the API server has accepted the write that was sent. Returns the publish, if it was one.
     pub(crate) fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let accepted = self.publisher.accepted(fleet, now);
         self.settled();
@@ -59,7 +57,7 @@ impl MarkerRecord {
         self.next_attempt = None;
     }
 
-    /// A write of the marker is about to be sent, for the map in the state `at`.
+    /// Records that a write of the marker is about to be sent, for the map in the state `at`.
     pub(crate) fn begin_write(
         &mut self,
         marked: Marked,
@@ -72,7 +70,7 @@ impl MarkerRecord {
         self.publisher.begin_patch(marked, at, reason, detection, fleet, now);
     }
 
-    /// A write failed with `problem`. One that the API server refused has certainly not happened.
+    /// Records that a write failed with `problem`. One that the API server refused has certainly not happened.
     pub(crate) fn write_failed(&mut self, problem: PublishProblem, now: Instant) {
         if matches!(problem, PublishProblem::Refused(_)) {
             self.publisher.refused();
@@ -83,7 +81,7 @@ impl MarkerRecord {
         self.problem = Some(problem);
     }
 
-    /// The map belongs to `owner`, and must not be written.
+    /// Records that the map belongs to `owner`, and must not be written.
     pub(crate) fn foreign(&mut self, owner: Option<String>) {
         self.problem = Some(PublishProblem::Foreign { owner });
     }
@@ -114,55 +112,21 @@ impl MarkerRecord {
     /// Returns whether what is published was published before another replica had a copy of it, and none is known to
     /// have one now.
     pub(crate) fn is_alone(&self) -> bool {
-        self.alone.is_some() && self.alone == self.published().map(|publish| publish.fingerprint)
+        self.alone.is_some() && self.alone == self.publisher.published().map(|publish| publish.fingerprint)
     }
 
-    /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source
-    /// and map have to be read again.
+    /// Records that the marker, or a process, says something else than what is known. Returns whether that is new, so
+    /// that source and map have to be read again.
     pub(crate) fn doubt(&mut self, now: Moment) -> bool {
         self.publisher.doubt(now)
     }
 
-    /// Decides what to do about the marker.
-    pub(crate) fn decide(
-        &self,
-        fleet: &Fleet,
-        map: MarkerMap,
-        input: PublishInput<'_>,
-        now: Moment,
-        wall: Timestamp,
-    ) -> MarkerPlan {
-        self.publisher.decide(fleet, map, input, now, wall)
+    /// Returns the publisher, for its decisions and for what it knows. Only this record changes it.
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 
-    /// What the marker says, as far as this process knows.
-    pub(crate) fn marked(&self) -> Option<Marked> {
-        self.publisher.marked()
-    }
-
-    /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
-    pub(crate) fn rollout(
-        &self,
-        fleet: &Fleet,
-        rehearsal: &RehearsalView,
-        input: &PublishInput<'_>,
-        now: Moment,
-        wall: Timestamp,
-    ) -> Option<RolloutDecision> {
-        self.publisher.rollout(fleet, rehearsal, input, now, wall)
-    }
-
-    /// The publish that the API server has accepted.
-    pub(crate) fn published(&self) -> Option<Publish> {
-        self.publisher.published()
-    }
-
-    /// The content of the writes that have no answer, the newest last.
-    pub(crate) fn attempted(&self) -> impl DoubleEndedIterator<Item = Marked> {
-        self.publisher.attempted()
-    }
-
-    /// The reason why the marker is not what it should be.
+    /// Returns the reason why the marker is not what it should be.
     pub(crate) fn problem(&self) -> Option<&PublishProblem> {
         self.problem.as_ref()
     }
@@ -171,12 +135,13 @@ impl MarkerRecord {
     /// does not.
     pub(crate) fn may_write(&self, marked: &Marked, now: Instant) -> bool {
         let content = |marked: &Marked| (marked.publish.fingerprint, marked.next.map(|next| next.fingerprint));
-        let same = self.attempted().next_back().is_some_and(|attempted| content(&attempted) == content(marked));
+        let same =
+            self.publisher.attempted().next_back().is_some_and(|attempted| content(&attempted) == content(marked));
         !(same && self.next_attempt.is_some_and(|next| now < next))
     }
 
-    /// The time of a reconcile that tries again what failed. It lies later than the time from which a write may be sent
-    /// again, which is counted from the failure.
+    /// Returns the time of a reconcile that tries again what failed. It lies later than the time from which a write may
+    /// be sent again, which is counted from the failure.
     pub(crate) fn retry_at(&self, now: Instant) -> Option<Instant> {
         let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
         self.problem.as_ref().map(|_| now + wait)

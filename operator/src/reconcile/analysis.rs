@@ -11,6 +11,7 @@ use tracing::{Instrument, debug, info, info_span};
 
 use crate::analysis::record::Step;
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::rehearsal::is_published_anyway;
 use crate::reconcile::rollout::is_pause;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::workspace_key::WorkspaceKey;
@@ -75,9 +76,10 @@ async fn measure(
 
 /// Returns the step that is under way, if its pods run the new revision, or did once.
 fn measured_step(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<Step> {
-    let marked = record.marker.marked().filter(|_| !workspace.spec.suspend)?;
+    let marked = record.marker.publisher().marked().filter(|_| !workspace.spec.suspend)?;
     let (next, stage) = marked.next.zip(marked.stage)?;
     let facts = record.stage_facts();
-    let begins = !facts.recounting && (facts.converged || is_pause(workspace, stage.step));
+    let converged = if is_published_anyway(workspace, record) { facts.others_converged } else { facts.converged };
+    let begins = !facts.recounting && (converged || is_pause(workspace, stage.step));
     (begins || record.analysis.follows((next, stage))).then_some((next, stage))
 }

@@ -1,4 +1,4 @@
-//! The means that every reconcile and every request share.
+//! Everything that every reconcile and every request share.
 //!
 //! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs,
 //! and whatever needs several of these has a method here.
@@ -21,26 +21,30 @@ use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::webhook_notice::WebhookNotices;
 use crate::reconcile::workspace_quota::WorkspaceQuota;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::source::copies::Copies;
-use crate::source::poll::PollError;
+use crate::source::poll_error::PollError;
 use crate::source::sources::Sources;
+use crate::status::events::WorkspaceEvent;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
 use crate::telemetry::Telemetry;
 use crate::workspace_key::WorkspaceKey;
 
-/// The means of the operator.
+/// Everything that the reconciles and requests of one operator process share.
 pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
     prometheus: Prometheus,
+    commit_statuses: CommitStatuses,
     markers: Markers,
     statuses: StatusWriter,
     metrics: Metrics,
@@ -59,20 +63,37 @@ pub(crate) struct OperatorContext {
     failures: ReconcileFailures,
     workspace_quota: WorkspaceQuota,
     webhook_notices: WebhookNotices,
+    requests_policy: RequestsPolicy,
     telemetry: Telemetry,
+}
+
+/// The parts that a context is made of.
+pub(crate) struct ContextParts {
+    /// The client of the API server.
+    pub(crate) client: Client,
+    /// The sources of workspaces.
+    pub(crate) sources: Sources,
+    /// The servers that measure rollouts.
+    pub(crate) prometheus: Prometheus,
+    /// The git hosts that show what became of commits.
+    pub(crate) commit_statuses: CommitStatuses,
+    /// The marker maps.
+    pub(crate) markers: Markers,
+    /// One for each set of watches.
+    pub(crate) caches: Vec<Arc<WatchCaches>>,
+    /// The other replicas, if this install has any.
+    pub(crate) peers: Option<Peers>,
+    /// The heartbeat of a small fleet.
+    pub(crate) heartbeat: Duration,
+    /// The progress of the process's loops.
+    pub(crate) progress: Arc<Progress>,
 }
 
 impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
-    pub(crate) fn new(
-        client: Client,
-        (sources, prometheus): (Sources, Prometheus),
-        markers: Markers,
-        caches: Vec<Arc<WatchCaches>>,
-        peers: Option<Peers>,
-        heartbeat: Duration,
-        progress: Arc<Progress>,
-    ) -> Self {
+    pub(crate) fn new(parts: ContextParts) -> Self {
+        let ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress } =
+            parts;
         let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
@@ -82,6 +103,7 @@ impl OperatorContext {
             metrics: Metrics::new(sources.load()),
             sources,
             prometheus,
+            commit_statuses,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -91,6 +113,7 @@ impl OperatorContext {
             failures: ReconcileFailures::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
+            requests_policy: RequestsPolicy::default(),
             telemetry: Telemetry::default(),
             client,
         }
@@ -104,37 +127,54 @@ impl OperatorContext {
         self
     }
 
-    /// The client of the API server.
+    /// Sets the admission policy that verifies the users of requests.
+    #[must_use]
+    pub(crate) fn with_requests_policy(mut self, policy: RequestsPolicy) -> Self {
+        self.requests_policy = policy;
+        self
+    }
+
+    /// Returns the admission policy that verifies the users of requests.
+    pub(crate) fn requests_policy(&self) -> &RequestsPolicy {
+        &self.requests_policy
+    }
+
+    /// Returns the client of the API server.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The way to the sources, and to the content that was read from them.
+    /// Returns the way to the sources, and to the content that was read from them.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
 
-    /// The way to the metrics of rollouts.
+    /// Returns the way to the metrics of rollouts.
     pub(crate) fn prometheus(&self) -> &Prometheus {
         &self.prometheus
     }
 
-    /// The copies of snapshots on other replicas. `None` if this install has no other replicas.
+    /// Returns the way to the statuses of commits.
+    pub(crate) fn commit_statuses(&self) -> &CommitStatuses {
+        &self.commit_statuses
+    }
+
+    /// Returns the copies of snapshots on other replicas. `None` if this install has no other replicas.
     pub(crate) fn copies(&self) -> Option<&Arc<Copies>> {
         self.copies.as_ref()
     }
 
-    /// The way to the marker maps.
+    /// Returns the way to the marker maps.
     pub(crate) fn markers(&self) -> &Markers {
         &self.markers
     }
 
-    /// Writes statuses and Events.
+    /// Returns the writer of statuses and Events.
     pub(crate) fn statuses(&self) -> &StatusWriter {
         &self.statuses
     }
 
-    /// The metrics of the process.
+    /// Returns the metrics of the process.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -149,29 +189,35 @@ impl OperatorContext {
         self.sources.load()
     }
 
-    /// The memory of all workspaces.
+    /// Returns the memory of all workspaces.
     pub(crate) fn records(&self) -> &RecordStore {
         &self.records
     }
 
-    /// The Lease that lets one process write at a time.
+    /// Returns the Lease that lets one process write at a time.
     pub(crate) fn leadership(&self) -> &Leadership {
         &self.leadership
     }
 
-    /// The heartbeat of a small fleet.
+    /// Returns the heartbeat of a small fleet.
     pub(crate) fn heartbeat(&self) -> Duration {
         self.heartbeat
     }
 
-    /// The failures of reconciles that were logged last.
+    /// Returns the failures of reconciles that were logged last.
     pub(crate) fn failures(&self) -> &ReconcileFailures {
         &self.failures
     }
 
-    /// Returns the notices about webhooks that were written.
-    pub(crate) fn webhook_notices(&self) -> &WebhookNotices {
-        &self.webhook_notices
+    /// Writes an Event about a call for `workspace` that was refused because of its Secret, unless the same was written
+    /// within the last hour.
+    pub(crate) fn webhook_unusable(self: &Arc<Self>, workspace: &RototoWorkspace, why: &str) {
+        if !self.webhook_notices.is_new(&WorkspaceKey::of(workspace), why, tokio::time::Instant::now()) {
+            return;
+        }
+        let (context, workspace) = (self.clone(), workspace.clone());
+        let event = WorkspaceEvent::webhook_unusable(why);
+        tokio::spawn(async move { context.statuses().write_event(&workspace, event).await });
     }
 
     /// Sends the traces of changes.
@@ -302,7 +348,7 @@ impl OperatorContext {
     /// Returns whether `map` says of a workspace just what is known of it.
     pub(crate) fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
         let record = self.records.get(&WorkspaceKey::of(workspace));
-        let known = record.and_then(|record| record.lock().marker.marked());
+        let known = record.and_then(|record| record.lock().marker.publisher().marked());
         match (self.markers.read_in(map, &workspace.name_any()), known) {
             (MarkerMap::Ours { addressed: true, marker: MarkerEntry::Published(marked), .. }, Some(known)) => {
                 marked == known
@@ -311,17 +357,17 @@ impl OperatorContext {
         }
     }
 
-    /// A report was turned away at `now`, here or on another replica.
+    /// Records that a report was turned away at `now`, here or on another replica.
     pub(crate) fn report_turned_away(&self, now: Moment) {
         self.turned_away.note(now);
     }
 
-    /// The time of the last report that was turned away.
+    /// Returns the time of the last report that was turned away.
     pub(crate) fn last_turned_away(&self) -> Moment {
         self.turned_away.last()
     }
 
-    /// The time since this process last turned away a report, if it ever did.
+    /// Returns the time since this process last turned away a report, if it ever did.
     pub(crate) fn turned_away_ago(&self) -> Option<Duration> {
         let last = Some(self.turned_away.last()).filter(|last| !last.is_zero())?;
         Some(clock::now().saturating_sub(last))
@@ -336,7 +382,7 @@ impl OperatorContext {
         }
     }
 
-    /// This process writes from now on: every workspace is reconciled, and everything left over is swept.
+    /// Begins a term, in which this process writes: every workspace is reconciled, and everything left over is swept.
     fn begin_term(&self) {
         for caches in &self.caches {
             caches.request_sweep();
@@ -346,15 +392,15 @@ impl OperatorContext {
         }
     }
 
-    /// This process could not write for a while, and nobody else did. Everything known of sources and markers is still
-    /// right; but reports were turned away meanwhile, so who runs what is counted anew.
+    /// Handles a time in which this process could not write, and nobody else did. Everything known of sources and
+    /// markers is still right; but reports were turned away meanwhile, so who runs what is counted anew.
     fn recount(&self) {
         for (_, record) in self.records.all() {
             record.lock().lapsed();
         }
     }
 
-    /// Another process writes from now on: everything known here is about to grow old.
+    /// Handles that another process writes from now on: everything known here is about to grow old.
     fn forget(&self) {
         self.end_traces();
         for key in self.records.clear() {

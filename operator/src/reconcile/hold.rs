@@ -1,14 +1,14 @@
 //! Holds accepted content that would remove more than half of the published variables, until a person allows it by an
 //! annotation. [`rototo_protocol::hold`] decides; this module finds out what is published.
 
-use kube::ResourceExt;
 use rototo_api::names::ANNOTATION_ALLOW_SHRINK;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_engine::Fingerprint;
+use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::hold::{Shrink, names_revision};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 use tracing::{info, warn};
 
+use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold_record::Held;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
@@ -18,12 +18,13 @@ use crate::workspace_key::WorkspaceKey;
 /// Decides whether the newest accepted content is held, before anything is done to publish it.
 pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let key = WorkspaceKey::of(workspace);
-    let (published, is_known) = {
+    let (published, is_known, unread) = {
         let mut record = shared.lock();
         let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
         match published(workspace, &record, context).filter(|_| accepted.is_some()) {
             Some(published) if Some(published) != accepted => {
-                (published, record.hold.variables_of(published).is_some())
+                let unread = accepted.filter(|_| record.source.tree().is_none());
+                (published, record.hold.variables_of(published).is_some(), unread)
             }
             _ => {
                 record.hold.judge(accepted, None);
@@ -31,20 +32,17 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
             }
         }
     };
-    if !is_known {
-        let snapshots = context.sources().snapshots().store(&key);
-        let read = tokio::task::spawn_blocking(move || snapshots?.get(&published)).await;
-        match read {
-            Ok(Ok(Some(tree))) => shared.lock().hold.published(published, &tree),
-            // The disk has lost it. The numbers in status have to do.
-            Ok(Ok(None)) | Err(_) => {}
-            Ok(Err(error)) => {
-                warn!(namespace = key.namespace, name = key.name, %error, "the published content could not be read");
-            }
-        }
+    // If the disk has lost it, the numbers in status have to do.
+    if !is_known && let Some(tree) = read(context, &key, published).await {
+        shared.lock().hold.published(published, &tree);
     }
+    // Content for which there was no memory is on the disk since lint accepted it.
+    let accepted = match unread {
+        Some(fingerprint) => read(context, &key, fingerprint).await.map(|tree| (fingerprint, tree)),
+        None => None,
+    };
     let mut record = shared.lock();
-    let held = hold(workspace, &record, published);
+    let held = hold(workspace, &record, published, accepted.as_ref());
     let judged = record.source.accepted().map(|candidate| candidate.fingerprint);
     let before = record.hold.judge(judged, held);
     match held {
@@ -57,9 +55,9 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
     }
 }
 
-/// The content that processes run now, by the marker, or else by status.
+/// Returns the content that processes run now, by the marker, or else by status.
 fn published(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> Option<Fingerprint> {
-    let known = record.marker.published().map(|publish| publish.fingerprint);
+    let known = record.marker.publisher().published().map(|publish| publish.fingerprint);
     let by_marker = || {
         let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
         match context.markers().read(&namespace, &name) {
@@ -72,17 +70,36 @@ fn published(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &Op
     known.or_else(|| by_marker().unwrap_or_else(by_status))
 }
 
-fn hold(workspace: &RototoWorkspace, record: &WorkspaceRecord, published: Fingerprint) -> Option<Held> {
+/// Reads content from the disk, which may have lost it.
+async fn read(context: &OperatorContext, key: &WorkspaceKey, fingerprint: Fingerprint) -> Option<Tree> {
+    let store = context.sources().snapshots().store(key);
+    match tokio::task::spawn_blocking(move || store?.get(&fingerprint)).await {
+        Ok(Ok(tree)) => tree,
+        Ok(Err(error)) => {
+            warn!(namespace = key.namespace, name = key.name, %fingerprint, %error, "content could not be read");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Compares the newest accepted content with what is published. `read` is accepted content that was read from the disk.
+fn hold(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    published: Fingerprint,
+    read: Option<&(Fingerprint, Tree)>,
+) -> Option<Held> {
     let candidate = record.source.accepted()?;
+    let read = read.filter(|(fingerprint, _)| *fingerprint == candidate.fingerprint).map(|(_, tree)| tree);
     let revision = candidate.revision.as_ref().map(ToString::to_string);
     let fingerprint = candidate.fingerprint.to_string();
-    let allowed = workspace.annotations().get(ANNOTATION_ALLOW_SHRINK);
-    if allowed.is_some_and(|text| names_revision(text, revision.as_deref(), &fingerprint)) {
+    let allowed = Asked::in_annotation(workspace, ANNOTATION_ALLOW_SHRINK);
+    if allowed.is_some_and(|asked| names_revision(asked.text, revision.as_deref(), &fingerprint)) {
         return None;
     }
-    let shrink = match record.hold.variables_of(published) {
-        Some(variables) => {
-            let tree = record.source.tree();
+    let shrink = match record.hold.variables_of(published).zip(record.source.tree().or(read)) {
+        Some((variables, tree)) => {
             Shrink::between(variables.iter().map(|path| &**path), |path| tree.get(path).is_some())
         }
         None => by_status(workspace, candidate, published)?,

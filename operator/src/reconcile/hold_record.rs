@@ -24,7 +24,7 @@ pub(super) struct HoldRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(super) fingerprint: Fingerprint,
-    /// What its publish would remove.
+    /// The variables that its publish would remove.
     pub(crate) shrink: Shrink,
 }
 
@@ -41,7 +41,7 @@ impl HoldRecord {
         self.judged == Some(candidate.fingerprint) && self.held(candidate).is_none()
     }
 
-    /// `judged` was judged, and `held` is the outcome if it is held. Returns what was held before.
+    /// Records that `judged` was judged, and that `held` is the outcome if it is held. Returns what was held before.
     pub(super) fn judge(&mut self, judged: Option<Fingerprint>, held: Option<Held>) -> Option<Held> {
         self.judged = judged;
         std::mem::replace(&mut self.held, held)
@@ -52,7 +52,7 @@ impl HoldRecord {
         self.held.as_ref().filter(|held| held.fingerprint == candidate.fingerprint)
     }
 
-    /// The variables of this content, if they are known.
+    /// Returns the variables of this content, if they are known.
     pub(super) fn variables_of(&self, fingerprint: Fingerprint) -> Option<Variables> {
         let (known, variables) = self.published.as_ref()?;
         (*known == fingerprint).then(|| variables.clone())
@@ -82,7 +82,8 @@ mod tests {
             commit: None,
             immutable: false,
             fingerprint: tree.fingerprint(),
-            contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1 },
+            contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1, expired: 0 },
+            expiries: Arc::default(),
             signature: None,
             fail_on: FailOn::Error,
             provisional: false,

@@ -5,6 +5,8 @@
 //! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
 mod analysis;
+mod asked;
+mod commit_status;
 pub(crate) mod context;
 mod failures;
 mod hold;
@@ -17,6 +19,7 @@ mod record_store;
 mod recover;
 mod rehearsal;
 pub(crate) mod report;
+pub(crate) mod requests_policy;
 mod rollout;
 pub(crate) mod scope;
 mod sweep;
@@ -25,7 +28,7 @@ mod watch_health;
 mod watch_stream;
 mod watchdog;
 pub(crate) mod watches;
-pub(crate) mod webhook_notice;
+mod webhook_notice;
 mod workspace_quota;
 pub(crate) mod workspace_record;
 
@@ -63,7 +66,7 @@ pub(crate) async fn reconcile(
     workspace: Arc<RototoWorkspace>,
     context: Arc<OperatorContext>,
 ) -> Result<Action, ReconcileError> {
-    let stages = reconcile_workspace(&workspace, &context);
+    let stages = Box::pin(reconcile_workspace(&workspace, &context));
     let done = watchdog::watch(&WorkspaceKey::of(&workspace), context.metrics(), stages).await;
     context.loop_turned();
     let done = done??;
@@ -81,6 +84,7 @@ async fn reconcile_workspace(
     poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;
     measure_if_due(workspace, &record, context);
+    context.requests_policy().ask(context.client()).await;
     let next = report(workspace, &record, context, term).await;
     context.send_spans(&record);
     let next = next?;

@@ -1,13 +1,19 @@
-//! The newest content, while it is not published: the reason for which it is held, and the progress of its rollout.
+//! The newest content, while it is not published: the reason for which it is held, the progress of its rollout, and the people
+//! who steer it.
 
+use jiff::Timestamp;
 use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_ROLLOUT};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::RehearsalView;
+use rototo_protocol::rollout::Action;
 
-use crate::reconcile::rehearsal;
-use crate::reconcile::rollout::steps;
+use crate::reconcile::asked::Asked;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::rehearsal::{self, is_published_anyway};
+use crate::reconcile::rollout::{queues, request, request_status, revision_of, steps};
 use crate::reconcile::workspace_record::WorkspaceRecord;
-use crate::status::input::{HeldInput, HeldReason, RolloutInput};
+use crate::status::command::AnnotateCommand;
+use crate::status::input::{HeldInput, HeldReason, RolloutInput, SteeringInput};
 use crate::workspace_key::WorkspaceKey;
 
 /// Returns the newest content, if it is held.
@@ -15,13 +21,14 @@ pub(super) fn held(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
     rehearsal: Option<&RehearsalView>,
+    context: &OperatorContext,
 ) -> Option<HeldInput> {
     let candidate = record.source.accepted()?;
     let fingerprint = candidate.fingerprint.to_string();
     let revision = candidate.revision.as_ref();
     let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
     let publishable = record.publishable();
-    let taken_back = record.marker.marked().and_then(|marked| marked.held);
+    let taken_back = record.marker.publisher().marked().and_then(|marked| marked.held);
     let taken_back = taken_back.filter(|(held, _)| publishable == Some(held.fingerprint));
     let rehearsed = rehearsal.filter(|view| publishable == Some(view.next.fingerprint)).and_then(rehearsal::held);
     let (reason, annotation, value) = if let Some(held) = record.held() {
@@ -32,7 +39,7 @@ pub(super) fn held(
         (
             HeldReason::TakenBack { gate, analysis, processes },
             ANNOTATION_ROLLOUT,
-            format!("'retry {name} of={}'", held.updated_at),
+            format!("retry {name} of={}", held.updated_at),
         )
     } else {
         (rehearsed?, ANNOTATION_PUBLISH_ANYWAY, name)
@@ -41,28 +48,58 @@ pub(super) fn held(
         revision: revision.map_or_else(|| fingerprint.clone(), ToString::to_string),
         fingerprint,
         reason,
-        release: format!("{}{annotation}={value}", annotate(workspace)),
+        release: command(workspace, context).setting(annotation, &value),
     })
 }
 
 /// Returns the rollout that is under way.
-pub(super) fn rollout(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<RolloutInput> {
-    let marked = record.marker.marked()?;
+pub(super) fn rollout(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    context: &OperatorContext,
+) -> Option<RolloutInput> {
+    let marked = record.marker.publisher().marked()?;
     let (next, stage) = marked.next.zip(marked.stage)?;
-    let candidate = record.source.candidate_of(next.fingerprint);
-    let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
+    let newest = record.source.accepted().filter(|newest| newest.fingerprint != next.fingerprint);
+    let queued = newest
+        .filter(|_| queues(workspace, record, context))
+        .map(|newest| newest.revision.as_ref().map_or_else(|| newest.fingerprint.to_string(), ToString::to_string));
     Some(RolloutInput {
-        revision: revision.unwrap_or_else(|| next.fingerprint.to_string()),
+        revision: revision_of(workspace, record, next).unwrap_or_else(|| next.fingerprint.to_string()),
+        next,
+        queued,
         stage,
         steps: steps(workspace).len(),
         counts: record.stage_counts(),
         analysis: record.analysis.statuses((next, stage)),
-        command: format!("{}{ANNOTATION_ROLLOUT}=", annotate(workspace)),
+        command: command(workspace, context),
     })
 }
 
-/// Returns the command that sets an annotation of the workspace, without the annotation.
-fn annotate(workspace: &RototoWorkspace) -> String {
+/// Returns the requests of people, and the users behind them.
+pub(super) fn steering(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    context: &OperatorContext,
+) -> SteeringInput {
+    let verified = context.requests_policy().verifies_since();
+    let by = |annotation, about: Option<Timestamp>| {
+        Asked::in_annotation(workspace, annotation).map(|asked| asked.by(verified, about))
+    };
+    let (published, asked) = (record.marker.publisher().published(), request(workspace));
+    let promoted = published.zip(asked).and_then(|(published, asked)| asked.about(published.updated_at));
+    let promoted = promoted == Some(Action::Promote);
+    let anyway = is_published_anyway(workspace, record);
+    SteeringInput {
+        request: request_status(workspace, record, verified),
+        promoted_by: promoted.then(|| by(ANNOTATION_ROLLOUT, asked.map(|asked| asked.of.timestamp()))).flatten(),
+        anyway_by: anyway.then(|| by(ANNOTATION_PUBLISH_ANYWAY, None)).flatten(),
+        shrink_by: by(ANNOTATION_ALLOW_SHRINK, None),
+    }
+}
+
+/// Returns the command that sets an annotation of the workspace.
+fn command(workspace: &RototoWorkspace, context: &OperatorContext) -> AnnotateCommand {
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    format!("kubectl annotate rototoworkspace {name} -n {namespace} --overwrite ")
+    AnnotateCommand { namespace, name, signs: context.requests_policy().verifies_since().is_some() }
 }

@@ -20,8 +20,8 @@ use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
-use crate::reconcile::rehearsal::rules;
-use crate::reconcile::rollout::{request, steps};
+use crate::reconcile::rehearsal::{is_published_anyway, rules};
+use crate::reconcile::rollout::{queues, request, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -37,96 +37,26 @@ pub(crate) async fn publish(
     context: &Arc<OperatorContext>,
     term: u64,
 ) {
+    let publishing = Publishing { workspace, shared, context, key: WorkspaceKey::of(workspace) };
     hold_if_shrunk(workspace, shared, context).await;
-    copy_to_replicas(workspace, shared, context).await;
+    publishing.copy_to_replicas().await;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
-    let turn = context.markers().turn(&WorkspaceKey::of(workspace).namespace);
+    let turn = context.markers().turn(&publishing.key.namespace);
     let events = {
         let _turn = turn.lock().await;
-        take_turn(workspace, shared, context, term).await
+        publishing.take_turn(term).await
     };
     for event in events {
         context.statuses().write_event(workspace, event).await;
     }
 }
 
-/// Sends accepted content to the other replicas before its marker is written. Only this workspace waits, and for a
-/// second at most.
-async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
-    let Some(copies) = context.copies() else { return };
-    let key = WorkspaceKey::of(workspace);
-    let (accepted, published, announced, alone) = {
-        let record = shared.lock();
-        let (accepted, marked) = (record.publishable(), record.marker.marked());
-        let announced = marked.and_then(|marked| marked.next).map(|next| next.fingerprint);
-        (accepted, marked.map(|marked| marked.publish.fingerprint), announced, record.marker.is_alone())
-    };
-    let next = accepted.filter(|accepted| Some(*accepted) != published);
-    if let Some(next) = next.filter(|next| Some(*next) == announced) {
-        // It was sent before it was announced: a publish does not wait for the same replicas twice.
-        if copies.is_copied(&key, next) {
-            shared.lock().marker.copied(next, true);
-        }
-    } else if let Some(next) = next.filter(|next| context.sources().snapshots().has(&key, next)) {
-        let kept = shared.lock().kept();
-        let copied = copies.copy(&key, next, published, kept).await;
-        shared.lock().marker.copied(next, copied);
-    } else if let Some(published) = published.filter(|published| alone && copies.is_copied(&key, *published)) {
-        shared.lock().marker.copied(published, true);
-    }
-}
-
-/// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without an
-/// answer holds up no other workspace.
-async fn take_turn(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &Arc<OperatorContext>,
-    term: u64,
-) -> Vec<WorkspaceEvent> {
-    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    let mut events = Vec::new();
-    for _ in 0..ATTEMPTS {
-        // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the next
-        // sweep.
-        if context.leadership().term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
-            return events;
-        }
-        let map = context.markers().read(&namespace, &name);
-        events.extend(landed_before(workspace, shared, context, &map));
-        let (marked, at, reason) = match decide(workspace, shared, context, map) {
-            MarkerPlan::Wait => {
-                shared.lock().marker_confirmed(None);
-                return events;
-            }
-            MarkerPlan::Keep(marked) => {
-                shared.lock().marker_confirmed(Some(marked));
-                recover_if_lost(workspace, shared, context, &marked.publish);
-                return events;
-            }
-            MarkerPlan::Forbidden { owner } => {
-                shared.lock().marker.foreign(owner);
-                return events;
-            }
-            MarkerPlan::VerifyAgain => {
-                if !verify_source_and_map(workspace, shared, context).await {
-                    return events;
-                }
-                continue;
-            }
-            MarkerPlan::Readdress { marked, at } => (marked, at, None),
-            MarkerPlan::Write { marked, at, reason } => (marked, at, Some(reason)),
-        };
-        match write(workspace, shared, context, marked, &at, reason).await {
-            Attempt::Ended(event) => {
-                events.extend(event);
-                return events;
-            }
-            Attempt::Unclear => {}
-        }
-    }
-    failed(workspace, shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
-    events
+/// One workspace while its marker is decided and written.
+struct Publishing<'a> {
+    workspace: &'a RototoWorkspace,
+    shared: &'a SharedRecord,
+    context: &'a Arc<OperatorContext>,
+    key: WorkspaceKey,
 }
 
 /// The outcome of one attempt to write the marker.
@@ -137,71 +67,241 @@ enum Attempt {
     Unclear,
 }
 
-/// Writes the marker, if that makes sense now. Without a `reason`, only the contents of the map beside the markers
-/// change.
-async fn write(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &OperatorContext,
-    marked: Marked,
-    at: &MapVersion,
-    reason: Option<WriteReason>,
-) -> Attempt {
-    if reason.is_some_and(|reason| !begin_write(workspace, shared, context, marked, at, reason)) {
-        return Attempt::Ended(None);
-    }
-    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    match context.markers().publish(&namespace, &name, marked, at).await {
-        Ok(()) => {
-            let event = if reason.is_some() {
-                accepted(workspace, shared, context)
-            } else {
-                shared.lock().marker_confirmed(Some(marked));
-                None
-            };
-            if reason == Some(WriteReason::Announcement) {
-                let (announced, namespace, name) = (marked.next.map(|next| next.fingerprint), &namespace, &name);
-                debug!(namespace, name, ?announced, "the marker announces something else");
+impl Publishing<'_> {
+    /// Sends accepted content to the other replicas before its marker is written. Only this workspace waits, and for a
+    /// second at most.
+    async fn copy_to_replicas(&self) {
+        let Some(copies) = self.context.copies() else { return };
+        let (accepted, published, announced, alone) = {
+            let record = self.shared.lock();
+            let marked = record.marker.publisher().marked();
+            let announced = marked.and_then(|marked| marked.next).map(|next| next.fingerprint);
+            let rolling = announced.filter(|_| queues(self.workspace, &record, self.context));
+            let accepted = rolling.or(record.publishable());
+            (accepted, marked.map(|marked| marked.publish.fingerprint), announced, record.marker.is_alone())
+        };
+        let next = accepted.filter(|accepted| Some(*accepted) != published);
+        if let Some(next) = next.filter(|next| Some(*next) == announced) {
+            // It was sent before it was announced: a publish does not wait for the same replicas twice.
+            if copies.is_copied(&self.key, next) {
+                self.shared.lock().marker.copied(next, true);
             }
-            delete_old_snapshots(workspace, shared, context).await;
-            Attempt::Ended(event)
+        } else if let Some(next) = next.filter(|next| self.context.sources().snapshots().has(&self.key, next)) {
+            let kept = self.shared.lock().kept();
+            let copied = copies.copy(&self.key, next, published, kept).await;
+            self.shared.lock().marker.copied(next, copied);
+        } else if let Some(published) = published.filter(|published| alone && copies.is_copied(&self.key, *published)) {
+            self.shared.lock().marker.copied(published, true);
         }
-        Err(WriteError::Refused(message)) => {
-            failed(workspace, shared, context, PublishProblem::Refused(message));
-            Attempt::Ended(None)
+    }
+
+    /// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without
+    /// an answer holds up no other workspace.
+    async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
+        let WorkspaceKey { namespace, name } = &self.key;
+        let mut events = Vec::new();
+        for _ in 0..ATTEMPTS {
+            // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the
+            // next sweep.
+            if self.context.leadership().term(Instant::now()) != Some(term)
+                || !self.context.still_exists(self.workspace)
+            {
+                return events;
+            }
+            let map = self.context.markers().read(namespace, name);
+            events.extend(self.landed_before(&map));
+            let (marked, at, reason) = match self.decide(map) {
+                MarkerPlan::Wait => {
+                    self.shared.lock().marker_confirmed(None);
+                    return events;
+                }
+                MarkerPlan::Keep(marked) => {
+                    self.shared.lock().marker_confirmed(Some(marked));
+                    recover_if_lost(self.workspace, self.shared, self.context, &marked.publish);
+                    return events;
+                }
+                MarkerPlan::Forbidden { owner } => {
+                    self.shared.lock().marker.foreign(owner);
+                    return events;
+                }
+                MarkerPlan::VerifyAgain => {
+                    if !self.verify_source_and_map().await {
+                        return events;
+                    }
+                    continue;
+                }
+                MarkerPlan::Readdress { marked, at } => (marked, at, None),
+                MarkerPlan::Write { marked, at, reason } => (marked, at, Some(reason)),
+            };
+            match self.write(marked, &at, reason).await {
+                Attempt::Ended(event) => {
+                    events.extend(event);
+                    return events;
+                }
+                Attempt::Unclear => {}
+            }
         }
-        Err(WriteError::Conflict | WriteError::Unavailable(_)) => match context.markers().refresh(&namespace).await {
-            Ok(()) => Attempt::Unclear,
-            Err(problem) => {
-                failed(workspace, shared, context, problem);
+        self.failed(PublishProblem::Unavailable(WriteError::Conflict.to_string()));
+        events
+    }
+
+    /// Writes the marker, if that makes sense now. Without a `reason`, only the contents of the map beside the markers
+    /// change.
+    async fn write(&self, marked: Marked, at: &MapVersion, reason: Option<WriteReason>) -> Attempt {
+        if reason.is_some_and(|reason| !self.begin_write(marked, at, reason)) {
+            return Attempt::Ended(None);
+        }
+        let WorkspaceKey { namespace, name } = &self.key;
+        match self.context.markers().publish(namespace, name, marked, at).await {
+            Ok(()) => {
+                let event = if reason.is_some() {
+                    self.accepted()
+                } else {
+                    self.shared.lock().marker_confirmed(Some(marked));
+                    None
+                };
+                if reason == Some(WriteReason::Announcement) {
+                    let announced = marked.next.map(|next| next.fingerprint);
+                    debug!(namespace, name, ?announced, "the marker announces something else");
+                }
+                self.delete_old_snapshots().await;
+                Attempt::Ended(event)
+            }
+            Err(WriteError::Refused(message)) => {
+                self.failed(PublishProblem::Refused(message));
                 Attempt::Ended(None)
             }
-        },
+            Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
+                match self.context.markers().refresh(namespace).await {
+                    Ok(()) => Attempt::Unclear,
+                    Err(problem) => {
+                        self.failed(problem);
+                        Attempt::Ended(None)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notices in the map that an earlier write happened whose answer was lost.
+    fn landed_before(&self, map: &MarkerMap) -> Option<WorkspaceEvent> {
+        let accepted = self.shared.lock().map_observed(map)?;
+        self.note(&accepted)
+    }
+
+    fn decide(&self, map: MarkerMap) -> MarkerPlan {
+        let published = self.shared.lock().marker.publisher().published();
+        // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
+        let remembered = if published.is_none() { self.remembered() } else { None };
+        let (record, steps) = (self.shared.lock(), steps(self.workspace));
+        let analyses = runs(self.workspace, &record);
+        let queues = queues(self.workspace, &record, self.context);
+        let input = PublishInput { remembered, queues, ..input(self.workspace, &record, (&steps, &analyses)) };
+        record.decide(map, input)
+    }
+
+    /// Returns the last publish by status, if its content is on the disk.
+    fn remembered(&self) -> Option<Publish> {
+        let published = self.workspace.status.as_ref()?.published.as_ref()?;
+        let fingerprint = published.fingerprint.parse().ok()?;
+        let kept = self.context.sources().snapshots().has(&self.key, &fingerprint);
+        kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
+    }
+
+    /// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide
+    /// again now.
+    async fn verify_source_and_map(&self) -> bool {
+        {
+            let mut record = self.shared.lock();
+            if !record.marker.doubt(clock::now()) {
+                return false;
+            }
+            record.source.request_poll(Instant::now());
+        }
+        self.context.requeue(&self.key);
+        // The watch may lag behind what processes have seen.
+        self.context.markers().refresh(&self.key.namespace).await.is_ok()
+    }
+
+    /// Notes that a write is about to be sent. Returns `false` if it must not be sent now.
+    fn begin_write(&self, marked: Marked, at: &MapVersion, reason: WriteReason) -> bool {
+        // Others use the disk too: a marker must not name, or announce, content that can't be served. What it already
+        // names stays.
+        let written = marked.next.or((reason != WriteReason::Announcement).then_some(marked.publish));
+        let is_kept = |publish: &Publish| self.context.sources().snapshots().has(&self.key, &publish.fingerprint);
+        if let Some(Publish { fingerprint, .. }) = written.filter(|written| !is_kept(written)) {
+            self.shared.lock().source.content_lost(Instant::now());
+            let gone = format!("the snapshot {fingerprint} is gone");
+            self.failed(PublishProblem::Unavailable(gone));
+            return false;
+        }
+        let pods = self.context.pods(self.workspace);
+        let mut record = self.shared.lock();
+        if let Some((taken_back, _)) = marked.held {
+            record.note_taken_back(taken_back);
+        }
+        record.begin_write(marked, at, reason, pods)
+    }
+
+    /// Records that the API server has accepted the write: from now on the fleet is counted against this publish.
+    fn accepted(&self) -> Option<WorkspaceEvent> {
+        let pods = self.context.pods(self.workspace);
+        let accepted = self.shared.lock().accepted(pods)?;
+        self.note(&accepted)
+    }
+
+    /// Logs and counts a publish. Returns its Event, if it has one.
+    fn note(&self, accepted: &AcceptedPublish) -> Option<WorkspaceEvent> {
+        let WorkspaceKey { namespace, name } = &self.key;
+        let fingerprint = accepted.publish.fingerprint;
+        match accepted.reason {
+            WriteReason::ContentChanged => {
+                self.context.metrics().published(&accepted.times);
+                if self.shared.lock().marker.is_alone() {
+                    self.context.metrics().published_alone();
+                }
+                let trace_id = self.shared.lock().trace_of(reason::PUBLISHED);
+                info!(namespace, name, %fingerprint, trace_id, "published");
+                None
+            }
+            WriteReason::PutBack => {
+                self.context.metrics().put_back();
+                warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
+                Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
+            }
+            // An announcement publishes nothing.
+            WriteReason::Announcement => None,
+        }
+    }
+
+    async fn delete_old_snapshots(&self) {
+        let kept = {
+            let record = self.shared.lock();
+            // The record does not know yet what a running poll keeps. The next publish deletes old snapshots as well.
+            if record.source.is_polling() {
+                return;
+            }
+            record.kept()
+        };
+        if let Err(error) = self.context.sources().snapshots().retain(&self.key, kept).await {
+            let WorkspaceKey { namespace, name } = &self.key;
+            warn!(namespace, name, %error, "old snapshots could not be deleted");
+        }
+    }
+
+    fn failed(&self, problem: PublishProblem) {
+        self.context.metrics().publish_refused();
+        let WorkspaceKey { namespace, name } = &self.key;
+        let mut record = self.shared.lock();
+        // A failure that lasts is one line, and a condition.
+        if record.marker.problem() != Some(&problem) {
+            warn!(namespace, name, error = %problem, "the marker could not be written, and is tried again");
+        }
+        record.marker.write_failed(problem, Instant::now());
     }
 }
 
-/// Notices in the map that an earlier write happened whose answer was lost.
-fn landed_before(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &OperatorContext,
-    map: &MarkerMap,
-) -> Option<WorkspaceEvent> {
-    let accepted = shared.lock().map_observed(map)?;
-    note(workspace, shared, context, &accepted)
-}
-
-fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, map: MarkerMap) -> MarkerPlan {
-    let published = shared.lock().marker.published();
-    // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
-    let remembered = if published.is_none() { remembered(workspace, context) } else { None };
-    let (record, steps) = (shared.lock(), steps(workspace));
-    let analyses = runs(workspace, &record);
-    let input = PublishInput { remembered, ..input(workspace, &record, (&steps, &analyses)) };
-    record.decide(map, input)
-}
-
-/// Returns what a decision about the marker is made from, without what status remembers.
+/// Returns what a decision about the marker is made from, without what the disk has.
 pub(super) fn input<'a>(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
@@ -217,126 +317,15 @@ pub(super) fn input<'a>(
         rehearsal: rules(workspace, record),
         steps,
         analyses,
-        request: request(workspace, record),
+        request: request(workspace),
+        anyway: is_published_anyway(workspace, record),
+        queues: false,
     }
 }
 
-/// The last name of a publish that status knows of.
+/// Returns the last name of a publish that status knows of.
 fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
     let status = workspace.status.as_ref()?;
     let history = status.history.iter().map(|entry| entry.updated_at);
     history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
-}
-
-/// The last publish by status, if its content is on the disk.
-fn remembered(workspace: &RototoWorkspace, context: &OperatorContext) -> Option<Publish> {
-    let published = workspace.status.as_ref()?.published.as_ref()?;
-    let fingerprint = published.fingerprint.parse().ok()?;
-    let kept = context.sources().snapshots().has(&WorkspaceKey::of(workspace), &fingerprint);
-    kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
-}
-
-/// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide again
-/// now.
-async fn verify_source_and_map(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> bool {
-    {
-        let mut record = shared.lock();
-        if !record.marker.doubt(clock::now()) {
-            return false;
-        }
-        record.source.request_poll(Instant::now());
-    }
-    context.requeue(&WorkspaceKey::of(workspace));
-    // The watch may lag behind what processes have seen.
-    context.markers().refresh(&WorkspaceKey::of(workspace).namespace).await.is_ok()
-}
-
-/// Notes that a write is about to be sent. Returns `false` if it must not be sent now.
-fn begin_write(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &OperatorContext,
-    marked: Marked,
-    at: &MapVersion,
-    reason: WriteReason,
-) -> bool {
-    // Others use the disk too: a marker must not name, or announce, content that can't be served. What it already names
-    // stays.
-    let written = marked.next.or((reason != WriteReason::Announcement).then_some(marked.publish));
-    let is_kept =
-        |publish: &Publish| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint);
-    if let Some(Publish { fingerprint, .. }) = written.filter(|written| !is_kept(written)) {
-        shared.lock().source.content_lost(Instant::now());
-        let gone = format!("the snapshot {fingerprint} is gone");
-        failed(workspace, shared, context, PublishProblem::Unavailable(gone));
-        return false;
-    }
-    let pods = context.pods(workspace);
-    let mut record = shared.lock();
-    if let Some((taken_back, _)) = marked.held {
-        record.note_taken_back(taken_back);
-    }
-    record.begin_write(marked, at, reason, pods)
-}
-
-/// The API server has accepted the write: from now on the fleet is counted against this publish.
-fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> Option<WorkspaceEvent> {
-    let pods = context.pods(workspace);
-    let accepted = shared.lock().accepted(pods)?;
-    note(workspace, shared, context, &accepted)
-}
-
-/// Logs and counts a publish. Returns its Event, if it has one.
-fn note(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &OperatorContext,
-    accepted: &AcceptedPublish,
-) -> Option<WorkspaceEvent> {
-    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    let fingerprint = accepted.publish.fingerprint;
-    match accepted.reason {
-        WriteReason::ContentChanged => {
-            context.metrics().published(&accepted.times);
-            if shared.lock().marker.is_alone() {
-                context.metrics().published_alone();
-            }
-            let trace_id = shared.lock().trace_of(reason::PUBLISHED);
-            info!(namespace, name, %fingerprint, trace_id, "published");
-            None
-        }
-        WriteReason::PutBack => {
-            context.metrics().put_back();
-            warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
-            Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
-        }
-        // An announcement publishes nothing.
-        WriteReason::Announcement => None,
-    }
-}
-
-async fn delete_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
-    let kept = {
-        let record = shared.lock();
-        // The record does not know yet what a running poll keeps. The next publish deletes old snapshots as well.
-        if record.source.is_polling() {
-            return;
-        }
-        record.kept()
-    };
-    if let Err(error) = context.sources().snapshots().retain(&WorkspaceKey::of(workspace), kept).await {
-        let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-        warn!(namespace, name, %error, "old snapshots could not be deleted");
-    }
-}
-
-fn failed(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
-    context.metrics().publish_refused();
-    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    let mut record = shared.lock();
-    // A failure that lasts is one line, and a condition.
-    if record.marker.problem() != Some(&problem) {
-        warn!(namespace, name, error = %problem, "the marker could not be written, and is tried again");
-    }
-    record.marker.write_failed(problem, Instant::now());
 }

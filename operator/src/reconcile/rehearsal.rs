@@ -1,12 +1,13 @@
 //! The rules of the rehearsal of the newest content, and the reason for which it is held.
 
-use kube::ResourceExt;
 use rototo_api::names::ANNOTATION_PUBLISH_ANYWAY;
 use rototo_api::rollout::RehearsalMode as SpecMode;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView};
 use rototo_protocol::hold::names_revision;
 
+use crate::reconcile::asked::Asked;
+use crate::reconcile::rollout::{revision_of, waits_for_rollouts};
 use crate::reconcile::workspace_record::WorkspaceRecord;
 use crate::status::input::HeldReason;
 
@@ -22,12 +23,21 @@ pub(super) fn rules(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Re
     RehearsalRules { mode, within: spec.within(), min_prepared: spec.min_prepared() }
 }
 
-/// Returns whether a person has asked to publish the newest content whatever processes report about it.
+/// Returns whether a person has asked to publish the content that is on its way whatever processes report about it.
 pub(super) fn is_published_anyway(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
-    let Some(candidate) = record.source.accepted() else { return false };
-    let revision = candidate.revision.as_ref().map(ToString::to_string);
-    let named = workspace.annotations().get(ANNOTATION_PUBLISH_ANYWAY);
-    named.is_some_and(|text| names_revision(text, revision.as_deref(), &candidate.fingerprint.to_string()))
+    let Some(asked) = Asked::in_annotation(workspace, ANNOTATION_PUBLISH_ANYWAY) else { return false };
+    let staged =
+        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
+    let candidate = record.source.accepted();
+    // Newer content may wait for the end of a rollout, and the request is about one of both.
+    let (fingerprint, revision) = match staged.filter(|_| waits_for_rollouts(workspace)) {
+        Some(next) => (Some(next.fingerprint), revision_of(workspace, record, next)),
+        None => (
+            candidate.map(|candidate| candidate.fingerprint),
+            candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string),
+        ),
+    };
+    fingerprint.is_some_and(|fingerprint| names_revision(asked.text, revision.as_deref(), &fingerprint.to_string()))
 }
 
 /// Returns the reason for which a rehearsal holds the announced publish, if it does.

@@ -4,6 +4,7 @@
 //! which it was decided. It is compared with the status that the object has, whoever wrote that, and written where they
 //! differ.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -13,16 +14,18 @@ use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
+use rototo_protocol::publisher::PublishInput;
 use rototo_protocol::rollout::RolloutDecision;
 
 use crate::fleet::clock;
 use crate::fleet::pods::PodSelection;
 use crate::reconcile::analysis::runs;
+use crate::reconcile::commit_status::send_if_due;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::pending::{held, rollout};
+use crate::reconcile::pending::{held, rollout, steering};
 use crate::reconcile::publish::input;
-use crate::reconcile::rehearsal::{is_published_anyway, rules};
-use crate::reconcile::rollout::steps;
+use crate::reconcile::rehearsal::rules;
+use crate::reconcile::rollout::{queues, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
 use crate::status::input::{SourceInput, SourceProblem, StatusInput};
@@ -57,13 +60,16 @@ struct StatusDecision {
 pub(crate) async fn report(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &OperatorContext,
+    context: &Arc<OperatorContext>,
     term: u64,
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
     let wrote = shared.lock().status.last_write();
     let StatusDecision { next, actual, resource_version, remembered, wake, rehearses } =
         decide(workspace, shared, context);
+    if !rehearses {
+        send_if_due(workspace, shared, context, &next, term);
+    }
     // A publish must not wait for the API server's answer to a status that the publish changes in a moment.
     if rehearses || !worth_writing(&actual, &next) {
         return Ok(wake);
@@ -102,15 +108,16 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let (steps, analyses) = (steps(workspace), runs(workspace, &record));
-    let facts_of_rollout = input(workspace, &record, (&steps, &analyses));
-    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &facts_of_rollout));
+    let queues = queues(workspace, &record, context);
+    let rollout_input = PublishInput { queues, ..input(workspace, &record, (&steps, &analyses)) };
+    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &rollout_input));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
         // The next reconcile carries it out.
         Some(_) => Some(Timestamp::now() + STATUS_EVERY),
         None => None,
     };
-    let next = status(&facts(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
+    let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, (context, now)));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
     context.metrics().held(&key, next.held.is_some());
@@ -181,12 +188,12 @@ fn is_short(view: &RehearsalView) -> bool {
     view.verdict == RehearsalVerdict::Waiting && clock::now().saturating_sub(view.since) < STATUS_EVERY
 }
 
-fn facts<'a>(
+fn status_input<'a>(
     workspace: &'a RototoWorkspace,
     record: &'a WorkspaceRecord,
     (fleet, rehearsal): (&'a FleetView, Option<&'a RehearsalView>),
     previous: &'a RototoWorkspaceStatus,
-    now: Instant,
+    (context, now): (&OperatorContext, Instant),
 ) -> StatusInput<'a> {
     let source = &record.source;
     StatusInput {
@@ -206,12 +213,12 @@ fn facts<'a>(
             current: workspace.spec.suspend
                 || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },
-        published: record.marker.published(),
+        published: record.marker.publisher().published(),
         alone: record.marker.is_alone(),
-        held: held(workspace, record, rehearsal),
-        rollout: rollout(workspace, record),
+        held: held(workspace, record, rehearsal, context),
+        rollout: rollout(workspace, record, context),
         rehearsal,
-        published_anyway: is_published_anyway(workspace, record),
+        steering: steering(workspace, record, context),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),
@@ -237,7 +244,7 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
     }
 }
 
-/// The time at which the status may change although nothing happens.
+/// Returns the time at which the status may change although nothing happens.
 fn next_wake(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
@@ -250,7 +257,8 @@ fn next_wake(
     let change = fleet.next_change.into_iter().chain(rehearsal.and_then(|view| view.next_change)).min();
     let change = change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
     let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
-    let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now), record.analysis.next_due()];
-    let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
+    let retries = [record.marker.retry_at(now), record.analysis.next_due(), record.outbox.next_due()];
+    let wakes = [poll, change, deadline, record.stale_at()].into_iter().chain(retries);
+    let wakes = wakes.flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
 }

@@ -2,14 +2,17 @@
 //!
 //! [`rototo_protocol::rollout`] decides about them.
 
-use kube::ResourceExt;
+use jiff::Timestamp;
 use rototo_api::names::ANNOTATION_ROLLOUT;
-use rototo_api::rollout::RolloutStep;
+use rototo_api::rollout::{OnNewCommit, RequestState, RequestStatus, RolloutStep};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::hold::names_revision;
-use rototo_protocol::rollout::{Request, Step};
+use rototo_protocol::Publish;
+use rototo_protocol::rollout::{Action, Request, RequestState as Effect, Step};
 
+use crate::reconcile::asked::Asked;
+use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::WorkspaceRecord;
+use crate::workspace_key::WorkspaceKey;
 
 /// Returns the steps by which new content reaches the fleet.
 pub(super) fn steps(workspace: &RototoWorkspace) -> Vec<Step> {
@@ -33,30 +36,79 @@ fn step(step: &RolloutStep) -> Step {
     }
 }
 
-/// Returns what a person asks for about the newest content.
-pub(super) fn request(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<Request> {
-    let candidate = record.source.accepted()?;
-    let (revision, request) = parse(workspace.annotations().get(ANNOTATION_ROLLOUT)?)?;
-    let named = candidate.revision.as_ref().map(ToString::to_string);
-    names_revision(revision, named.as_deref(), &candidate.fingerprint.to_string()).then_some(request)
+/// Returns whether newer content is to wait for the end of a rollout.
+pub(super) fn waits_for_rollouts(workspace: &RototoWorkspace) -> bool {
+    workspace.spec.rollout.as_ref().is_some_and(|rollout| rollout.on_new_commit == OnNewCommit::Queue)
 }
 
-/// Reads `ACTION REVISION`, with `step=N` after `promote`, and `of=NAME` after `retry`.
-fn parse(text: &str) -> Option<(&str, Request)> {
-    let mut words = text.split_whitespace();
-    let (action, revision) = (words.next()?, words.next()?);
-    let option = |name: &str| text.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-    let request = match action {
-        "promote" => match option("step") {
-            Some(step) => Request::PromoteStep(step.parse().ok()?),
-            None => Request::Promote,
-        },
-        "hold" => Request::Hold,
-        "abort" => Request::Abort,
-        "retry" => Request::Retry(option("of")?.parse().ok()?),
-        _ => return None,
+/// Returns the revision of the announced content: as the source has it, or as the status names it once the source has newer
+/// content.
+pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord, next: Publish) -> Option<String> {
+    let candidate = record.source.candidate_of(next.fingerprint);
+    let shown = || {
+        let rollout = workspace.status.as_ref()?.rollout.as_ref()?;
+        (rollout.announced_as == Some(next.updated_at)).then(|| rollout.revision.clone())
     };
-    Some((revision, request))
+    candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string).or_else(shown)
+}
+
+/// Returns whether newer content waits for the end of a rollout. It does not once the content of the rollout is lost: nobody
+/// could go on with it.
+pub(super) fn queues(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> bool {
+    let staged =
+        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
+    let next = staged.filter(|_| waits_for_rollouts(workspace));
+    next.is_some_and(|next| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint))
+}
+
+/// Returns what a person asks for about a rollout.
+pub(super) fn request(workspace: &RototoWorkspace) -> Option<Request> {
+    parse(Asked::in_annotation(workspace, ANNOTATION_ROLLOUT)?.text).ok()
+}
+
+/// Returns the request of a person and its effect, as the status shows them. Users are verified since `verified`.
+pub(super) fn request_status(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    verified: Option<Timestamp>,
+) -> Option<RequestStatus> {
+    let asked = Asked::in_annotation(workspace, ANNOTATION_ROLLOUT)?;
+    let request = parse(asked.text);
+    let (state, reason) = match request {
+        Err(invalid) => (RequestState::Refused, Some(invalid.to_owned())),
+        Ok(request) => match request.state(&record.marker.publisher().marked()?) {
+            Effect::InForce => (RequestState::InForce, None),
+            Effect::Over => (RequestState::Over, None),
+            Effect::Refused(refusal) => (RequestState::Refused, Some(refusal.to_string())),
+        },
+    };
+    // Nobody can name a publish before it is announced.
+    let by = match request {
+        Ok(request) => asked.by(verified, Some(request.of.timestamp())),
+        Err(_) => asked.by(None, None),
+    };
+    Some(RequestStatus { request: asked.text.to_owned(), by, state, reason })
+}
+
+const REQUEST_FORMAT: &str = "it must read `ACTION REVISION of=NAME`, where ACTION is promote, hold, abort, or retry: `rototo promote` writes it";
+
+/// Reads `ACTION REVISION of=NAME`, with `step=N` after `promote`.
+fn parse(text: &str) -> Result<Request, &'static str> {
+    let mut words = text.split_whitespace();
+    let (action, _revision) = (words.next(), words.next().ok_or(REQUEST_FORMAT)?);
+    let option = |name: &str| text.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let action = match action {
+        Some("promote") => match option("step") {
+            Some(step) => Action::PromoteStep(step.parse().map_err(|_| "its step is no number")?),
+            None => Action::Promote,
+        },
+        Some("hold") => Action::Hold,
+        Some("abort") => Action::Abort,
+        Some("retry") => Action::Retry,
+        _ => return Err(REQUEST_FORMAT),
+    };
+    let of = option("of").ok_or("it does not name an announced publish, as of=NAME")?;
+    Ok(Request { action, of: of.parse().map_err(|_| "what follows of= is not the name of a publish")? })
 }
 
 #[cfg(test)]
@@ -64,22 +116,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_an_action_and_a_revision() {
+    fn a_request_names_an_action_and_an_announced_publish() {
         let name = "2026-11-20T18:40:00.000000Z";
+        let request = |action| Ok(Request { action, of: name.parse().unwrap() });
         for (text, expected) in [
-            ("promote 4d123d6", Some(("4d123d6", Request::Promote))),
-            ("promote 4d123d6 step=2 user=alice", Some(("4d123d6", Request::PromoteStep(2)))),
-            ("hold 4d123d6", Some(("4d123d6", Request::Hold))),
-            ("  abort   4d123d6 user=bob ", Some(("4d123d6", Request::Abort))),
-            (&format!("retry 4d123d6 of={name}"), Some(("4d123d6", Request::Retry(name.parse().unwrap())))),
-            ("retry 4d123d6", None),
-            ("retry 4d123d6 of=now", None),
-            ("promote 4d123d6 step=two", None),
-            ("promote", None),
-            ("publish 4d123d6", None),
-            ("", None),
+            (format!("promote 4d123d6 of={name}"), request(Action::Promote)),
+            (format!("promote 4d123d6 of={name} step=2"), request(Action::PromoteStep(2))),
+            (format!("hold 4d123d6 of={name}"), request(Action::Hold)),
+            (format!("  abort   4d123d6   of={name} "), request(Action::Abort)),
+            (format!("retry 4d123d6 of={name}"), request(Action::Retry)),
+            ("promote 4d123d6".to_owned(), Err("it does not name an announced publish, as of=NAME")),
+            ("retry 4d123d6 of=now".to_owned(), Err("what follows of= is not the name of a publish")),
+            (format!("promote 4d123d6 of={name} step=two"), Err("its step is no number")),
+            ("promote".to_owned(), Err(REQUEST_FORMAT)),
+            (format!("publish 4d123d6 of={name}"), Err(REQUEST_FORMAT)),
+            (String::new(), Err(REQUEST_FORMAT)),
         ] {
-            assert_eq!(parse(text), expected, "{text}");
+            assert_eq!(parse(&text), expected, "{text}");
         }
     }
 }

@@ -117,7 +117,8 @@ async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -
     confirmed
 }
 
-/// An API server that does not serve the resource yet says 404 too, but names no object.
+/// Returns whether the API server says that the object is gone. One that does not serve the resource yet says 404 too,
+/// but names no object.
 fn says_gone(error: &kube::Error, name: &str) -> bool {
     let kube::Error::Api(status) = error else { return false };
     status.code == 404 && status.details.as_ref().is_some_and(|of| of.name == name)

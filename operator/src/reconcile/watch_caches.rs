@@ -43,27 +43,27 @@ impl WatchCaches {
         Self { scope, workspaces, maps, pods, requeues, sweeps, health: WatchHealth::default(), listed }
     }
 
-    /// The namespaces that these watches cover.
+    /// Returns the namespaces that these watches cover.
     pub(crate) fn scope(&self) -> &WatchScope {
         &self.scope
     }
 
-    /// The workspaces of the scope.
+    /// Returns the workspaces of the scope.
     pub(crate) fn workspaces(&self) -> &Store<RototoWorkspace> {
         &self.workspaces
     }
 
-    /// The marker maps of the scope.
+    /// Returns the marker maps of the scope.
     pub(crate) fn maps(&self) -> &Store<ConfigMap> {
         &self.maps
     }
 
-    /// The pods of the scope.
+    /// Returns the pods of the scope.
     pub(crate) fn pods(&self) -> &PodIndex {
         &self.pods
     }
 
-    /// The state of the watches.
+    /// Returns the state of the watches.
     pub(crate) fn health(&self) -> &WatchHealth {
         &self.health
     }

@@ -1,4 +1,4 @@
-//! Whether the namespaces of one scope can be watched, as the answers to their watches show.
+//! The health of the watches of one scope: the namespaces that can be watched, as the answers to their watches show.
 //!
 //! A namespace of `--watch-namespace` may not exist yet, or not any more, and the operator's rights in it come and go
 //! with it. [`WatchHealth::observe`] is the entry point: it returns a change of state, of which there is one however

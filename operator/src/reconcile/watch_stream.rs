@@ -31,7 +31,7 @@ pub(crate) enum WatchAnswer<'a> {
     Runs,
     /// The API server refuses it.
     Refused(WatchRefusal),
-    /// It was interrupted, and goes on by itself.
+    /// It was interrupted, and resumes by itself.
     Interrupted {
         /// The error.
         error: &'a watcher::Error,

@@ -58,7 +58,7 @@ impl Watches {
         Self { caches, workspaces: workspaces_writer, maps: maps_writer, requeues }
     }
 
-    /// The caches that these watches fill.
+    /// Returns the caches that these watches fill.
     pub(crate) fn caches(&self) -> &Arc<WatchCaches> {
         &self.caches
     }

@@ -1,16 +1,12 @@
-//! Tells the people of a workspace that calls of its git host are refused, because the Secret of its webhook can't be
+//! Remembers which people were told that calls of their git host are refused, because the Secret of a webhook can't be
 //! used. Polls go on meanwhile, so no condition says it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::Digest;
 use tokio::time::Instant;
 
 use crate::load::remembered::Remembered;
-use crate::reconcile::context::OperatorContext;
-use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
 
 /// The time after which the same is told again. The API server forgets an Event after an hour.
@@ -18,7 +14,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 /// The number of workspaces for which it is known what was told. Calls of others tell nothing until there is room.
 const REMEMBERED: usize = 4_096;
 
-/// What was told within the last hour.
+/// The notices of the last hour.
 pub(crate) struct WebhookNotices(Remembered<()>);
 
 impl Default for WebhookNotices {
@@ -29,7 +25,7 @@ impl Default for WebhookNotices {
 
 impl WebhookNotices {
     /// Returns whether this is told now: it was not within the last hour, and will be known.
-    fn is_new(&self, key: &WorkspaceKey, why: &str, now: Instant) -> bool {
+    pub(super) fn is_new(&self, key: &WorkspaceKey, why: &str, now: Instant) -> bool {
         let notice = Digest::of(format!("{}/{} {why}", key.namespace, key.name).as_bytes());
         if self.0.get(&notice, now).is_some() {
             return false;
@@ -37,17 +33,6 @@ impl WebhookNotices {
         self.0.put(notice, (), 0, now + AGAIN_AFTER);
         self.0.get(&notice, now).is_some()
     }
-}
-
-/// A call for `workspace` was refused because of its Secret. Writes an Event beside the answer.
-pub(crate) fn unusable(context: &Arc<OperatorContext>, workspace: Option<&RototoWorkspace>, why: &str) {
-    let Some(workspace) = workspace else { return };
-    if !context.webhook_notices().is_new(&WorkspaceKey::of(workspace), why, Instant::now()) {
-        return;
-    }
-    let (context, workspace) = (context.clone(), workspace.clone());
-    let event = WorkspaceEvent::webhook_unusable(why);
-    tokio::spawn(async move { context.statuses().write_event(&workspace, event).await });
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use rototo_protocol::{Marked, Publish};
 use crate::analysis::record::AnalysisRecord;
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
+use crate::notify::outbox::Outbox;
 use crate::reconcile::hold_record::{Held, HoldRecord};
 use crate::source::poll::{LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
@@ -48,6 +49,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) hold: HoldRecord,
     /// The measurements of the rollout.
     pub(super) analysis: AnalysisRecord,
+    /// The states of commits, and what their git host has of them.
+    pub(super) outbox: Outbox,
     /// The publish that was taken back last, and the processes for which it was.
     taken_back: Option<(Publish, Vec<Straggler>)>,
     /// The evidence of who runs what.
@@ -104,7 +107,7 @@ impl SharedRecord {
 }
 
 impl WorkspaceRecord {
-    /// A workspace of which no process has reported yet.
+    /// Creates the record of a workspace of which no process has reported yet.
     pub(super) fn new(uid: String, spec: &RototoWorkspaceSpec, fleet: Fleet) -> Self {
         Self {
             uid,
@@ -112,6 +115,7 @@ impl WorkspaceRecord {
             marker: MarkerRecord::default(),
             hold: HoldRecord::default(),
             analysis: AnalysisRecord::default(),
+            outbox: Outbox::default(),
             taken_back: None,
             fleet,
             status: StatusRecord::default(),
@@ -128,14 +132,14 @@ impl WorkspaceRecord {
         self.uid == uid
     }
 
-    /// The spec of the workspace is this.
+    /// Takes the spec of the workspace.
     pub(crate) fn follow(&mut self, spec: &RototoWorkspaceSpec) {
         self.stale_after = spec.stale_after();
         self.suspended = spec.suspend;
     }
 
-    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
-    /// happened.
+    /// Takes a reading of the map. Returns the publish of an earlier write whose answer was lost, if the map shows that
+    /// it happened.
     pub(super) fn map_observed(&mut self, map: &MarkerMap) -> Option<AcceptedPublish> {
         let announcement = self.announcement();
         let accepted = self.marker.map_observed(map, &mut self.fleet, clock::now())?;
@@ -145,10 +149,10 @@ impl WorkspaceRecord {
 
     /// Decides what to do about the marker.
     pub(super) fn decide(&self, map: MarkerMap, input: PublishInput<'_>) -> MarkerPlan {
-        self.marker.decide(&self.fleet, map, input, clock::now(), Timestamp::now())
+        self.marker.publisher().decide(&self.fleet, map, input, clock::now(), Timestamp::now())
     }
 
-    /// The marker is as it should be, and says this.
+    /// Records that the marker is correct and says this, or nothing.
     pub(super) fn marker_confirmed(&mut self, marked: Option<Marked>) {
         self.marker.confirmed(marked, &mut self.fleet, clock::now());
         if let Some(marked) = marked {
@@ -157,8 +161,8 @@ impl WorkspaceRecord {
         self.note_variables();
     }
 
-    /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait,
-    /// because the same write has just failed.
+    /// Records that a write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has
+    /// to wait, because the same write has just failed.
     pub(super) fn begin_write(&mut self, marked: Marked, at: &MapVersion, reason: WriteReason, pods: Pods) -> bool {
         if !self.marker.may_write(&marked, Instant::now()) {
             return false;
@@ -170,8 +174,8 @@ impl WorkspaceRecord {
         true
     }
 
-    /// The API server has accepted the write that was sent, and the fleet has these pods. Returns the publish, if the
-    /// write was one.
+    /// Records that the API server has accepted the write that was sent, and the fleet has these pods. Returns the
+    /// publish, if the write was one.
     pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
         self.fleet.observe(pods);
         let announcement = self.announcement();
@@ -183,12 +187,12 @@ impl WorkspaceRecord {
         accepted
     }
 
-    /// The announcement that the marker has now. A publish ends it.
+    /// Returns the announcement that the marker has now. A publish ends it.
     fn announcement(&self) -> Option<Announcement> {
         Some(Announcement { since: self.fleet.announced_since()?, staged: self.fleet.is_staged() })
     }
 
-    /// A poll has ended. Begins the trace of a change if it found one.
+    /// Records that a poll has ended. Begins the trace of a change if it found one.
     pub(super) fn trace_change(&mut self, workspace: &WorkspaceKey) {
         let Some(candidate) = self.source.candidate() else { return };
         let refusal = match &candidate.verdict {
@@ -201,26 +205,27 @@ impl WorkspaceRecord {
             fingerprint: candidate.fingerprint,
             detection: detection(candidate.times),
         };
-        let published = self.marker.published().map(|publish| publish.fingerprint);
+        let published = self.marker.publisher().published().map(|publish| publish.fingerprint);
         let clock = WallClock { moment: clock::now(), time: SystemTime::now() };
         self.traces.polled(change, refusal, published, clock);
     }
 
     /// Notes the variables of what is published while its content is in memory.
     fn note_variables(&mut self) {
-        let published = self.marker.published().map(|publish| publish.fingerprint);
-        if let Some(published) = published.filter(|published| self.source.candidate_of(*published).is_some()) {
-            self.hold.published(published, self.source.tree());
+        let published = self.marker.publisher().published().map(|publish| publish.fingerprint);
+        let published = published.filter(|published| self.source.candidate_of(*published).is_some());
+        if let (Some(published), Some(tree)) = (published, self.source.tree()) {
+            self.hold.published(published, tree);
         }
     }
 
-    /// The fingerprint of the newest content, if lint accepts it, and it was judged and is not held.
+    /// Returns the fingerprint of the newest content, if lint accepts it, and it was judged and is not held.
     pub(super) fn publishable(&self) -> Option<Fingerprint> {
         let accepted = self.source.accepted().filter(|accepted| self.hold.releases(accepted));
         accepted.map(|candidate| candidate.fingerprint)
     }
 
-    /// The newest content of the source, if it is held.
+    /// Returns the newest content of the source, if it is held.
     pub(super) fn held(&self) -> Option<&Held> {
         self.hold.held(self.source.accepted()?)
     }
@@ -230,37 +235,37 @@ impl WorkspaceRecord {
         self.fleet.turned_away(turned_away);
         self.fleet.observe(pods);
         let view = self.fleet.view(clock::now());
-        self.traces.counted(&view, self.marker.published(), clock::now());
+        self.traces.counted(&view, self.marker.publisher().published(), clock::now());
         view
     }
 
-    /// The processes of the fleet as it was counted last, one by one.
+    /// Returns the processes of the fleet as it was counted last, one by one.
     pub(super) fn roster(&self) -> Vec<Straggler> {
         self.fleet.roster(clock::now())
     }
 
-    /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
+    /// Handles that the Lease had run out for a while, and reports were turned away: who runs what is counted anew.
     pub(super) fn lapsed(&mut self) {
         self.fleet.listening_interrupted(clock::now());
     }
 
-    /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
+    /// Returns the decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     pub(super) fn rollout(&self, rehearsal: &RehearsalView, input: &PublishInput<'_>) -> Option<RolloutDecision> {
-        self.marker.rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
+        self.marker.publisher().rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
     }
 
-    /// The observations about the stage of a rollout.
+    /// Returns the observations about the stage of a rollout.
     pub(super) fn stage_facts(&self) -> StageFacts {
-        let stage = self.marker.marked().and_then(|marked| marked.stage);
+        let stage = self.marker.publisher().marked().and_then(|marked| marked.stage);
         self.fleet.stage_facts(stage, clock::now())
     }
 
-    /// The pods of the stage, by name.
+    /// Returns the pods of the stage, by name.
     pub(super) fn stage_pods(&self) -> Vec<String> {
         self.fleet.stage_pods(clock::now())
     }
 
-    /// This publish is about to be taken back. The evidence for it is gone as soon as it is.
+    /// Records that this publish is about to be taken back. The evidence for it is gone as soon as it is.
     pub(super) fn note_taken_back(&mut self, publish: Publish) {
         if self.taken_back.as_ref().is_none_or(|(before, _)| *before != publish) {
             let StageFacts { refused, degraded, .. } = self.stage_facts();
@@ -274,21 +279,21 @@ impl WorkspaceRecord {
         known.map(|(_, processes)| processes.clone()).unwrap_or_default()
     }
 
-    /// The counts of both sides of a rollout.
+    /// Returns the counts of both sides of a rollout.
     pub(super) fn stage_counts(&self) -> StageCounts {
         self.fleet.stage_counts(clock::now())
     }
 
-    /// The rehearsal of the announced publish, by these rules.
+    /// Returns the rehearsal of the announced publish, by these rules.
     pub(super) fn rehearsal(&self, rules: RehearsalRules) -> Option<RehearsalView> {
         self.fleet.rehearsal(rules, clock::now())
     }
 
-    /// The snapshots that must not be deleted: of what the marker names or is about to, of what processes run, and of
-    /// what status remembers.
+    /// Returns the snapshots that must not be deleted: of what the marker names or is about to, of what processes run,
+    /// and of what status remembers.
     pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
         let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
-        let marked = self.marker.marked().into_iter().chain(self.marker.attempted());
+        let marked = self.marker.publisher().marked().into_iter().chain(self.marker.publisher().attempted());
         let publishes = marked.flat_map(|marked| [Some(marked.publish), marked.next]).flatten();
         remembered
             .chain(publishes.map(|publish| publish.fingerprint))
@@ -297,12 +302,13 @@ impl WorkspaceRecord {
             .collect()
     }
 
-    /// The age of the last confirmation of what is published. Content that can't change, or is not to, never grows old.
+    /// Returns the age of the last confirmation of what is published. Content that can't change, or is not to, never
+    /// grows old.
     pub(super) fn verified_ago(&self, now: Instant) -> Option<Duration> {
         if self.suspended { Some(Duration::ZERO) } else { self.source.verified_ago(now) }
     }
 
-    /// The time from which on what is published is stale, if the source does not answer before.
+    /// Returns the time from which on what is published is stale, if the source does not answer before.
     pub(super) fn stale_at(&self) -> Option<Instant> {
         self.source.verified().map(|verified| verified.at + self.stale_after)
     }
@@ -314,8 +320,8 @@ impl WorkspaceRecord {
         Some((self.uid.clone(), self.fleet.evidence(clock::now())?))
     }
 
-    /// A process has reported, at `received`. `jitter` lies between 0 and 1. `None` after [`Self::hand_over`], and an
-    /// error if there is no room for the process.
+    /// Records that a process has reported, at `received`. `jitter` lies between 0 and 1. `None` after
+    /// [`Self::hand_over`], and an error if there is no room for the process.
     pub(crate) fn report(
         &mut self,
         report: &Report,
@@ -342,14 +348,14 @@ impl WorkspaceRecord {
         Some(Ok(ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first }))
     }
 
-    /// The reconcile that a report made necessary is asked for.
+    /// Records that the reconcile that a report made necessary is asked for.
     pub(crate) fn requeued(&mut self) {
         self.requeue_pending = false;
     }
 
     /// Returns the answer to a report: what a process of this workspace should run.
     fn answer(&self, taken: ReportOutcome, now: Instant) -> ReportResponse {
-        let published = taken.intended.or(self.marker.published());
+        let published = taken.intended.or(self.marker.publisher().published());
         let candidate = published.and_then(|publish| self.source.candidate_of(publish.fingerprint));
         let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
         let remembered = || self.status.revision_of(published?.updated_at).cloned();
@@ -366,21 +372,23 @@ impl WorkspaceRecord {
         }
     }
 
-    /// The id of the trace that an Event of this reason, or a line of the log, is about.
+    /// Returns the id of the trace that an Event of this reason, or a line of the log, is about.
     pub(super) fn trace_of(&self, reason: &str) -> Option<String> {
         match reason {
-            reason::PUBLISHED | reason::CONVERGE_DEADLINE_EXCEEDED => self.traces.id_of(self.marker.published()),
+            reason::PUBLISHED | reason::CONVERGE_DEADLINE_EXCEEDED => {
+                self.traces.id_of(self.marker.publisher().published())
+            }
             reason::LINT_REFUSED => self.traces.id_of_refused(),
             _ => None,
         }
     }
 
-    /// The windows of the fleet.
+    /// Returns the windows of the fleet.
     pub(crate) fn windows(&self) -> Windows {
         self.fleet.windows()
     }
 
-    /// A git host has called, as part of the span of `sender`, if changes have traces.
+    /// Records that a git host has called, as part of the span of `sender`, if changes have traces.
     pub(crate) fn webhook_called(&mut self, now: Instant, sender: Option<SpanContext>) {
         self.source.webhook_called(now);
         if let Some(sender) = sender {

@@ -6,11 +6,13 @@
 mod certificate;
 mod connect;
 mod error;
+mod listen;
 pub(crate) mod log;
 pub mod options;
 mod standby;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,8 +39,10 @@ use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::reconcile::context::OperatorContext;
+use crate::notify::sender::CommitStatuses;
+use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
 use crate::run::connect::{ApiServer, connect, egress};
@@ -102,6 +106,7 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
     let egress = egress(options.allows_loopback(), hosts);
     let prometheus = Prometheus::new(client.clone(), HttpClient::new(egress.clone(), None));
+    let commit_statuses = CommitStatuses::new(client.clone(), HttpClient::new(egress.clone(), None));
     let sources = sources(&client, options, egress, load.clone())?;
     let certificates = first_certificates(&client, options, &host, progress).await?;
     let identity = certificates.identity();
@@ -118,9 +123,11 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
-    let context =
-        OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
-    let context = context.with_telemetry(telemetry);
+    let progress = progress.clone();
+    let parts =
+        ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress };
+    let context = OperatorContext::new(parts).with_telemetry(telemetry);
+    let context = context.with_requests_policy(RequestsPolicy::named(options.requests_policy.clone()));
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
@@ -151,10 +158,16 @@ fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics
     } else {
         CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
-    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, options.poll_limits(), load))
+    let limits = options.poll_limits(file_system_bytes(&options.data_dir));
+    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, limits, load))
 }
 
-/// The options with which this operator reads sources, whose authors need not be its administrators.
+/// Returns the size of the file system that has `directory`; as large as can be if the system does not say.
+fn file_system_bytes(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(u64::MAX, |found| found.f_blocks.saturating_mul(found.f_frsize))
+}
+
+/// Returns the options with which this operator reads sources, whose authors need not be its administrators.
 fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
     ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
@@ -162,6 +175,7 @@ fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
         git: GitSetup::Isolated,
         egress,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
+        remembered_bytes: 4 * (u64::from(options.parsed_mib) << 20),
         limits: Limits { unpacked_bytes: u64::from(options.max_document_mib) << 20, ..Limits::default() },
         ..ReaderOptions::default()
     }
@@ -286,9 +300,7 @@ fn advertised_host(url: &str) -> Result<String, StartError> {
 }
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let listener = std::net::TcpListener::bind(address);
-    let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| StartError::Listen(address, error))
+    listen::bind(address).map_err(|error| StartError::Listen(address, error))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use rototo_api::names::OPERATOR;
 use crate::http::connections::ConnectionLimits;
 use crate::http::tls::CertificateSettings;
 use crate::leader::LeaseConfig;
+use crate::source::disk::DiskLimits;
 use crate::source::sources::PollLimits;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
@@ -30,12 +31,12 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_RELEASE", value_name = "NAME", default_value = "rototo-operator")]
     pub release: String,
 
-    /// The address at which processes fetch snapshots and report, over HTTPS.
-    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    /// The address at which processes fetch snapshots and report, over HTTPS. `[::]` is any, over IPv6 and IPv4.
+    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
     pub listen: SocketAddr,
 
     /// The address of `/healthz`, `/readyz`, and `/metrics`, over HTTP.
-    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "[::]:8080")]
     pub metrics_listen: SocketAddr,
 
     /// The URL at which processes reach `--listen`. The operator writes it on the marker maps, and its certificate is
@@ -70,7 +71,8 @@ pub struct Options {
     )]
     pub connections_per_address: u32,
 
-    /// The largest number of sources that are polled at once. Others wait for a turn.
+    /// The largest number of sources that are polled at once. Others wait for a turn. As many again may be slow: a source
+    /// that has not answered after ten seconds leaves its place to others.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_POLLS",
@@ -100,6 +102,18 @@ pub struct Options {
         value_parser = clap::value_parser!(u16).range(1..=7000)
     )]
     pub workspaces_per_namespace: u16,
+
+    /// The MiB of the data directory for the snapshots of all namespaces, and for what is kept of their sources. It is at
+    /// most four fifths of the file system. Beyond it, repositories are transferred again, of those first who have the most;
+    /// the snapshots of a namespace have at most an eighth of what those of the others leave.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_DISK_MIB",
+        value_name = "MIB",
+        default_value_t = 8192,
+        value_parser = clap::value_parser!(u32).range(64..=16_777_216)
+    )]
+    pub disk_mib: u32,
 
     /// The MiB of the data directory that one namespace has, for its snapshots and for what is kept of its sources.
     /// Beyond it, repositories are transferred again, and if its snapshots alone exceed it, new content is refused.
@@ -140,6 +154,11 @@ pub struct Options {
     /// is its own authority.
     #[arg(long, env = "ROTOTO_OPERATOR_TLS_FROM_SECRET", value_name = "NAME")]
     pub tls_from_secret: Option<String>,
+
+    /// The ValidatingAdmissionPolicy that verifies the users in the annotations by which people steer, and its binding of
+    /// the same name. Status shows these users while both exist. Without it, status shows `unverified`.
+    #[arg(long, env = "ROTOTO_OPERATOR_REQUESTS_POLICY", value_name = "NAME")]
+    pub requests_policy: Option<String>,
 
     /// The number of seconds for which processes trust both authorities, before and after the next one begins to sign.
     /// Processes learn of an authority by their watch within seconds, and within some minutes if that was lost. Below
@@ -202,6 +221,18 @@ pub struct Options {
         value_parser = clap::value_parser!(u16).range(1..=200)
     )]
     pub max_document_mib: u16,
+
+    /// The most MiB of the documents of all workspaces that stay parsed in memory, where they take ten to thirty times as much.
+    /// A change of these workspaces costs only what it changes; one of any other is read and linted as a whole. Four times
+    /// as many MiB hold documents as they are.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_PARSED_MIB",
+        value_name = "MIB",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=65_536)
+    )]
+    pub parsed_mib: u32,
 
     /// Serve the page for people below `/ui` of `--listen`. Whoever opens it shows a token with audience `rototo`, and sees
     /// the workspaces that its owner may list or get.
@@ -278,13 +309,18 @@ impl Options {
         }
     }
 
-    /// Returns the limits of polls.
-    pub(crate) fn poll_limits(&self) -> PollLimits {
+    /// Returns the limits of polls. `disk` is the size of the file system of the data directory.
+    pub(crate) fn poll_limits(&self, disk: u64) -> PollLimits {
         PollLimits {
             at_once: self.polls.into(),
             per_namespace: self.polls_per_namespace.into(),
             workspaces: self.workspaces_per_namespace.into(),
-            disk_bytes: u64::from(self.disk_mib_per_namespace) << 20,
+            documents: u64::from(self.max_document_mib) << 20,
+            parsed: u64::from(self.parsed_mib) << 20,
+            disk: DiskLimits {
+                total: (u64::from(self.disk_mib) << 20).min(disk / 5 * 4),
+                per_namespace: u64::from(self.disk_mib_per_namespace) << 20,
+            },
         }
     }
 

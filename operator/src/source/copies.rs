@@ -44,10 +44,10 @@ pub(crate) struct Announcement {
     pub(crate) url: String,
 }
 
-/// What a replica tells the leader each second.
+/// The announcement that a replica sends to the leader each second.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ReplicaMessage {
-    /// Who the replica is.
+    /// The name of the replica.
     #[serde(flatten)]
     pub(crate) announcement: Announcement,
     /// The number of milliseconds since it last turned away a report, if it ever did. Clocks of two pods may differ.
@@ -87,7 +87,7 @@ impl Copies {
         Self { peers, snapshots, replicas: Mutex::default(), complete: AtomicBool::new(false) }
     }
 
-    /// The way to the other replicas.
+    /// Returns the way to the other replicas.
     pub(crate) fn peers(&self) -> &Peers {
         &self.peers
     }

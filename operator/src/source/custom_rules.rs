@@ -67,7 +67,7 @@ impl CustomRules {
         sandbox.turns.take(&namespace.to_owned()).await.map(Some)
     }
 
-    /// The number of workspaces that wait without a turn.
+    /// Returns the number of workspaces that wait without a turn.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.0.as_ref().map_or(0, |sandbox| sandbox.queue.waiting())

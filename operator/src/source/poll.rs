@@ -6,17 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::condition::reason;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
-use rototo_engine::{Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
+use rototo_engine::lint::expiry_dates;
+use rototo_engine::{Date, Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{
-    Access, CommitInfo, InvalidSource, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore,
-    SourceError, SourceFault, StoreError,
+    Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
 };
 
-use crate::source::credentials::SecretError;
+use crate::load::turns::Turn;
 use crate::source::custom_rules::CustomRules;
-use crate::source::disk::{DiskFull, DiskShares};
+use crate::source::disk::DiskShares;
+use crate::source::memory::{self, DocumentMemory, KeptLint};
+use crate::source::poll_error::PollError;
 use crate::source::poll_turn::PollTurn;
 
 /// The largest number of findings in a status.
@@ -37,6 +40,8 @@ pub struct Candidate {
     pub fingerprint: Fingerprint,
     /// The numbers of variables, qualifiers, resources, and documents.
     pub contents: WorkspaceStatus,
+    /// The days from which variables and rules have expired, the earliest first.
+    pub expiries: Arc<[Date]>,
     /// The signer, where the spec asks for a signature.
     pub signature: Option<VerifiedSignature>,
     /// The lowest severity that lint refuses. Another severity needs another verdict.
@@ -47,6 +52,16 @@ pub struct Candidate {
     pub provisional: bool,
     /// The times of the steps of the poll.
     pub times: PollTimes,
+}
+
+impl Candidate {
+    /// The number of variables and rules that have expired on the day of `now` in UTC.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> u32 {
+        let today: Result<Date, _> = now.to_zoned(TimeZone::UTC).date().to_string().parse();
+        // Only the years from 0 to 9999 are dates.
+        today.map_or(0, |today| count(self.expiries.partition_point(|date| *date <= today)))
+    }
 }
 
 /// The signature of a candidate that was verified.
@@ -89,107 +104,6 @@ pub struct PollTimes {
     pub linted: Instant,
 }
 
-/// The reason why a poll failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PollError {
-    /// The text of the spec names no source.
-    #[error("spec.source: {0}")]
-    Invalid(InvalidSource),
-    /// The Secret that opens it can't be used.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The source could not be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The source did not answer in the time that the spec gives it.
-    #[error("the source did not answer within {0:?} (spec.timeout)")]
-    TimedOut(Duration),
-    /// The custom rules did not end in the time that the spec gives the poll.
-    #[error("the custom rules did not end within {0:?} of the beginning of the poll (spec.timeout)")]
-    LintTimedOut(Duration),
-    /// The tests of the workspace did not end in the time that the spec gives the poll.
-    #[error("the tests of the workspace did not end within {0:?} of the beginning of the poll (spec.timeout)")]
-    TestsTimedOut(Duration),
-    /// Too many polls wait for a turn.
-    #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
-    Crowded(&'static str),
-    /// The namespace has used up its share of the disk.
-    #[error(transparent)]
-    DiskFull(#[from] DiskFull),
-    /// The namespace has too many workspaces.
-    #[error(
-        "this namespace has more than {0} RototoWorkspaces, and this one is younger than those: the operator does not read \
-         its source (--workspaces-per-namespace, limits.workspacesPerNamespace); remove others, or raise the limit"
-    )]
-    TooManyWorkspaces(usize),
-    /// The snapshot could not be written.
-    #[error("the snapshot could not be kept: {0}")]
-    Store(#[from] StoreError),
-    /// The work was ended from outside, as when the process ends.
-    #[error("the poll of the source was interrupted")]
-    Interrupted,
-}
-
-impl PollError {
-    /// Returns a code for the failure, for metrics and logs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid_source",
-            Self::Secret(_) => "secret_unusable",
-            Self::Source(error) => error.code(),
-            Self::TimedOut(_) => "timed_out",
-            Self::LintTimedOut(_) => "lint_timed_out",
-            Self::TestsTimedOut(_) => "tests_timed_out",
-            Self::Crowded(_) => "crowded",
-            Self::DiskFull(_) => "disk_of_namespace",
-            Self::TooManyWorkspaces(_) => "workspaces_of_namespace",
-            Self::Store(_) => "snapshot_not_kept",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// Returns the reason that `SourceReady` has.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
-            Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
-            Self::DiskFull(_) | Self::TooManyWorkspaces(_) => reason::LIMIT_REACHED,
-            _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
-            _ => reason::SOURCE_REFUSED,
-        }
-    }
-
-    /// Returns the time that the host asks to wait.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Source(error) => error.retry_after(),
-            _ => None,
-        }
-    }
-
-    /// Returns whether the same poll may succeed later without a change of the spec.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Invalid(_) => false,
-            Self::Source(error) => error.is_transient(),
-            // A Secret that is created or mended does not change the spec.
-            Self::Secret(_)
-            | Self::TimedOut(_)
-            | Self::LintTimedOut(_)
-            | Self::TestsTimedOut(_)
-            | Self::Crowded(_)
-            | Self::DiskFull(_)
-            | Self::TooManyWorkspaces(_)
-            | Self::Store(_)
-            | Self::Interrupted => true,
-        }
-    }
-}
-
 /// One poll.
 #[derive(Clone, Debug)]
 pub struct Poll {
@@ -212,6 +126,8 @@ pub struct Poll {
     pub known: Option<PollResult>,
     /// The shares of the disk.
     pub(crate) disk: Arc<DiskShares>,
+    /// The memory for documents.
+    pub(crate) memory: Arc<DocumentMemory>,
     /// The namespace of the workspace.
     pub(crate) namespace: String,
 }
@@ -225,8 +141,8 @@ pub struct PollResult {
     pub pinned: PinnedSource,
     /// The time at which the host was asked, also for a neighbour.
     pub asked: Instant,
-    /// The lint of the content, so that the next candidate costs only its changes.
-    pub linted: Arc<Linted>,
+    /// The lint of the content, so that the next candidate costs only its changes; `None` if there is no memory for it.
+    pub linted: Option<Arc<KeptLint>>,
 }
 
 impl Poll {
@@ -242,17 +158,30 @@ impl Poll {
         mut turn: PollTurn,
     ) -> Result<PollResult, PollError> {
         let (timeout, end) = (self.timeout, self.began + self.timeout);
-        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await;
+        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await?;
         let fetched = match read.map_err(|_| PollError::TimedOut(timeout))?? {
             Fetch::Known(found) => return Ok(*found),
             Fetch::New(fetched) => *fetched,
         };
         let rest = async {
+            let mut fetched = fetched;
+            let mut large = None;
+            if self.memory.is_large(&fetched.tree) {
+                large = self.memory.try_turn(&self.namespace);
+                if large.is_none() {
+                    // It waits without its documents and without its turn.
+                    turn.release();
+                    fetched.tree = Tree::default();
+                    let crowded = |_| PollError::Crowded("large workspaces");
+                    large = Some(self.memory.turn(&self.namespace).await.map_err(crowded)?);
+                    fetched = fetch_again(reader, fetched, &mut turn).await?;
+                }
+            }
             if self.custom_rules.needs_turn(&fetched.tree) {
-                return self.lint_with_rules(reader, fetched, store, turn).await;
+                return self.lint_with_rules(reader, fetched, store, (turn, large)).await;
             }
             turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-            self.lint_beside(fetched, store, turn).await
+            self.lint_beside(fetched, store, (turn, large)).await
         };
         let limited = tokio::time::timeout_at(end, Box::pin(rest)).await;
         limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
@@ -265,7 +194,7 @@ impl Poll {
         reader: &Reader,
         fetched: Fetched,
         store: Arc<SnapshotStore>,
-        mut poll_turn: PollTurn,
+        (mut poll_turn, large): (PollTurn, Option<Turn<String>>),
     ) -> Result<PollResult, PollError> {
         let crowded = |_| PollError::Crowded("workspaces with custom rules");
         let (custom_rules, namespace) = (self.custom_rules.clone(), &self.namespace.clone());
@@ -273,18 +202,14 @@ impl Poll {
             Some(queued) => (queued, fetched),
             None => {
                 poll_turn.release();
-                let Fetched { pinned, tree, commit, signature, asked, detected, .. } = fetched;
-                drop(tree);
+                let waits = Fetched { tree: Tree::default(), ..fetched };
                 let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
-                poll_turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-                // What was signed is named by its digest.
-                let (pinned, tree) = poll_turn.reading(Box::pin(reader.fetch_layers(&pinned))).await?;
-                (queued, Fetched { pinned, tree, commit, signature, asked, detected, fetched: Instant::now() })
+                (queued, fetch_again(reader, waits, &mut poll_turn).await?)
             }
         };
         drop(poll_turn);
         let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
-        self.lint_beside(fetched, store, (turn, queued)).await
+        self.lint_beside(fetched, store, (turn, queued, large)).await
     }
 
     /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turn ends with
@@ -332,7 +257,9 @@ impl Poll {
 
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
         let Fetched { pinned, tree, commit, signature, asked, detected, fetched } = fetched;
-        let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
+        let nothing = Linted::default();
+        let kept = self.known.as_ref().and_then(|known| known.linted.clone());
+        let before = kept.as_ref().map_or(&nothing, |kept| kept.linted());
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
         let known = self.known.as_ref().map(|known| &known.candidate);
@@ -341,14 +268,20 @@ impl Poll {
         // Paths and tests beside the documents are no content, but lint reports them.
         let last = before.parsed().tree();
         let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
-        let (verdict, contents, linted) = match known {
-            Some(known) => (known.verdict.clone(), known.contents, before),
-            None => self.lint_new(tree.clone(), &before)?,
+        let (verdict, contents, expiries, provisional, linted) = match known {
+            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept),
+            None => {
+                let (verdict, contents, linted) = self.lint_new(tree.clone(), before)?;
+                let provisional = linted.lint().custom.interrupted;
+                let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
+                // The last one makes room for this one, unless somebody still has it.
+                drop(kept);
+                (verdict, contents, expiries, provisional, self.memory.keep(linted))
+            }
         };
         if verdict == LintVerdict::Accepted {
             if !store.contains(&fingerprint) {
-                let bytes = tree.iter().map(|(_, document)| document.bytes.len() as u64).sum();
-                self.disk.admit(&self.namespace, bytes)?;
+                self.disk.admit(&self.namespace, memory::bytes(&tree))?;
             }
             store.put(&tree)?;
         }
@@ -359,16 +292,17 @@ impl Poll {
             immutable: pinned.immutable(),
             fingerprint,
             contents,
+            expiries,
             signature,
             fail_on: self.fail_on,
             verdict,
-            provisional: linted.lint().custom.interrupted,
+            provisional,
             times: PollTimes { detected, fetched, linted: Instant::now() },
         };
         Ok(PollResult { candidate: Arc::new(candidate), pinned, asked, linted })
     }
 
-    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Arc<Linted>), PollError> {
+    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Linted), PollError> {
         let parsed = rototo_engine::parse_after(before.parsed(), tree);
         let linted = self.custom_rules.lint(before, &parsed);
         let lint = linted.lint();
@@ -378,7 +312,7 @@ impl Poll {
             true => LintVerdict::Refused(refusal(lint, &failed_tests)),
             false => LintVerdict::Accepted,
         };
-        Ok((verdict, contents(&parsed), Arc::new(linted)))
+        Ok((verdict, contents(&parsed), linted))
     }
 
     /// Runs the tests of a workspace without errors, if they were read.
@@ -412,6 +346,13 @@ struct Fetched {
     fetched: Instant,
 }
 
+/// Reads the documents again of a poll that had to wait without them. What was signed is named by its digest.
+async fn fetch_again(reader: &Reader, waited: Fetched, turn: &mut PollTurn) -> Result<Fetched, PollError> {
+    turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
+    let (pinned, tree) = turn.reading(Box::pin(reader.fetch_layers(&waited.pinned))).await??;
+    Ok(Fetched { pinned, tree, fetched: Instant::now(), ..waited })
+}
+
 fn layer(layer: &Layer) -> SourceLayer {
     SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
 }
@@ -423,6 +364,7 @@ fn contents(parsed: &Parsed) -> WorkspaceStatus {
         qualifiers: count(summary.qualifiers),
         resources: count(summary.resources),
         documents: count(summary.documents),
+        expired: 0,
     }
 }
 

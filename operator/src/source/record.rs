@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rototo_engine::{Fingerprint, Linted, Tree};
+use rototo_engine::{Fingerprint, Tree};
 use rototo_source::PinnedSource;
 use tokio::task::AbortHandle;
 
-use crate::source::poll::{Candidate, LintVerdict, PollError, PollResult};
+use crate::source::memory::KeptLint;
+use crate::source::poll::{Candidate, LintVerdict, PollResult};
+use crate::source::poll_error::PollError;
 use crate::source::schedule::{PollReason, PollTrigger, Schedule};
 
 /// The source of one workspace as the polls found it.
@@ -18,7 +20,7 @@ use crate::source::schedule::{PollReason, PollTrigger, Schedule};
 pub(crate) struct SourceRecord {
     candidate: Option<Arc<Candidate>>,
     pinned: Option<PinnedSource>,
-    linted: Arc<Linted>,
+    linted: Option<Arc<KeptLint>>,
     /// The last answer.
     verified: Option<Verified>,
     /// The number of failures since the last answer.
@@ -92,7 +94,7 @@ impl SourceRecord {
         }
     }
 
-    /// `task` has begun a poll. It supersedes the running one.
+    /// Records that `task` has begun a poll, which supersedes the running one.
     pub(crate) fn poll_started(&mut self, task: AbortHandle, trigger: PollTrigger, now: Instant) {
         if let Some(superseded) = self.task.replace(task) {
             superseded.abort();
@@ -100,8 +102,8 @@ impl SourceRecord {
         self.schedule.begin(trigger, now);
     }
 
-    /// The poll that began at `began` has ended with `result`, which counts unless that poll was superseded. `jitter`
-    /// lies between 0 and 1.
+    /// Records that the poll that began at `began` has ended with `result`, which counts unless that poll was
+    /// superseded. `jitter` lies between 0 and 1.
     pub(crate) fn poll_ended(
         &mut self,
         began: Instant,
@@ -148,7 +150,8 @@ impl SourceRecord {
         found.revision.as_ref() != revision || Some(found.fingerprint) != known
     }
 
-    /// The disk no longer has the candidate's content: the next poll is due in a second and reads it again.
+    /// Records that the disk no longer has the candidate's content: the next poll is due in a second and reads it
+    /// again.
     pub(crate) fn content_lost(&mut self, now: Instant) {
         self.candidate = None;
         self.pinned = None;
@@ -160,7 +163,7 @@ impl SourceRecord {
         self.schedule.request(now);
     }
 
-    /// A webhook has called.
+    /// Records that a webhook has called.
     pub(crate) fn webhook_called(&mut self, now: Instant) {
         self.schedule.called(now);
     }
@@ -173,22 +176,22 @@ impl SourceRecord {
         }
     }
 
-    /// The newest content of the source.
+    /// Returns the newest content of the source.
     pub(crate) fn candidate(&self) -> Option<&Candidate> {
         self.candidate.as_deref()
     }
 
-    /// The newest content of the source, if lint accepts it.
+    /// Returns the newest content of the source, if lint accepts it.
     pub(crate) fn accepted(&self) -> Option<&Candidate> {
         self.candidate().filter(|candidate| candidate.verdict == LintVerdict::Accepted)
     }
 
-    /// The documents of the newest content.
-    pub(crate) fn tree(&self) -> &Tree {
-        self.linted.parsed().tree()
+    /// Returns the documents of the newest content, if they are in memory.
+    pub(crate) fn tree(&self) -> Option<&Tree> {
+        self.linted.as_ref().map(|kept| kept.linted().parsed().tree())
     }
 
-    /// The newest content of the source, if it is that of `fingerprint`.
+    /// Returns the newest content of the source, if it is that of `fingerprint`.
     pub(crate) fn candidate_of(&self, fingerprint: Fingerprint) -> Option<&Candidate> {
         self.candidate().filter(|candidate| candidate.fingerprint == fingerprint)
     }
@@ -198,27 +201,28 @@ impl SourceRecord {
         self.task.is_some()
     }
 
-    /// The time when the next poll is due; `None` while one is running, which requeues the workspace at its end.
+    /// Returns the time when the next poll is due; `None` while one is running, which requeues the workspace at its
+    /// end.
     pub(crate) fn next_poll(&self) -> Option<Instant> {
         self.schedule.next()
     }
 
-    /// The trigger of the last poll that has ended.
+    /// Returns the trigger of the last poll that has ended.
     pub(crate) fn answered(&self) -> Option<&PollTrigger> {
         self.schedule.answered()
     }
 
-    /// The beginning of the last poll that has ended.
+    /// Returns the beginning of the last poll that has ended.
     pub(crate) fn answered_at(&self) -> Option<Instant> {
         self.schedule.answered_at()
     }
 
-    /// The time of the source's last answer.
+    /// Returns the time of the source's last answer.
     pub(crate) fn verified(&self) -> Option<Verified> {
         self.verified
     }
 
-    /// The age of the source's last answer. A candidate that can't change never grows old.
+    /// Returns the age of the source's last answer. A candidate that can't change never grows old.
     pub(crate) fn verified_ago(&self, now: Instant) -> Option<Duration> {
         if self.candidate().is_some_and(|candidate| candidate.immutable) {
             return Some(Duration::ZERO);
@@ -226,25 +230,26 @@ impl SourceRecord {
         self.verified.map(|verified| now.saturating_duration_since(verified.at))
     }
 
-    /// The number of failures since the source's last answer.
+    /// Returns the number of failures since the source's last answer.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The last failure, if the source has not answered since.
+    /// Returns the last failure, if the source has not answered since.
     pub(crate) fn error(&self) -> Option<&PollFailure> {
         self.error.as_ref()
     }
 }
 
-/// The earliest time of the poll after one that ended at `ended`. The wait counts from the time at which the host was
-/// `asked`, also for a neighbour, so that the polls of one repository come together and share one request an interval.
+/// Returns the earliest time of the poll after one that ended at `ended`. The wait counts from the time at which the
+/// host was `asked`, also for a neighbour, so that the polls of one repository come together and share one request an
+/// interval.
 fn next_poll(asked: Option<Instant>, ended: Instant, wait: Duration) -> Instant {
     let wait = wait.mul_f64(1.0 - SPREAD / 2.0);
     asked.map_or(ended + wait, |asked| (asked + wait).max(ended + wait / 2))
 }
 
-/// The wait after a number of failures in a row: it grows from two seconds to the interval.
+/// Returns the wait after a number of failures in a row: it grows from two seconds to the interval.
 fn retry_after(failures: u32, interval: Duration) -> Duration {
     let doubled = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(16)));
     doubled.min(interval.max(Duration::from_secs(5)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rototo_engine::Fingerprint;
 use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
 
-use crate::source::poll::PollError;
+use crate::source::poll_error::PollError;
 
 /// Reads a source and keeps its content if that is the content of `fingerprint`. Returns whether it is.
 pub(super) async fn recover(

@@ -104,21 +104,22 @@ impl Schedule {
         self.requested.push(PollRequest { since: now, due: now });
     }
 
-    /// A webhook has called: requests an answer now, and more shortly after unless a poll finds news before.
+    /// Records that a webhook has called: requests an answer now, and more shortly after unless a poll finds news
+    /// before.
     pub fn called(&mut self, now: Instant) {
         // However often a host calls, only the polls of the last call are still to come.
         self.requested.retain(|requested| requested.due <= now);
         self.requested.extend(AFTER_A_CALL.map(|after| PollRequest { since: now, due: now + after }));
     }
 
-    /// A poll has begun. It supersedes a running one, whose result then does not count.
+    /// Records that a poll has begun. It supersedes a running one, whose result then does not count.
     pub fn begin(&mut self, trigger: PollTrigger, now: Instant) {
         self.running = Some(StartedPoll { at: now, trigger });
         self.rested = Some(self.rested.map_or(now, |rested| rested.max(now)) + APART);
         self.deferred = None;
     }
 
-    /// The poll that began at `began` has ended. Returns `false` if it was superseded.
+    /// Records that the poll that began at `began` has ended. Returns `false` if it was superseded.
     pub fn end(&mut self, began: Instant, found_news: bool, next: Instant) -> bool {
         let Some(running) = self.running.take_if(|running| running.at == began) else { return false };
         let settled = |requested: &PollRequest| requested.due <= began || found_news && requested.since <= began;
@@ -128,7 +129,7 @@ impl Schedule {
         true
     }
 
-    /// The running poll has ended without a result.
+    /// Records that the running poll has ended without a result.
     pub fn abandon(&mut self) {
         self.running = None;
     }
@@ -138,13 +139,13 @@ impl Schedule {
         self.next = Some(then);
     }
 
-    /// The trigger of the last poll that has ended.
+    /// Returns the trigger of the last poll that has ended.
     #[must_use]
     pub fn answered(&self) -> Option<&PollTrigger> {
         self.answered.as_ref().map(|answered| &answered.trigger)
     }
 
-    /// The beginning of the last poll that has ended.
+    /// Returns the beginning of the last poll that has ended.
     #[must_use]
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.as_ref().map(|answered| answered.at)

@@ -107,7 +107,7 @@ impl Snapshots {
         Ok(SnapshotRequest { base, ..request.clone() })
     }
 
-    /// The number of snapshots that were packed.
+    /// Returns the number of snapshots that were packed.
     #[cfg(test)]
     pub(crate) fn packs(&self) -> usize {
         self.packs.load(Ordering::Relaxed)
@@ -144,13 +144,16 @@ impl Snapshots {
         tokio::task::spawn_blocking(take).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
-    /// Returns the bytes on the disk of all content of a namespace. Blocks on the disk.
+    /// Returns the bytes on the disk of all content, by namespace. Blocks on the disk.
     #[must_use]
-    pub fn bytes_of(&self, namespace: &str) -> u64 {
-        let folder = self.folder.join(namespace);
-        let names = folders(&folder).unwrap_or_default();
-        let files = names.iter().flat_map(|name| fs::read_dir(folder.join(name)).into_iter().flatten().flatten());
-        files.map(|file| file.metadata().map_or(0, |data| data.len())).sum()
+    pub fn bytes_by_namespace(&self) -> HashMap<String, u64> {
+        let mut bytes = HashMap::new();
+        for key in self.keys_now().unwrap_or_default() {
+            let files = fs::read_dir(self.folder.join(&key.namespace).join(&key.name)).into_iter().flatten().flatten();
+            let own: u64 = files.map(|file| file.metadata().map_or(0, |data| data.len())).sum();
+            *bytes.entry(key.namespace).or_default() += own;
+        }
+        bytes
     }
 
     /// Returns the workspaces that have a folder on the disk.

@@ -6,6 +6,7 @@ use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
 use rototo_api::marker::Gate;
+use rototo_api::rollout::{RequestState, RequestStatus};
 use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, StageCounts, Verdict as Fleet};
 
@@ -15,18 +16,18 @@ use crate::status::input::{HeldReason, RolloutInput, StatusInput};
 use crate::status::short::{MESSAGE, bounded, short_fingerprint, short_revision};
 
 /// Returns the conditions of `status`, whose other fields are set.
-pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
-    let source = source_ready(facts);
-    let lint = lint_passed(facts, status);
-    let published = published(facts);
-    let converged = converged(facts);
-    let stale = stale(facts);
-    let stalled = stalled(facts);
-    let reconciling = reconciling(facts, &converged);
-    let held = held(facts, status);
-    let rehearsing = rehearsing(facts);
+pub(super) fn conditions(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
+    let source = source_ready(input);
+    let lint = lint_passed(input, status);
+    let published = published(input);
+    let converged = converged(input);
+    let stale = stale(input);
+    let stalled = stalled(input);
+    let reconciling = reconciling(input, &converged);
+    let held = held(input, status);
+    let rehearsing = rehearsing(input);
     let hindrances = [stalled.as_ref(), Some(&lint), held.as_ref(), rehearsing.as_ref(), Some(&published)];
-    let ready = ready(facts, &[hindrances.as_slice(), &[stale.as_ref(), Some(&converged)]].concat());
+    let ready = ready(input, &[hindrances.as_slice(), &[stale.as_ref(), Some(&converged)]].concat());
     let all = [
         (READY, Some(ready)),
         (RECONCILING, reconciling),
@@ -37,7 +38,7 @@ pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus
         (CONVERGED, Some(converged)),
         (STALE, stale),
     ];
-    all.into_iter().filter_map(|(type_, verdict)| Some(verdict?.condition(type_, facts, status))).collect()
+    all.into_iter().filter_map(|(type_, verdict)| Some(verdict?.condition(type_, input, status))).collect()
 }
 
 /// The state of one condition.
@@ -63,13 +64,13 @@ impl ConditionState {
         Self { status: "Unknown", hinders: true, reason, message: message.into() }
     }
 
-    /// A condition that exists only while something is wrong.
+    /// Returns a condition that exists only while something is wrong.
     fn warns(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: "True", hinders: true, reason, message: message.into() }
     }
 
-    fn condition(self, type_: &str, facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condition {
-        let before = facts.previous.conditions.iter().find(|before| before.type_ == type_);
+    fn condition(self, type_: &str, input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condition {
+        let before = input.previous.conditions.iter().find(|before| before.type_ == type_);
         let since = before.filter(|before| before.status == self.status);
         Condition {
             type_: type_.to_owned(),
@@ -77,16 +78,16 @@ impl ConditionState {
             reason: self.reason.to_owned(),
             message: bounded(&self.message, MESSAGE),
             observed_generation: status.observed_generation,
-            last_transition_time: since.map_or(Time(facts.now), |before| before.last_transition_time.clone()),
+            last_transition_time: since.map_or(Time(input.now), |before| before.last_transition_time.clone()),
         }
     }
 }
 
-fn source_ready(facts: &StatusInput<'_>) -> ConditionState {
-    if let Some(error) = &facts.source.error {
+fn source_ready(input: &StatusInput<'_>) -> ConditionState {
+    if let Some(error) = &input.source.error {
         return ConditionState::fails(error.reason, &error.message);
     }
-    match facts.source.candidate {
+    match input.source.candidate {
         Some(candidate) => match &candidate.revision {
             Some(revision) => ConditionState::well(reason::FETCHED, format!("the source is at {revision}")),
             None => ConditionState::well(reason::FETCHED, "the source has been read"),
@@ -95,21 +96,28 @@ fn source_ready(facts: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> ConditionState {
-    let Some(candidate) = facts.source.candidate else {
+fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> ConditionState {
+    let Some(candidate) = input.source.candidate else {
         // The verdict that an earlier operator process found holds until the source is polled again.
         return match &status.rejected {
             Some(_) => {
                 ConditionState::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why")
             }
-            None if facts.published.is_some() => {
+            None if input.published.is_some() => {
                 ConditionState::well(reason::PASSED, "the published revision has no errors")
             }
             None => ConditionState::unknown(reason::NOT_LINTED, "no revision has been linted yet"),
         };
     };
     match &candidate.verdict {
-        LintVerdict::Accepted => ConditionState::well(reason::PASSED, "the newest revision has no errors"),
+        LintVerdict::Accepted => {
+            let expired = match candidate.expired(input.now) {
+                0 => String::new(),
+                1 => "; 1 variable or rule has expired: `rototo lint --expired` shows it".to_owned(),
+                many => format!("; {many} variables and rules have expired: `rototo lint --expired` lists them"),
+            };
+            ConditionState::well(reason::PASSED, format!("the newest revision has no errors{expired}"))
+        }
         LintVerdict::Refused(refusal) => {
             let first = refusal.findings.first();
             let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));
@@ -120,7 +128,7 @@ fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             let revision = candidate.revision.as_ref().map(ToString::to_string);
             let revision = revision.as_deref().map_or_else(|| "the source".to_owned(), short_revision);
-            let runs_on = facts.published.map_or("", |_| "; what was published before runs on");
+            let runs_on = input.published.map_or("", |_| "; what was published before runs on");
             ConditionState::fails(
                 reason::LINT_REFUSED,
                 format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"),
@@ -129,12 +137,12 @@ fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
     }
 }
 
-/// The reason why the newest revision, which lint accepts, is not published. It stands in `Ready` alone: `Published` is
-/// about what the marker names.
-fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
+/// Returns the reason why the newest revision, which lint accepts, is not published. It stands in `Ready` alone:
+/// `Published` is about what the marker names.
+fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
     let held = status.held.as_ref()?;
     let (revision, release) = (short_revision(&held.revision), &held.release);
-    let now = facts.held.as_ref().map(|held| &held.reason);
+    let now = input.held.as_ref().map(|held| &held.reason);
     let named: Vec<_> = held.processes.iter().map(in_words).collect();
     let named = named.join(", ");
     let (reason, why) = match held.reason.as_str() {
@@ -150,7 +158,14 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         }
         reason::HELD_BACK => {
             let why = match now {
-                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => "by a person".to_owned(),
+                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => match &status.request {
+                    Some(RequestStatus { request, by, state: RequestState::Over, .. })
+                        if request.starts_with("abort") =>
+                    {
+                        format!("by a person ({by})")
+                    }
+                    _ => "by a person".to_owned(),
+                },
                 Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => {
                     format!("as a process refused it{}", in_brackets(&named))
                 }
@@ -194,9 +209,10 @@ fn failed_analysis(analysis: &AnalysisStatus) -> String {
     )
 }
 
-/// The newest revision waits for processes to prepare it. Like a held one it hinders `Ready` alone.
-fn rehearsing(facts: &StatusInput<'_>) -> Option<ConditionState> {
-    let rehearsal = facts.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting)?;
+/// Returns the state of `Ready` while the newest revision waits for processes to prepare it. Like a held one it hinders
+/// `Ready` alone.
+fn rehearsing(input: &StatusInput<'_>) -> Option<ConditionState> {
+    let rehearsal = input.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting)?;
     let RehearsalView { prepared, expected, .. } = rehearsal;
     let message = format!("{prepared} of {expected} processes have prepared the newest revision");
     Some(ConditionState::fails(reason::REHEARSING, message))
@@ -207,8 +223,8 @@ fn in_words(process: &Straggler) -> String {
     format!("{} ({}{reason})", process.name, process.state)
 }
 
-fn published(facts: &StatusInput<'_>) -> ConditionState {
-    match (facts.problem, facts.published) {
+fn published(input: &StatusInput<'_>) -> ConditionState {
+    match (input.problem, input.published) {
         (Some(PublishProblem::Foreign { owner }), _) => {
             let owner = owner
                 .as_ref()
@@ -232,13 +248,13 @@ fn published(facts: &StatusInput<'_>) -> ConditionState {
         ),
         (None, Some(publish)) => {
             let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
-            let alone = if facts.alone { "; no other replica of the operator has a copy of it yet" } else { "" };
+            let alone = if input.alone { "; no other replica of the operator has a copy of it yet" } else { "" };
             ConditionState::well(
                 reason::PUBLISHED,
                 format!("the marker names {fingerprint}, and its snapshot is served{alone}"),
             )
         }
-        (None, None) if facts.spec.suspend => {
+        (None, None) if input.spec.suspend => {
             ConditionState::fails(reason::SUSPENDED, "nothing is published, and spec.suspend is set")
         }
         (None, None) => ConditionState::fails(reason::NOTHING_PUBLISHED, "no revision has been published yet"),
@@ -263,24 +279,24 @@ fn fleet_in_words(view: &FleetView) -> FleetInWords {
         named: if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) },
         dropped: match view.lost {
             0 => String::new(),
-            lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
+            lost => format!("; {lost} that stopped reporting are no longer waited for, as nobody saw them end"),
         },
     }
 }
 
-/// The claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
+/// Returns the claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
 /// workspace from being ready, because it says nothing against the claim.
-fn converged(facts: &StatusInput<'_>) -> ConditionState {
-    let view = facts.fleet;
-    if let Some(rollout) = &facts.rollout {
+fn converged(input: &StatusInput<'_>) -> ConditionState {
+    let view = input.fleet;
+    if let Some(rollout) = &input.rollout {
         return rolling_out(rollout);
     }
     let FleetInWords { count, named, dropped } = fleet_in_words(view);
     let unknown =
         |reason, message: String| ConditionState { hinders: false, ..ConditionState::unknown(reason, message) };
-    let within = facts.spec.converge_within();
+    let within = input.spec.converge_within();
     match view.verdict {
-        _ if !facts.selector_usable => {
+        _ if !input.selector_usable => {
             unknown(reason::SELECTOR_INVALID, "spec.fleet.selector is invalid, so no pods can be selected".to_owned())
         }
         Fleet::NothingPublished => unknown(reason::NOTHING_PUBLISHED, "there is nothing to converge on yet".to_owned()),
@@ -307,7 +323,7 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
         ),
         Fleet::Unprovable if view.no_room.is_some() => {
             let limit = view.no_room.map(|full| full.to_string()).unwrap_or_default();
-            unknown(reason::UNPROVABLE, format!("{count}; not all that report are counted: {limit}"))
+            unknown(reason::UNPROVABLE, format!("{count}; not every process that reports is counted: {limit}"))
         }
         Fleet::Unprovable => unknown(
             reason::UNPROVABLE,
@@ -319,7 +335,7 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
         Fleet::Refused => {
             ConditionState::fails(reason::PROCESSES_REFUSE, format!("{count}, {} refuse it{named}", view.rejected))
         }
-        Fleet::Progressing { .. } if facts.behind_for.is_some_and(|time| time <= within) => {
+        Fleet::Progressing { .. } if input.behind_for.is_some_and(|time| time <= within) => {
             ConditionState::fails(reason::PROGRESSING, count)
         }
         Fleet::Progressing { .. } => {
@@ -336,34 +352,37 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// A part of the fleet runs the newest revision.
+/// Returns the state of `Converged` while a part of the fleet runs the newest revision.
 fn rolling_out(rollout: &RolloutInput) -> ConditionState {
-    let RolloutInput { revision, stage, steps, counts: StageCounts { stable, next }, .. } = rollout;
+    let RolloutInput { revision, stage, steps, queued, counts: StageCounts { stable, next }, .. } = rollout;
+    let waits =
+        queued.as_deref().map(|queued| format!("; {} waits for the end of this rollout", short_revision(queued)));
     ConditionState::fails(
         reason::ROLLING_OUT,
         format!(
-            "step {} of {steps}: {} of {} processes run {}, and {} of {} what is published",
+            "step {} of {steps}: {} of {} processes run {}, and {} of {} what is published{}",
             u64::from(stage.step) + 1,
             next.applied,
             next.intended,
             short_revision(revision),
             stable.applied,
-            stable.intended
+            stable.intended,
+            waits.unwrap_or_default()
         ),
     )
 }
 
-fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
-    let after = facts.spec.stale_after();
-    facts.published?;
+fn stale(input: &StatusInput<'_>) -> Option<ConditionState> {
+    let after = input.spec.stale_after();
+    input.published?;
     // A confirmation by an earlier operator process counts too.
     let remembered = || {
-        let source = facts.previous.source.as_ref().filter(|source| !source.immutable && !facts.spec.suspend)?;
-        Some(facts.now.duration_since(source.last_success.as_ref()?.0).unsigned_abs())
+        let source = input.previous.source.as_ref().filter(|source| !source.immutable && !input.spec.suspend)?;
+        Some(input.now.duration_since(source.last_success.as_ref()?.0).unsigned_abs())
     };
-    let ago = facts.source.verified_ago.or_else(remembered)?;
+    let ago = input.source.verified_ago.or_else(remembered)?;
     (ago > after).then(|| {
-        let error = facts.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
+        let error = input.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
         ConditionState::warns(
             reason::SOURCE_NOT_CONFIRMED,
             format!("the source could not be confirmed for more than {after:?}{error}"),
@@ -371,32 +390,32 @@ fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
     })
 }
 
-fn stalled(facts: &StatusInput<'_>) -> Option<ConditionState> {
-    let error = facts.source.error.as_ref().filter(|error| !error.transient)?;
+fn stalled(input: &StatusInput<'_>) -> Option<ConditionState> {
+    let error = input.source.error.as_ref().filter(|error| !error.transient)?;
     Some(ConditionState::warns(error.reason, &error.message))
 }
 
-fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<ConditionState> {
-    if facts.spec.suspend {
+fn reconciling(input: &StatusInput<'_>, converged: &ConditionState) -> Option<ConditionState> {
+    if input.spec.suspend {
         return None;
     }
-    if !facts.source.current {
+    if !input.source.current {
         return Some(ConditionState::warns(reason::POLLING, "the source is being polled"));
     }
-    if let Some(rehearsing) = rehearsing(facts) {
+    if let Some(rehearsing) = rehearsing(input) {
         return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));
     }
-    let moving = facts.rollout.is_some() || matches!(facts.fleet.verdict, Fleet::Progressing { .. });
+    let moving = input.rollout.is_some() || matches!(input.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))
 }
 
 /// Derives `Ready` from the first condition that keeps the workspace from being ready, the most urgent one first.
-fn ready(facts: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> ConditionState {
+fn ready(input: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> ConditionState {
     let hindrance = in_order.iter().copied().flatten().find(|says| says.hinders);
     match hindrance {
         // Before the first read, the condition of the source says more than "nothing is published".
-        Some(_) if facts.published.is_none() && facts.source.candidate.is_none() => {
-            let source = source_ready(facts);
+        Some(_) if input.published.is_none() && input.source.candidate.is_none() => {
+            let source = source_ready(input);
             ConditionState {
                 status: if source.status == "False" { "False" } else { "Unknown" },
                 hinders: true,
@@ -405,16 +424,16 @@ fn ready(facts: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> Condi
         }
         Some(ConditionState { status: "Unknown", reason, message, .. }) => ConditionState::unknown(reason, message),
         Some(ConditionState { reason, message, .. }) => ConditionState::fails(reason, message),
-        None if facts.fleet.verdict == Fleet::Converged => {
-            ConditionState::well(reason::CONVERGED, ready_message(facts))
+        None if input.fleet.verdict == Fleet::Converged => {
+            ConditionState::well(reason::CONVERGED, ready_message(input))
         }
-        None => ConditionState::well(reason::PUBLISHED, ready_message(facts)),
+        None => ConditionState::well(reason::PUBLISHED, ready_message(input)),
     }
 }
 
-fn ready_message(facts: &StatusInput<'_>) -> String {
-    let view = facts.fleet;
-    if facts.spec.suspend {
+fn ready_message(input: &StatusInput<'_>) -> String {
+    let view = input.fleet;
+    if input.spec.suspend {
         return "suspended; what was published runs".to_owned();
     }
     let unknown = !matches!(view.verdict, Fleet::Converged | Fleet::NoProcesses);

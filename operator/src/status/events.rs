@@ -30,19 +30,27 @@ pub enum EventSeverity {
 }
 
 impl WorkspaceEvent {
-    /// The Event of a marker that was put back. No status shows that change: afterwards all is as it was.
+    /// Returns the Event of a marker that was put back. No status shows that change: afterwards all is as it was.
     #[must_use]
     pub fn marker_put_back(fingerprint: &str) -> Self {
         let message = format!("somebody else had changed the marker; it names {fingerprint} again, under a new time");
         warning(reason::MARKER_PUT_BACK, message)
     }
 
-    /// The Event of a call that was refused because the Secret of the webhook can't be used. No status shows it: polls go
-    /// on.
+    /// Returns the Event of a call that was refused because the Secret of the webhook can't be used. No status shows
+    /// it: polls go on.
     #[must_use]
     pub fn webhook_unusable(why: &str) -> Self {
         let message = format!("calls of the git host are refused, and changes wait for the next poll: {why}");
         warning(reason::WEBHOOK_UNUSABLE, bounded(&message, NOTE))
+    }
+
+    /// Returns the Event of the state of a commit that its git host does not have. No status shows it: what runs is not
+    /// concerned.
+    #[must_use]
+    pub fn commit_status_failed(commit: &str, why: &str) -> Self {
+        let message = format!("the git host does not show what became of the commit {commit}: {why}");
+        warning(reason::COMMIT_STATUS_FAILED, bounded(&message, NOTE))
     }
 
     /// Names the trace of the change that the Event is about.

@@ -1,4 +1,4 @@
-//! The facts that a status is derived from.
+//! The input that a status is derived from.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
 use rototo_api::marker::{Gate, Stage};
+use rototo_api::rollout::RequestStatus;
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus, Straggler};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, RehearsalView, StageCounts};
@@ -13,8 +14,9 @@ use rototo_protocol::hold::Shrink;
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::Candidate;
+use crate::status::command::AnnotateCommand;
 
-/// The facts about a workspace at one moment.
+/// Everything about a workspace at one moment that its status is derived from.
 #[derive(Debug)]
 pub struct StatusInput<'a> {
     /// The spec of the workspace.
@@ -27,7 +29,8 @@ pub struct StatusInput<'a> {
     pub source: SourceInput<'a>,
     /// The publish that the API server has accepted.
     pub published: Option<Publish>,
-    /// What is published was published before another replica had a copy of it, and none is known to have one now.
+    /// True if what is published was published before another replica had a copy of it, and none is known to have one
+    /// now.
     pub alone: bool,
     /// The newest content, if it is held until a person allows it.
     pub held: Option<HeldInput>,
@@ -35,8 +38,8 @@ pub struct StatusInput<'a> {
     pub rollout: Option<RolloutInput>,
     /// The rehearsal of the announced publish.
     pub rehearsal: Option<&'a RehearsalView>,
-    /// A person has asked to publish the newest content whatever processes report about it.
-    pub published_anyway: bool,
+    /// The requests of people.
+    pub steering: SteeringInput,
     /// The reason why the marker is not what it should be.
     pub problem: Option<&'a PublishProblem>,
     /// The fleet as it was counted.
@@ -64,11 +67,28 @@ pub struct HeldInput {
     pub release: String,
 }
 
+/// The requests of people, and the users behind them.
+#[derive(Clone, Debug, Default)]
+pub struct SteeringInput {
+    /// The request about a rollout, and its effect.
+    pub request: Option<RequestStatus>,
+    /// The user who promoted what is published.
+    pub promoted_by: Option<String>,
+    /// The user who has the content published that is on its way, whatever processes report about it.
+    pub anyway_by: Option<String>,
+    /// The user who allows a revision to remove most variables.
+    pub shrink_by: Option<String>,
+}
+
 /// The rollout of content that only a part of the fleet runs.
 #[derive(Clone, Debug)]
 pub struct RolloutInput {
     /// The revision; for a source without commits, the fingerprint of its content.
     pub revision: String,
+    /// The announced publish.
+    pub next: Publish,
+    /// The revision that waits for the end of the rollout.
+    pub queued: Option<String>,
     /// Where the marker stands.
     pub stage: Stage,
     /// The number of steps.
@@ -77,8 +97,8 @@ pub struct RolloutInput {
     pub counts: StageCounts,
     /// The measurements of this step.
     pub analysis: Vec<AnalysisStatus>,
-    /// The command that sets the annotation `rototo.dev/rollout`, without its value.
-    pub command: String,
+    /// The command that sets an annotation.
+    pub(crate) command: AnnotateCommand,
 }
 
 /// The reason for which content is held.

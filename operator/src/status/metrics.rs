@@ -10,11 +10,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
 use crate::load::metrics::LoadMetrics;
-use crate::source::poll::{PollError, PollResult};
+use crate::source::poll::PollResult;
+use crate::source::poll_error::PollError;
 use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::analysis::Outcome;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
@@ -32,6 +33,7 @@ pub struct Metrics {
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
     measurements: Family<OutcomeLabels, Counter>,
+    commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -95,94 +97,53 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The metrics of the operator, those of `load` among them.
+    /// Registers the metrics of the operator, and those of `load`.
     #[must_use]
     pub(crate) fn new(load: &LoadMetrics) -> Self {
         let mut registry = Registry::with_prefix("rototo");
         load.register(&mut registry);
-        let propagation: Family<_, _> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
-        registry.register_with_unit(
-            "propagation",
-            "Time from the detection of a new commit to the end of each stage",
-            Unit::Seconds,
-            propagation.clone(),
-        );
-        let processes = Family::default();
-        registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
-        let polls = Family::default();
-        registry.register("polls", "Polls of a source, by outcome", polls.clone());
-        let verified = Family::default();
-        registry.register_with_unit(
-            "source_verified_timestamp",
-            "The last answer of the source, in Unix time",
-            Unit::Seconds,
-            verified.clone(),
-        );
-        let stale = Family::default();
-        registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
-        let held = Family::default();
-        registry.register("workspace_held", "1 where the newest revision is held, and else 0", held.clone());
-        let measurements = Family::default();
-        registry.register("analysis_measurements", "Measurements of analyses, by outcome", measurements.clone());
-        let publishes = Counter::default();
-        registry.register("publishes", "Markers written because content changed", publishes.clone());
-        let publish_refused = Counter::default();
-        registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
-        let put_back = Counter::default();
-        registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
-        let published_alone = Counter::default();
-        registry.register(
-            "publishes_without_copy",
-            "Markers written before another replica had a copy of the snapshot",
-            published_alone.clone(),
-        );
-        let replicas = Gauge::default();
-        registry.register("replicas", "Other replicas that announce themselves to this one", replicas.clone());
-        let git_requests = Family::default();
-        registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
-        let reconciles_overdue = Gauge::default();
-        registry.register("reconciles_overdue", "Reconciles that have taken long so far", reconciles_overdue.clone());
-        let reconciles_given_up = Counter::default();
-        registry.register("reconciles_given_up", "Reconciles that did not end", reconciles_given_up.clone());
-        let namespaces_watched = Family::default();
-        registry.register(
-            "namespace_watched",
-            "1 for each namespace that is watched, and 0 for each that can't be",
-            namespaces_watched.clone(),
-        );
-        let certificate_end = Gauge::default();
-        registry.register_with_unit(
-            "certificate_end_timestamp",
-            "The end of the certificate that is served, in Unix time",
-            Unit::Seconds,
-            certificate_end.clone(),
-        );
-        let certificate_unusable = Gauge::default();
-        registry.register(
-            "certificate_unusable",
-            "1 where the Secret with the operator's certificate can't be used, and else 0",
-            certificate_unusable.clone(),
-        );
+        let to = &mut registry;
         Self {
+            propagation: durations_in_seconds(
+                to,
+                "propagation",
+                "Time from the detection of a new commit to the end of each stage",
+            ),
+            processes: registered(to, "processes", "Processes that follow a workspace, by state"),
+            polls: registered(to, "polls", "Polls of a source, by outcome"),
+            verified: in_seconds(to, "source_verified_timestamp", "The last answer of the source, in Unix time"),
+            stale: registered(to, "workspace_stale", "1 where the condition Stale is True, and else 0"),
+            held: registered(to, "workspace_held", "1 where the newest revision is held, and else 0"),
+            measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
+            commit_statuses: registered(to, "commit_statuses", "Commit statuses for git hosts, by outcome"),
+            publishes: registered(to, "publishes", "Markers written because content changed"),
+            publish_refused: registered(to, "publish_failures", "Markers that could not be written"),
+            put_back: registered(to, "markers_put_back", "Markers that somebody else had changed"),
+            published_alone: registered(
+                to,
+                "publishes_without_copy",
+                "Markers written before another replica had a copy of the snapshot",
+            ),
+            replicas: registered(to, "replicas", "Other replicas that announce themselves to this one"),
+            git_requests: registered(to, "git_requests", "Requests to git hosts, by kind and outcome"),
+            reconciles_overdue: registered(to, "reconciles_overdue", "Reconciles that have taken long so far"),
+            reconciles_given_up: registered(to, "reconciles_given_up", "Reconciles that did not end"),
+            namespaces_watched: registered(
+                to,
+                "namespace_watched",
+                "1 for each namespace that is watched, and 0 for each that can't be",
+            ),
+            certificate_end: in_seconds(
+                to,
+                "certificate_end_timestamp",
+                "The end of the certificate that is served, in Unix time",
+            ),
+            certificate_unusable: registered(
+                to,
+                "certificate_unusable",
+                "1 where the Secret with the operator's certificate can't be used, and else 0",
+            ),
             registry,
-            certificate_end,
-            certificate_unusable,
-            propagation,
-            processes,
-            polls,
-            verified,
-            stale,
-            held,
-            measurements,
-            publishes,
-            publish_refused,
-            put_back,
-            published_alone,
-            replicas,
-            git_requests,
-            reconciles_overdue,
-            reconciles_given_up,
-            namespaces_watched,
         }
     }
 
@@ -206,7 +167,7 @@ impl Metrics {
         text
     }
 
-    /// A poll of a source has ended.
+    /// Records that a poll of a source has ended.
     pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
         if result.is_ok() {
             self.verified.get_or_create(&workspace(key)).set(now.as_second());
@@ -215,7 +176,7 @@ impl Metrics {
         self.polls.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// The API server has accepted a marker.
+    /// Records that the API server has accepted a marker.
     pub fn published(&self, times: &PublishTimes) {
         self.publishes.inc();
         let stages = [("fetched", times.fetched), ("linted", times.linted), ("published", times.published)];
@@ -224,7 +185,7 @@ impl Metrics {
         }
     }
 
-    /// A process has applied a publish for the first time, this long `after` its detection.
+    /// Records that a process has applied a publish for the first time, this long `after` its detection.
     pub fn applied(&self, after: Duration) {
         self.observe("applied", Moment::ZERO, after);
     }
@@ -233,57 +194,57 @@ impl Metrics {
         self.propagation.get_or_create(&StageLabels { stage }).observe(time.saturating_sub(since).as_secs_f64());
     }
 
-    /// A marker could not be written.
+    /// Records that a marker could not be written.
     pub fn publish_refused(&self) {
         self.publish_refused.inc();
     }
 
-    /// A marker was written before another replica had a copy of the snapshot.
+    /// Records that a marker was written before another replica had a copy of the snapshot.
     pub fn published_alone(&self) {
         self.published_alone.inc();
     }
 
-    /// A marker that somebody else had changed was put back.
+    /// Records that a marker that somebody else had changed was put back.
     pub fn put_back(&self) {
         self.put_back.inc();
     }
 
-    /// The Secret with the operator's certificate was read. The certificate that is served ends at `end`.
+    /// Records that the Secret with the operator's certificate was read. The certificate that is served ends at `end`.
     pub(crate) fn certificate(&self, end: Option<Timestamp>, unusable: bool) {
         self.certificate_end.set(end.map_or(0, Timestamp::as_second));
         self.certificate_unusable.set(unusable.into());
     }
 
-    /// A reconcile takes long. It counts as overdue until the returned value is dropped.
+    /// Records that a reconcile takes long. It counts as overdue until the returned value is dropped.
     pub(crate) fn reconcile_is_overdue(&self) -> Overdue {
         self.reconciles_overdue.inc();
         Overdue(self.reconciles_overdue.clone())
     }
 
-    /// A reconcile did not end, and was given up.
+    /// Records that a reconcile did not end, and was given up.
     pub(crate) fn reconcile_given_up(&self) {
         self.reconciles_given_up.inc();
     }
 
-    /// A namespace is watched, or can't be. It has no name where all namespaces are watched together.
+    /// Records that a namespace is watched, or can't be. It has no name where all namespaces are watched together.
     pub(crate) fn namespace_watched(&self, namespace: &str, watched: bool) {
         let labels = NamespaceLabels { namespace: namespace.to_owned() };
         self.namespaces_watched.get_or_create(&labels).set(watched.into());
     }
 
-    /// The number of reconciles that are overdue now.
+    /// Returns the number of reconciles that are overdue now.
     #[cfg(test)]
     pub(crate) fn reconciles_overdue(&self) -> i64 {
         self.reconciles_overdue.get()
     }
 
-    /// The number of reconciles that were given up.
+    /// Returns the number of reconciles that were given up.
     #[cfg(test)]
     pub(crate) fn reconciles_given_up(&self) -> u64 {
         self.reconciles_given_up.get()
     }
 
-    /// The fleet of a workspace was counted.
+    /// Records that the fleet of a workspace was counted.
     pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
         let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
         let states =
@@ -293,17 +254,23 @@ impl Metrics {
         }
     }
 
-    /// The status of a workspace was derived. A pinned or suspended workspace is never stale.
+    /// Records that the status of a workspace was derived. A pinned or suspended workspace is never stale.
     pub(crate) fn stale(&self, key: &WorkspaceKey, is_stale: bool) {
         self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
     }
 
-    /// The newest revision of a workspace is held until a person allows it, or is not.
+    /// Records that the newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
     }
 
-    /// A measurement of an analysis has ended.
+    /// Records that a status of a commit was sent (`sent`), or not, and is tried again (`retried`, or
+    /// `waiting` where it was not tried because the host has asked to wait) or not (`given_up`).
+    pub(crate) fn commit_status(&self, outcome: &'static str) {
+        self.commit_statuses.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Records that a measurement of an analysis has ended.
     pub(crate) fn measured(&self, outcome: Outcome) {
         let outcome = match outcome {
             Outcome::Successful => "successful",
@@ -313,7 +280,7 @@ impl Metrics {
         self.measurements.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A workspace is gone.
+    /// Removes the series of a workspace that is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));
@@ -330,6 +297,27 @@ fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
 
 fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
     ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
+}
+
+/// Registers a metric, and returns its handle.
+fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Registers a metric whose name ends in `_seconds`, and returns its handle.
+fn in_seconds<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+/// Registers durations by stage, and returns their handle.
+fn durations_in_seconds(registry: &mut Registry, name: &str, help: &str) -> Family<StageLabels, Histogram> {
+    let metric = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
 }
 
 #[cfg(test)]

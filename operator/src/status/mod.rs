@@ -1,9 +1,10 @@
 //! Shows what is known of a workspace: as status and conditions, as Events, and as metrics.
 //!
-//! [`status()`] derives the status from facts, and [`events::events`] the Events from two statuses; both are pure.
+//! [`status()`] derives the status from its input, and [`events::events`] the Events from two statuses; both are pure.
 //! `conditions` has one function for each condition, and derives `Ready`, which nothing else does;
 //! `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
 
+pub(crate) mod command;
 mod conditions;
 pub(crate) mod events;
 pub(crate) mod input;
@@ -19,16 +20,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
 use rototo_api::marker::Gate;
-use rototo_api::rollout::RolloutStatus;
+use rototo_api::names::ANNOTATION_ROLLOUT;
+use rototo_api::rollout::{RequestStatus, RolloutStatus};
 use rototo_api::workspace::{
     CommitStatus, FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic,
-    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
+    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns, WorkspaceStatus,
 };
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, RolloutInput, StatusInput};
+use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
 };
@@ -40,9 +42,9 @@ const REVISIONS: usize = 10;
 
 /// Derives the status of a workspace.
 #[must_use]
-pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
-    let published = published(facts);
-    let history = history(facts, published.as_ref());
+pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
+    let published = published(input);
+    let history = history(input, published.as_ref());
     // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
     // publish.
     let converged_millis = history.first().filter(|_| published.is_some()).and_then(|newest| newest.converged_millis);
@@ -52,39 +54,40 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .and_then(|published| published.revision.as_deref())
             .map(|revision| bounded(&short_revision(revision), REVISION)),
         fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
-        fleet: Some(fleet_summary(facts.fleet)),
+        fleet: Some(fleet_summary(input.fleet)),
         converged_in: converged_millis.map(|millis| format!("{millis}ms")),
     };
-    let accepted_candidate = facts.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
+    let accepted_candidate = input.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
     let mut status = RototoWorkspaceStatus {
-        observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
+        observed_generation: if input.source.current { input.generation } else { input.previous.observed_generation },
         conditions: Vec::new(),
-        last_handled_reconcile_at: facts
+        last_handled_reconcile_at: input
             .handled_request
             .map(|request| bounded(request, REQUEST))
-            .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
-        source: Some(source(facts)),
+            .or_else(|| input.previous.last_handled_reconcile_at.clone()),
+        source: Some(source(input)),
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
-                Some(candidate.contents)
+                Some(WorkspaceStatus { expired: candidate.expired(input.now), ..candidate.contents })
             }
-            _ => facts.previous.workspace,
+            _ => input.previous.workspace,
         },
         published,
-        rejected: rejected(facts),
-        held: held(facts),
-        rollout: facts.rollout.as_ref().map(rollout),
-        fleet: Some(fleet(facts.fleet, facts.now)),
+        rejected: rejected(input),
+        held: held(input),
+        rollout: input.rollout.as_ref().map(rollout),
+        request: input.steering.request.as_ref().map(request),
+        fleet: Some(fleet(input.fleet, input.now)),
         summary: Some(summary),
     };
-    status.conditions = conditions::conditions(facts, &status);
+    status.conditions = conditions::conditions(input, &status);
     status
 }
 
-fn source(facts: &StatusInput<'_>) -> SourceStatus {
-    let known = &facts.source;
-    let before = facts.previous.source.clone().unwrap_or_default();
+fn source(input: &StatusInput<'_>) -> SourceStatus {
+    let known = &input.source;
+    let before = input.previous.source.clone().unwrap_or_default();
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
@@ -109,14 +112,18 @@ fn layer(layer: &SourceLayer) -> SourceLayer {
     SourceLayer { source: bounded(&layer.source, LAYER), commit: layer.commit.clone() }
 }
 
-fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
-    let publish = facts.published?;
-    let candidate = facts.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
+fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
+    let publish = input.published?;
+    let candidate = input.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
     let fingerprint = publish.fingerprint.to_string();
-    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    let before = input.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    // The source may have newer content already that waited for the end of the rollout.
+    let rolled_out = input.previous.rollout.as_ref();
+    let rolled_out = rolled_out.filter(|rollout| rollout.announced_as == Some(publish.updated_at));
     let revision = candidate
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
-        .or_else(|| before.and_then(|before| before.revision.clone()));
+        .or_else(|| before.and_then(|before| before.revision.clone()))
+        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()));
     let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
     let commit = match candidate {
         Some(candidate) => candidate.commit.as_ref().map(words),
@@ -142,33 +149,33 @@ fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<Strin
     revisions
 }
 
-fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
-    let before = facts.previous.rejected.as_ref();
-    let Some(candidate) = facts.source.candidate else { return before.cloned() };
+fn rejected(input: &StatusInput<'_>) -> Option<RejectedStatus> {
+    let before = input.previous.rejected.as_ref();
+    let Some(candidate) = input.source.candidate else { return before.cloned() };
     let LintVerdict::Refused(refusal) = &candidate.verdict else { return None };
     let revision = candidate.revision.as_ref().map(ToString::to_string);
     let diagnostics: Vec<_> = refusal.findings.iter().map(finding).collect();
     let same = before.filter(|before| before.revision == revision && before.diagnostics == diagnostics);
     Some(RejectedStatus {
         revision,
-        time: same.map_or(Time(facts.now), |before| before.time.clone()),
+        time: same.map_or(Time(input.now), |before| before.time.clone()),
         errors: refusal.errors,
         warnings: refusal.warnings,
         diagnostics,
     })
 }
 
-fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
-    let before = facts.previous.held.as_ref();
+fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
+    let before = input.previous.held.as_ref();
     // What an earlier operator process held is held until the source is polled again, and every process has reported.
-    let rehearsed = facts.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
+    let rehearsed = input.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
     let rehearsed = rehearsed.map(|view| view.next.fingerprint.to_string());
     let by_rehearsal = |reason: &str| [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE].contains(&reason);
     let same = before.filter(|before| rehearsed.as_ref() == Some(&before.fingerprint) && by_rehearsal(&before.reason));
-    if facts.source.candidate.is_none() || same.is_some() {
+    if input.source.candidate.is_none() || same.is_some() {
         return before.cloned();
     }
-    let held = facts.held.as_ref()?;
+    let held = input.held.as_ref()?;
     let same = before.filter(|before| before.revision == held.revision && before.reason == held.reason.name());
     // An operator that was restarted knows the gate from the marker, and everything else from the status alone.
     let (removes, processes) = match &held.reason {
@@ -192,25 +199,35 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
         removes,
         processes,
         analysis,
-        since: same.map_or(Time(facts.now), |before| before.since.clone()),
+        since: same.map_or(Time(input.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
 }
 
 fn rollout(rollout: &RolloutInput) -> RolloutStatus {
-    let RolloutInput { revision, stage, steps, counts, analysis, command } = rollout;
+    let RolloutInput { revision, next, queued, stage, steps, counts, analysis, command } = rollout;
     let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
+    let of = format!("{} of={}", commit(revision), next.updated_at);
+    let setting = |value: String| command.setting(ANNOTATION_ROLLOUT, &value);
     RolloutStatus {
         revision: bounded(revision, REVISION),
+        announced_as: Some(next.updated_at),
+        queued: queued.as_deref().map(|queued| bounded(queued, REVISION)),
         step: stage.step,
         steps: u32::try_from(*steps).unwrap_or(u32::MAX),
         since: Time(stage.since),
         next: count(counts.next),
         stable: count(counts.stable),
         analysis: analysis.iter().map(measured).collect(),
-        promote: format!("{command}'promote {} step={}'", commit(revision), stage.step),
-        abort: format!("{command}'abort {}'", commit(revision)),
+        promote: setting(format!("promote {of} step={}", stage.step)),
+        abort: setting(format!("abort {of}")),
     }
+}
+
+fn request(request: &RequestStatus) -> RequestStatus {
+    let RequestStatus { request, by, state, reason } = request;
+    let (request, by) = (bounded(request, REQUEST), bounded(by, REQUEST));
+    RequestStatus { request, by, state: *state, reason: reason.clone() }
 }
 
 fn measured(analysis: &AnalysisStatus) -> AnalysisStatus {
@@ -264,8 +281,8 @@ fn fleet_summary(view: &FleetView) -> String {
     }
 }
 
-fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
-    let mut history = facts.previous.history.clone();
+fn history(input: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
+    let mut history = input.previous.history.clone();
     let Some(published) = published else { return history };
     if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {
         let entry = HistoryEntry {
@@ -273,23 +290,36 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
             revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
             commit: published.commit.clone(),
             updated_at: published.updated_at,
-            anyway: facts.published_anyway && was_held_by_rehearsal(facts, published),
+            anyway: input.steering.anyway_by.is_some() && was_held_by_rehearsal(input, published),
+            by: by(input, published).map(|by| bounded(by, AUTHOR)),
             converged_millis: None,
         };
         history.insert(0, entry);
         history.truncate(HISTORY);
     }
-    if let (Some(newest), Some(millis)) = (history.first_mut(), facts.fleet.millis) {
+    if let (Some(newest), Some(millis)) = (history.first_mut(), input.fleet.millis) {
         newest.converged_millis = newest.converged_millis.or(millis.all);
     }
     history
 }
 
 /// Returns whether processes had refused, or not prepared, what is published now.
-fn was_held_by_rehearsal(facts: &StatusInput<'_>, published: &PublishedStatus) -> bool {
-    let held = facts.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
-    let reasons = [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE];
+fn was_held_by_rehearsal(input: &StatusInput<'_>, published: &PublishedStatus) -> bool {
+    was_held(input, published, &[reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE])
+}
+
+/// Returns whether what is published now was held for one of these reasons.
+fn was_held(input: &StatusInput<'_>, published: &PublishedStatus, reasons: &[&str]) -> bool {
+    let held = input.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
     held.is_some_and(|held| reasons.contains(&held.reason.as_str()))
+}
+
+/// Returns the user who had this published past what held it, without a rehearsal, or before its last step.
+fn by<'a>(input: &'a StatusInput<'_>, published: &PublishedStatus) -> Option<&'a str> {
+    let SteeringInput { promoted_by, anyway_by, shrink_by, .. } = &input.steering;
+    let shrank = was_held(input, published, &[reason::SHRINK_HELD]);
+    let by = promoted_by.as_ref().or(anyway_by.as_ref()).or(shrink_by.as_ref().filter(|_| shrank));
+    by.map(String::as_str)
 }
 
 /// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,

@@ -25,12 +25,12 @@ struct WrittenStatus {
 }
 
 impl StatusRecord {
-    /// The API server has accepted `status`, and the object with it is at `resource_version`.
+    /// Records that the API server has accepted `status`, and the object with it is at `resource_version`.
     pub(crate) fn written(&mut self, status: RototoWorkspaceStatus, resource_version: u64, at: Instant) {
         self.written = Some(WrittenStatus { status, resource_version, at });
     }
 
-    /// The time of the last write.
+    /// Returns the time of the last write.
     pub(crate) fn last_write(&self) -> Option<Instant> {
         self.written.as_ref().map(|written| written.at)
     }
@@ -49,7 +49,7 @@ impl StatusRecord {
         self.written.as_ref().map_or(actual, |written| &written.status).clone()
     }
 
-    /// The publishes in the last written status.
+    /// Returns the publishes in the last written status.
     pub(crate) fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.written.iter().flat_map(|written| &written.status.history)
     }

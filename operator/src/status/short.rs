@@ -11,8 +11,9 @@ pub(super) const MESSAGE: usize = 600;
 /// The most bytes of the source of a layer; there are at most 32 layers.
 pub(super) const LAYER: usize = 110;
 /// The most bytes of the rule and the path of a finding; there are at most ten findings.
-pub(super) const FINDING: usize = 250;
-/// The most bytes of the author, and of the subject, of a commit; there are at most twelve commits.
+pub(super) const FINDING: usize = 200;
+/// The most bytes of the author, and of the subject, of a commit; there are at most twelve commits. A user in the
+/// history has as many bytes as an author.
 pub(super) const AUTHOR: usize = 60;
 pub(super) const SUBJECT: usize = 110;
 /// The most bytes of a revision that people read.

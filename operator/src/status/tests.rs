@@ -1,11 +1,12 @@
-//! Tests of the status. Each gives facts and reads the conditions, as a person would.
+//! Tests of the status. Each gives an input and reads the conditions, as a person would.
 
 mod held;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::condition::reason;
+use rototo_api::condition::{CONVERGED, reason};
+use rototo_api::rollout::RequestState;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
@@ -17,7 +18,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, HeldReason, RolloutInput, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -34,7 +35,7 @@ struct StatusCase {
     current: bool,
     rollout: Option<RolloutInput>,
     rehearsal: Option<RehearsalView>,
-    published_anyway: bool,
+    steering: SteeringInput,
     previous: RototoWorkspaceStatus,
 }
 
@@ -57,7 +58,8 @@ fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate
         commit: Some(CommitInfo { author: "Ada".to_owned(), subject: format!("Change {content}") }),
         immutable: false,
         fingerprint: fingerprint(content),
-        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
+        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7, expired: 0 },
+        expiries: Arc::default(),
         signature: None,
         fail_on: FailOn::Error,
         provisional: false,
@@ -98,7 +100,7 @@ fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
 impl StatusCase {
     /// All is well: content A runs everywhere.
     fn new() -> Self {
-        let mut world = Self {
+        let mut case = Self {
             spec: serde_json::from_str(r#"{"source":"git+https://git.example.com/config.git#main:prod"}"#).unwrap(),
             candidate: Some(candidate("A", 'a', LintVerdict::Accepted)),
             error: None,
@@ -113,11 +115,11 @@ impl StatusCase {
             current: true,
             rollout: None,
             rehearsal: None,
-            published_anyway: false,
+            steering: SteeringInput::default(),
             previous: RototoWorkspaceStatus::default(),
         };
-        world.previous = world.status();
-        world
+        case.previous = case.status();
+        case
     }
 
     fn status(&self) -> RototoWorkspaceStatus {
@@ -144,7 +146,7 @@ impl StatusCase {
             held: self.held.clone(),
             rollout: self.rollout.clone(),
             rehearsal: self.rehearsal.as_ref(),
-            published_anyway: self.published_anyway,
+            steering: self.steering.clone(),
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
             behind_for: self.behind_for,
@@ -166,10 +168,10 @@ impl StatusCase {
 }
 
 #[test]
-fn all_is_well() {
-    let world = StatusCase::new();
+fn a_fleet_that_runs_the_newest_revision_is_ready_and_has_a_summary() {
+    let case = StatusCase::new();
     assert_eq!(
-        world.conditions(),
+        case.conditions(),
         [
             "Ready=True/Converged",
             "SourceReady=True/Fetched",
@@ -178,7 +180,7 @@ fn all_is_well() {
             "Converged=True/Converged"
         ]
     );
-    let summary = world.status().summary.unwrap();
+    let summary = case.status().summary.unwrap();
     assert_eq!(summary.fleet.as_deref(), Some("3/3"));
     assert_eq!(summary.revision.as_deref(), Some("main@sha1:aaaaaaaa"));
     assert_eq!(summary.converged_in.as_deref(), Some("64ms"));
@@ -186,10 +188,10 @@ fn all_is_well() {
 
 #[test]
 fn a_refused_candidate_leaves_what_is_published_and_says_where_the_errors_are() {
-    let mut world = StatusCase::new();
-    world.candidate = Some(candidate("B", 'b', refused()));
+    let mut case = StatusCase::new();
+    case.candidate = Some(candidate("B", 'b', refused()));
     assert_eq!(
-        world.conditions(),
+        case.conditions(),
         [
             "Ready=False/LintRefused",
             "SourceReady=True/Fetched",
@@ -198,96 +200,96 @@ fn a_refused_candidate_leaves_what_is_published_and_says_where_the_errors_are() 
             "Converged=True/Converged"
         ]
     );
-    let status = world.status();
+    let status = case.status();
     assert_eq!(status.published.unwrap().revision.unwrap(), format!("main@sha1:{}", "a".repeat(40)));
     assert_eq!(
         status.conditions[0].message,
         "main@sha1:bbbbbbbb is refused: variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 \
          more); what was published before runs on"
     );
-    assert_eq!(world.events(), ["LintRefused"]);
+    assert_eq!(case.events(), ["LintRefused"]);
 }
 
 #[test]
 fn a_refusal_is_one_event_and_its_end_another() {
-    let mut world = StatusCase::new();
-    world.candidate = Some(candidate("B", 'b', refused()));
-    world.previous = world.status();
-    assert!(world.events().is_empty());
-    world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
-    assert_eq!(world.events(), ["Recovered"]);
-    assert_eq!(world.status().rejected, None);
+    let mut case = StatusCase::new();
+    case.candidate = Some(candidate("B", 'b', refused()));
+    case.previous = case.status();
+    assert!(case.events().is_empty());
+    case.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
+    assert_eq!(case.events(), ["Recovered"]);
+    assert_eq!(case.status().rejected, None);
 }
 
 #[test]
 fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
-    let mut world = StatusCase::new();
-    world.error = Some(("unreachable", true));
-    assert_eq!(world.conditions()[..2], ["Ready=True/Converged", "SourceReady=False/SourceUnavailable"]);
-    world.verified_ago = Some(Duration::from_secs(301));
-    let conditions = world.conditions();
+    let mut case = StatusCase::new();
+    case.error = Some(("unreachable", true));
+    assert_eq!(case.conditions()[..2], ["Ready=True/Converged", "SourceReady=False/SourceUnavailable"]);
+    case.verified_ago = Some(Duration::from_secs(301));
+    let conditions = case.conditions();
     assert_eq!(conditions[0], "Ready=False/SourceNotConfirmed");
     assert_eq!(conditions.last().unwrap(), "Stale=True/SourceNotConfirmed");
 }
 
 #[test]
 fn a_restart_during_an_outage_does_not_make_it_younger() {
-    let mut world = StatusCase::new();
-    world.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
-    (world.candidate, world.verified_ago, world.error) = (None, None, Some(("unreachable", true)));
-    assert_eq!(world.conditions()[0], "Ready=False/SourceNotConfirmed");
+    let mut case = StatusCase::new();
+    case.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
+    (case.candidate, case.verified_ago, case.error) = (None, None, Some(("unreachable", true)));
+    assert_eq!(case.conditions()[0], "Ready=False/SourceNotConfirmed");
 }
 
 #[test]
 fn a_source_that_needs_a_new_spec_stalls() {
-    let mut world = StatusCase::new();
-    world.error = Some(("refused", false));
-    let conditions = world.conditions();
+    let mut case = StatusCase::new();
+    case.error = Some(("refused", false));
+    let conditions = case.conditions();
     assert_eq!(conditions[0], "Ready=False/SourceRefused");
     assert!(conditions.contains(&"Stalled=True/SourceRefused".to_owned()));
 }
 
 #[test]
 fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
-    let mut world = StatusCase::new();
-    world.published = Some(publish("B", 2));
-    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
-    world.fleet = fleet(1, 3, Fleet::Progressing { since: Duration::ZERO });
-    world.behind_for = Some(Duration::from_millis(900));
-    world.fleet.millis = None;
-    assert_eq!(world.conditions()[..2], ["Ready=False/Progressing", "Reconciling=True/Progressing"]);
-    assert_eq!(world.events(), ["Published"]);
-    world.previous = world.status();
-    world.behind_for = Some(Duration::from_millis(1100));
-    world.fleet.behind = vec![Straggler { name: "pod-2".to_owned(), state: "silent".to_owned(), reason: None }];
-    assert_eq!(world.conditions()[0], "Ready=False/DeadlineExceeded");
-    assert_eq!(world.events(), ["ConvergeDeadlineExceeded"]);
+    let mut case = StatusCase::new();
+    case.published = Some(publish("B", 2));
+    case.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    case.fleet = fleet(1, 3, Fleet::Progressing { since: Duration::ZERO });
+    case.behind_for = Some(Duration::from_millis(900));
+    case.fleet.millis = None;
+    assert_eq!(case.conditions()[..2], ["Ready=False/Progressing", "Reconciling=True/Progressing"]);
+    assert_eq!(case.events(), ["Published"]);
+    case.previous = case.status();
+    case.behind_for = Some(Duration::from_millis(1100));
+    case.fleet.behind = vec![Straggler { name: "pod-2".to_owned(), state: "silent".to_owned(), reason: None }];
+    assert_eq!(case.conditions()[0], "Ready=False/DeadlineExceeded");
+    assert_eq!(case.events(), ["ConvergeDeadlineExceeded"]);
     assert_eq!(
-        world.status().conditions[0].message,
+        case.status().conditions[0].message,
         "after more than 1s, 1 of 3 processes run what is published; behind: pod-2 (silent)"
     );
 }
 
 #[test]
-fn a_marker_that_the_api_server_refuses_is_loud() {
-    let mut world = StatusCase::new();
-    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
-    world.problem = Some(PublishProblem::Refused("exceeded quota".to_owned()));
-    assert_eq!(world.conditions()[0], "Ready=False/PublishFailed");
-    assert_eq!(world.events(), ["PublishFailed"]);
-    world.previous = world.status();
-    assert!(world.events().is_empty());
+fn a_marker_that_the_api_server_refuses_is_a_failure_and_one_event() {
+    let mut case = StatusCase::new();
+    case.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    case.problem = Some(PublishProblem::Refused("exceeded quota".to_owned()));
+    assert_eq!(case.conditions()[0], "Ready=False/PublishFailed");
+    assert_eq!(case.events(), ["PublishFailed"]);
+    case.previous = case.status();
+    assert!(case.events().is_empty());
 }
 
 #[test]
 fn before_the_first_poll_nothing_is_claimed() {
-    let mut world = StatusCase::new();
-    world.previous = RototoWorkspaceStatus::default();
-    (world.candidate, world.published, world.verified_ago, world.current) = (None, None, None, false);
-    world.fleet = fleet(0, 0, Fleet::NothingPublished);
-    world.fleet.expected = None;
+    let mut case = StatusCase::new();
+    case.previous = RototoWorkspaceStatus::default();
+    (case.candidate, case.published, case.verified_ago, case.current) = (None, None, None, false);
+    case.fleet = fleet(0, 0, Fleet::NothingPublished);
+    case.fleet.expected = None;
     assert_eq!(
-        world.conditions(),
+        case.conditions(),
         [
             "Ready=Unknown/NotPolled",
             "Reconciling=True/Polling",
@@ -297,31 +299,31 @@ fn before_the_first_poll_nothing_is_claimed() {
             "Converged=Unknown/NothingPublished"
         ]
     );
-    assert_eq!(world.status().summary.unwrap().fleet.as_deref(), Some("0 reporting"));
+    assert_eq!(case.status().summary.unwrap().fleet.as_deref(), Some("0 reporting"));
 }
 
 #[test]
 fn a_restarted_operator_keeps_saying_what_was_found_until_it_knows_better() {
-    let mut world = StatusCase::new();
-    world.candidate = Some(candidate("B", 'b', refused()));
-    world.previous = world.status();
-    (world.candidate, world.current) = (None, false);
-    world.fleet.verdict = Fleet::Recounting;
-    let status = world.status();
-    assert_eq!(status.rejected, world.previous.rejected);
+    let mut case = StatusCase::new();
+    case.candidate = Some(candidate("B", 'b', refused()));
+    case.previous = case.status();
+    (case.candidate, case.current) = (None, false);
+    case.fleet.verdict = Fleet::Recounting;
+    let status = case.status();
+    assert_eq!(status.rejected, case.previous.rejected);
     assert_eq!(status.conditions[0].reason, "LintRefused");
-    assert!(world.events().is_empty());
+    assert!(case.events().is_empty());
 }
 
 #[test]
 fn the_history_has_one_entry_a_publish_and_ends_after_ten() {
-    let mut world = StatusCase::new();
+    let mut case = StatusCase::new();
     for second in 2..20 {
-        world.published = Some(publish("A", second));
-        world.previous = world.status();
-        world.previous = world.status();
+        case.published = Some(publish("A", second));
+        case.previous = case.status();
+        case.previous = case.status();
     }
-    let history = &world.previous.history;
+    let history = &case.previous.history;
     assert_eq!(history.len(), 10);
     assert!(history.windows(2).all(|pair| pair[0].updated_at > pair[1].updated_at));
     assert_eq!(history[0].converged_millis, Some(64));
@@ -329,12 +331,12 @@ fn the_history_has_one_entry_a_publish_and_ends_after_ten() {
 
 #[test]
 fn a_time_of_verification_alone_is_written_every_ten_minutes() {
-    let world = StatusCase::new();
-    let mut next = world.status();
-    assert!(!worth_writing(&world.previous, &next));
+    let case = StatusCase::new();
+    let mut next = case.status();
+    assert!(!worth_writing(&case.previous, &next));
     let mut later = |time: &str| {
         next.source.as_mut().unwrap().last_success = Some(Time(time.parse().unwrap()));
-        worth_writing(&world.previous, &next)
+        worth_writing(&case.previous, &next)
     };
     assert!(!later("2026-11-20T18:49:59Z"));
     assert!(later("2026-11-20T18:50:00Z"));
@@ -342,11 +344,11 @@ fn a_time_of_verification_alone_is_written_every_ten_minutes() {
 
 #[test]
 fn the_date_of_a_claim_alone_is_written_every_ten_minutes() {
-    let world = StatusCase::new();
-    let mut next = world.status();
+    let case = StatusCase::new();
+    let mut next = case.status();
     let mut later = |time: &str| {
         next.fleet.as_mut().unwrap().as_of = Some(Time(time.parse().unwrap()));
-        worth_writing(&world.previous, &next)
+        worth_writing(&case.previous, &next)
     };
     assert!(!later("2026-11-20T18:49:59Z"));
     assert!(later("2026-11-20T18:50:00Z"));
@@ -367,9 +369,9 @@ fn an_unknown_convergence_does_not_keep_the_workspace_from_being_ready() {
         (Fleet::Unprovable, "Unprovable"),
     ];
     for (verdict, reason) in unknown {
-        let mut world = StatusCase::new();
-        world.fleet = fleet(2, 3, verdict);
-        let conditions = world.conditions();
+        let mut case = StatusCase::new();
+        case.fleet = fleet(2, 3, verdict);
+        let conditions = case.conditions();
         assert_eq!(conditions[0], "Ready=True/Published");
         assert_eq!(conditions.last().unwrap(), &format!("Converged=Unknown/{reason}"));
     }
@@ -377,66 +379,66 @@ fn an_unknown_convergence_does_not_keep_the_workspace_from_being_ready() {
 
 #[test]
 fn a_fleet_with_more_processes_than_are_counted_names_the_limit() {
-    let mut world = StatusCase::new();
+    let mut case = StatusCase::new();
     let full = Some(rototo_protocol::fleet::NoRoom::Pod);
-    world.fleet = FleetView { no_room: full, ..fleet(3, 3, Fleet::Unprovable) };
-    let status = world.status();
+    case.fleet = FleetView { no_room: full, ..fleet(3, 3, Fleet::Unprovable) };
+    let status = case.status();
     let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged").unwrap();
     assert!(converged.message.contains("this pod has reported 32 processes"), "{}", converged.message);
 }
 
 #[test]
 fn an_invalid_selector_makes_no_claim() {
-    let mut world = StatusCase::new();
-    world.selector_usable = false;
-    assert_eq!(world.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
+    let mut case = StatusCase::new();
+    case.selector_usable = false;
+    assert_eq!(case.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
 }
 
 #[test]
 fn a_figure_that_was_shown_stays() {
-    let mut world = StatusCase::new();
+    let mut case = StatusCase::new();
     for all in [Some(60), None, Some(3_600_060)] {
-        world.fleet.millis = Some(Millis { all, ..Millis::default() });
-        world.previous = world.status();
-        assert_eq!(world.previous.history[0].converged_millis, Some(64));
-        assert_eq!(world.previous.summary.as_ref().unwrap().converged_in.as_deref(), Some("64ms"));
+        case.fleet.millis = Some(Millis { all, ..Millis::default() });
+        case.previous = case.status();
+        assert_eq!(case.previous.history[0].converged_millis, Some(64));
+        assert_eq!(case.previous.summary.as_ref().unwrap().converged_in.as_deref(), Some("64ms"));
     }
 }
 
 #[test]
 fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
-    let mut world = StatusCase::new();
+    let mut case = StatusCase::new();
     for commit in "bcdefghijklm".chars() {
-        world.candidate =
+        case.candidate =
             Some(candidate("A", if commit.is_ascii_hexdigit() { commit } else { '0' }, LintVerdict::Accepted));
-        world.previous = world.status();
+        case.previous = case.status();
     }
-    let revisions = world.status().published.unwrap().revisions;
+    let revisions = case.status().published.unwrap().revisions;
     assert!(revisions[0].ends_with("00") && revisions.iter().any(|revision| revision.ends_with("bb")), "{revisions:?}");
 }
 
 #[test]
 fn published_content_that_the_operator_lost_does_not_count_as_published() {
-    let mut world = StatusCase::new();
-    world.problem = Some(PublishProblem::Lost);
+    let mut case = StatusCase::new();
+    case.problem = Some(PublishProblem::Lost);
     for condition in ["Published=False/SnapshotLost", "Ready=False/SnapshotLost"] {
-        assert!(world.conditions().contains(&condition.to_owned()), "{condition}: {:?}", world.conditions());
+        assert!(case.conditions().contains(&condition.to_owned()), "{condition}: {:?}", case.conditions());
     }
     // The column STATUS and `rototo status` show the message of Ready.
-    let ready = world.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
+    let ready = case.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert!(ready.message.ends_with("until then new processes wait"), "{}", ready.message);
-    let served = world.status().conditions.into_iter().find(|condition| condition.message.contains("is served"));
+    let served = case.status().conditions.into_iter().find(|condition| condition.message.contains("is served"));
     assert_eq!(served, None);
 }
 
 #[test]
 fn transition_times_stay_while_a_condition_stays() {
-    let mut world = StatusCase::new();
-    for condition in &mut world.previous.conditions {
+    let mut case = StatusCase::new();
+    for condition in &mut case.previous.conditions {
         condition.last_transition_time = Time("2026-01-01T00:00:00Z".parse().unwrap());
     }
-    world.candidate = Some(candidate("B", 'b', refused()));
-    let status = world.status();
+    case.candidate = Some(candidate("B", 'b', refused()));
+    let status = case.status();
     let since = |type_: &str| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
         condition.last_transition_time.0.to_string()
@@ -499,6 +501,12 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         reason: HeldReason::Refused { processes: vec![straggler.clone(); 10] },
         release: "kubectl annotate".to_owned(),
     });
+    case.steering.request = Some(RequestStatus {
+        request: megabyte.clone(),
+        by: megabyte.clone(),
+        state: RequestState::Refused,
+        reason: Some("it is no request".to_owned()),
+    });
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {
         published.commit = Some(words.clone());
@@ -510,6 +518,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         commit: Some(words.clone()),
         updated_at: publish("A", second).updated_at,
         anyway: true,
+        by: Some("b".repeat(AUTHOR)),
         converged_millis: Some(1),
     });
     case.previous.history = publishes.collect();
@@ -521,7 +530,24 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     for event in events(&case.previous, &status) {
         assert!(event.message.len() < 4 << 10 && !event.message.chars().any(rototo_engine::text::is_disruptive));
     }
-    // The same facts give the same status, so that it is not written again and again.
+    // The same input gives the same status, so that it is not written again and again.
     case.previous = status.clone();
     assert_eq!(case.status(), status);
+}
+
+#[test]
+fn what_has_expired_is_counted_on_the_day_of_the_operators_clock() {
+    let mut world = StatusCase::new();
+    assert_eq!(world.status().workspace.unwrap().expired, 0);
+    let expiries = ["2026-11-20", "2026-11-21"].map(|day| day.parse().unwrap());
+    let expiring = Candidate { expiries: expiries.into(), ..(*candidate("A", 'a', LintVerdict::Accepted)).clone() };
+    assert_eq!(expiring.expired("2026-11-19T23:59:59Z".parse().unwrap()), 0);
+    assert_eq!(expiring.expired("2026-11-21T00:00:00Z".parse().unwrap()), 2);
+    world.candidate = Some(Arc::new(expiring));
+    let status = world.status();
+    assert_eq!(status.workspace.unwrap().expired, 1);
+    assert!(worth_writing(&world.previous, &status), "a new day with nothing else new is worth a write");
+    let lint = status.conditions.iter().find(|condition| condition.type_ == "LintPassed").unwrap();
+    assert_eq!(lint.status, "True");
+    assert!(lint.message.contains("1 variable or rule has expired: `rototo lint --expired`"), "{}", lint.message);
 }

@@ -72,7 +72,7 @@ pub(crate) struct Announcement {
     pub(crate) staged: bool,
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Each process that had to has applied it.
@@ -136,8 +136,8 @@ impl Step {
 }
 
 impl ChangeTrace {
-    /// The trace of a change that was just read. It belongs to the trace of the sender of `call`, if that has one. `None`
-    /// if the sender's is not sampled.
+    /// Returns the trace of a change that was just read. It belongs to the trace of the sender of `call`, if that has
+    /// one. `None` if the sender's is not sampled.
     pub(super) fn begin(change: Change, call: Option<WebhookCall>, clock: WallClock) -> Option<Self> {
         let ids = RandomIdGenerator::default();
         let sender = call.as_ref().map(|call| call.sender.clone()).filter(SpanContext::is_valid);
@@ -152,7 +152,7 @@ impl ChangeTrace {
         Some(Self { change, call, clock, context, publish: None })
     }
 
-    /// The id of the trace, as people search for it.
+    /// Returns the id of the trace, as people search for it.
     pub(super) fn id(&self) -> String {
         self.context.trace_id().to_string()
     }

@@ -45,12 +45,13 @@ struct Published {
 }
 
 impl ChangeTraces {
-    /// The git host has called. `sender` is the span that the call names, if it names one.
+    /// Records that the git host has called. `sender` is the span that the call names, if it names one.
     pub(crate) fn called(&mut self, sender: SpanContext, at: Moment) {
         self.call = Some(WebhookCall { at, sender });
     }
 
-    /// A poll has ended with this content, which may be known. The marker names `published`, as far as that is known.
+    /// Records that a poll has ended with this content, which may be known. The marker names `published`, as far as
+    /// that is known.
     pub(crate) fn polled(
         &mut self,
         change: Change,
@@ -78,12 +79,12 @@ impl ChangeTraces {
         }
     }
 
-    /// The marker names this publish. Content that it named already is no change.
+    /// Records that the marker names this publish. Content that it named already is no change.
     pub(crate) fn confirmed(&mut self, publish: &Publish) {
         self.newest.take_if(|trace| !self.refused && trace.change.fingerprint == publish.fingerprint);
     }
 
-    /// The API server has accepted a publish, which `announcement` preceded.
+    /// Records that the API server has accepted a publish, which `announcement` preceded.
     pub(crate) fn published(&mut self, accepted: &AcceptedPublish, announcement: Option<Announcement>) {
         let AcceptedPublish { publish, times, .. } = *accepted;
         self.end_published(times.published, Outcome::Superseded);
@@ -96,7 +97,7 @@ impl ChangeTraces {
         self.published = Some(Published { trace, publish, times, open: true });
     }
 
-    /// The fleet was counted against `publish`.
+    /// Records that the fleet was counted against `publish`.
     pub(crate) fn counted(&mut self, fleet: &FleetView, publish: Option<Publish>, now: Moment) {
         let Some(known) = self.published.as_mut().filter(|known| known.open && Some(known.publish) == publish) else {
             return;
@@ -117,7 +118,7 @@ impl ChangeTraces {
         self.ready.push(known.trace.ended(end.max(known.times.published), outcome));
     }
 
-    /// Nobody brings this workspace forward here any more.
+    /// Records that nobody brings this workspace forward here any more.
     pub(crate) fn abandon(&mut self, now: Moment) {
         self.end_newest(now, Outcome::Unobserved);
         self.end_published(now, Outcome::Unobserved);
@@ -137,12 +138,12 @@ impl ChangeTraces {
         }
     }
 
-    /// The id of the trace of a publish, if this process has made that publish.
+    /// Returns the id of the trace of a publish, if this process has made that publish.
     pub(crate) fn id_of(&self, publish: Option<Publish>) -> Option<String> {
         self.published.as_ref().filter(|known| Some(known.publish) == publish).map(|known| known.trace.id())
     }
 
-    /// The id of the trace of the newest content, if lint refuses that.
+    /// Returns the id of the trace of the newest content, if lint refuses that.
     pub(crate) fn id_of_refused(&self) -> Option<String> {
         self.newest.as_ref().filter(|_| self.refused).map(ChangeTrace::id)
     }

@@ -1,4 +1,4 @@
-//! What a request is answered with: parts with names, and the time at which they were true.
+//! The answer to a request: parts with names, and the time at which they were true.
 //!
 //! The list has a part for each workspace, and a workspace is a document of one part. A part is JSON that is made once,
 //! so that a stream can compare it, and several streams can send it.
@@ -47,19 +47,19 @@ struct Frame<'a> {
 }
 
 impl Part {
-    /// Returns `namespace/name` of its workspace.
+    /// Returns `namespace/name` of its workspace, after its cluster if there are several.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The line of a workspace.
+    /// Returns the line of a workspace.
     #[must_use]
     pub fn row(row: &Row) -> Self {
         Self::of(&serde_json::to_value(row).unwrap_or_default())
     }
 
-    /// Everything about a workspace.
+    /// Returns everything about a workspace.
     #[must_use]
     pub fn detail(detail: &Detail) -> Self {
         Self::of(&serde_json::to_value(detail).unwrap_or_default())
@@ -67,7 +67,8 @@ impl Part {
 
     fn of(value: &Value) -> Self {
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let name = format!("{}/{}", text("namespace"), text("name"));
+        let cluster = value["cluster"].as_str().map(|cluster| format!("{cluster}/")).unwrap_or_default();
+        let name = format!("{cluster}{}/{}", text("namespace"), text("name"));
         Self { name: name.into(), json: value.to_string().into() }
     }
 }

@@ -28,7 +28,7 @@ pub const API: &str = "/ui/api/workspaces";
 const WORKSPACE_EVERY: Duration = Duration::from_millis(250);
 const LIST_EVERY: Duration = Duration::from_secs(1);
 
-/// What the page may do: load its own files, and talk to its own server. No text becomes a script or a form.
+/// The permissions of the page: load its own files, and talk to its own server. No text becomes a script or a form.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// The headers of every answer.
@@ -42,7 +42,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// What a request asks for.
+/// The subject of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The workspaces of a namespace, or of all.
@@ -52,6 +52,8 @@ pub enum Wanted {
     },
     /// One workspace.
     Workspace {
+        /// The context of its cluster, if there are several.
+        cluster: Option<String>,
         /// Its namespace.
         namespace: String,
         /// Its name.
@@ -76,8 +78,13 @@ struct ListQuery {
     namespace: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct WorkspaceQuery {
+    cluster: Option<String>,
+}
+
 impl Wanted {
-    /// The interval at which a stream reads it.
+    /// Returns the interval at which a stream reads it.
     pub(super) fn every(&self) -> Duration {
         match self {
             Self::List { .. } => LIST_EVERY,
@@ -85,13 +92,13 @@ impl Wanted {
         }
     }
 
-    /// Returns its path and query.
+    /// Returns its path and query at a replica of an operator, which knows one cluster.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::List { namespace: None } => API.to_owned(),
             Self::List { namespace: Some(namespace) } => format!("{API}?namespace={namespace}"),
-            Self::Workspace { namespace, name } => format!("{API}/{namespace}/{name}"),
+            Self::Workspace { namespace, name, .. } => format!("{API}/{namespace}/{name}"),
         }
     }
 }
@@ -121,9 +128,10 @@ async fn list<S: Source>(
 async fn workspace<S: Source>(
     State(source): State<S>,
     Path((namespace, name)): Path<(String, String)>,
+    Query(WorkspaceQuery { cluster }): Query<WorkspaceQuery>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    answer(source, Wanted::Workspace { namespace, name }, request).await
+    answer(source, Wanted::Workspace { cluster, namespace, name }, request).await
 }
 
 async fn answer<S: Source>(source: S, wanted: Wanted, request: Request) -> Result<Response, Refusal> {

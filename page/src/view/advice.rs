@@ -45,6 +45,22 @@ pub(super) fn advice(namespace: &str, workspace: &str, straggler: &Straggler) ->
     }
 }
 
+impl Advice {
+    /// Makes the command one for the cluster of a kubeconfig's context.
+    pub(super) fn in_cluster(&mut self, context: &str) {
+        self.command = self.command.take().map(|command| in_cluster(command, context));
+    }
+}
+
+/// Returns a command of kubectl or rototo for the cluster of a kubeconfig's context.
+pub(super) fn in_cluster(command: String, context: &str) -> String {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@-".contains(&byte);
+    match !context.is_empty() && context.bytes().all(harmless) {
+        true => format!("{command} --context {context}"),
+        false => format!("{command} --context '{}'", context.replace('\'', r"'\''")),
+    }
+}
+
 /// Returns whether a name is that of a pod, and not the UUID of a process. Only such a name enters a command.
 fn is_pod_name(name: &str) -> bool {
     let allowed = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
@@ -70,5 +86,12 @@ mod tests {
         for name in ["", "a;reboot", "$(reboot)", "c0ffee00-0000-4000-8000-000000000000"] {
             assert_eq!(command(name, "pending"), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_command_names_the_context_of_its_cluster() {
+        let of = |context: &str| in_cluster("kubectl get rws".to_owned(), context);
+        assert_eq!(of("arn:aws:eks:eu:1:cluster/a"), "kubectl get rws --context arn:aws:eks:eu:1:cluster/a");
+        assert_eq!(of("it's; reboot"), r"kubectl get rws --context 'it'\''s; reboot'");
     }
 }

@@ -4,6 +4,7 @@
 //! it was computed for the answer: [`Row::as_of`] is absent then, and the document has the time.
 
 mod advice;
+mod difference;
 pub(crate) mod roster;
 mod state;
 
@@ -11,12 +12,13 @@ use jiff::Timestamp;
 use rototo_api::condition::STALE;
 use rototo_api::rollout::{HeldStatus, RolloutStatus};
 use rototo_api::workspace::{
-    CommitStatus, FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
-    SourceStatus, WorkspaceStatus,
+    CommitStatus, FleetMillis, FleetStatus, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, SourceStatus,
+    WorkspaceStatus,
 };
 use serde::Serialize;
 
 use crate::view::advice::{ADVISED, Advice, advice};
+use crate::view::difference::{PublishLine, lines};
 use crate::view::roster::{Roster, RosterGroups};
 use crate::view::state::{State, state};
 
@@ -28,6 +30,9 @@ const DIGITS: usize = 8;
 /// A line of the list of workspaces.
 #[derive(Debug, Serialize)]
 pub struct Row {
+    /// The context of its cluster in the kubeconfig, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     namespace: String,
     name: String,
     state: State,
@@ -57,6 +62,39 @@ pub struct Row {
     suspended: bool,
 }
 
+impl Row {
+    /// Names the context of its cluster.
+    #[must_use]
+    pub fn in_cluster(mut self, context: &str) -> Self {
+        self.cluster = Some(context.to_owned());
+        self
+    }
+
+    /// Returns the state in a word or two.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Returns true if every process runs the newest commit, by the claim in the status.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        self.state == State::Converged
+    }
+
+    /// Returns the published commit, or fingerprint, in short.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Returns the processes that run what is published, and those that should.
+    #[must_use]
+    pub fn fleet(&self) -> (u32, u32) {
+        (self.applied, self.total)
+    }
+}
+
 /// One workspace.
 #[derive(Debug, Serialize)]
 pub struct Detail {
@@ -80,7 +118,7 @@ pub struct Detail {
     held: Option<HeldStatus>,
     refused: Option<RejectedStatus>,
     conditions: Vec<ConditionLine>,
-    history: Vec<HistoryEntry>,
+    history: Vec<PublishLine>,
 }
 
 /// A condition of the status.
@@ -91,6 +129,22 @@ struct ConditionLine {
     reason: String,
     message: String,
     since: Timestamp,
+}
+
+impl Detail {
+    /// Names the context of its cluster, also in the commands.
+    #[must_use]
+    pub fn in_cluster(mut self, context: &str) -> Self {
+        self.row = self.row.in_cluster(context);
+        for advice in &mut self.behind {
+            advice.in_cluster(context);
+        }
+        let rollout = self.rollout.iter_mut().flat_map(|rollout| [&mut rollout.promote, &mut rollout.abort]);
+        for command in rollout.chain(self.held.iter_mut().map(|held| &mut held.release)) {
+            *command = advice::in_cluster(std::mem::take(command), context);
+        }
+        self
+    }
 }
 
 /// Returns the line of a workspace. `live` says that its status was computed for this answer.
@@ -110,6 +164,7 @@ pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
         .first()
         .filter(|newest| published.is_some_and(|published| published.updated_at == newest.updated_at));
     Row {
+        cluster: None,
         namespace: workspace.metadata.namespace.clone().unwrap_or_default(),
         name: workspace.metadata.name.clone().unwrap_or_default(),
         title: found.title(),
@@ -168,7 +223,7 @@ pub fn detail(workspace: &RototoWorkspace, roster: Option<Roster>, live: bool) -
         held: status.held,
         refused: status.rejected,
         conditions: conditions.collect(),
-        history: status.history,
+        history: lines(&workspace.spec.source, status.history),
         row,
     }
 }
@@ -222,6 +277,25 @@ mod tests {
         // Each process runs what it should, and those are two versions.
         let rolling = json!({ "published": published, "rollout": rollout, "fleet": fleet(Some(12), 12, 12) });
         check(rolling, "3 of 3 run 8421d6ec, 9 of 9 run 9f2c1a7d");
+    }
+
+    #[test]
+    fn every_command_for_one_of_several_clusters_names_it() {
+        let behind = json!([{ "name": "app-2", "state": "silent" }]);
+        let held = json!({ "revision": "main@sha1:8421d6ec55", "fingerprint": "sha256:00", "reason": "ShrinkHeld",
+            "since": "2026-11-20T18:40:00Z", "release": "kubectl annotate rws policy x='y'" });
+        let rollout = json!({ "revision": "main@sha1:8421d6ec55", "step": 1, "steps": 4, "since": "2026-11-20T18:40:00Z",
+            "next": "3/3", "stable": "9/9", "promote": "kubectl a", "abort": "kubectl b" });
+        let mut fleet = fleet(Some(3), 3, 2);
+        fleet["behind"] = behind;
+        let all = workspace(json!({ "fleet": fleet, "held": held, "rollout": rollout }));
+        let shown = serde_json::to_value(detail(&all, None, false).in_cluster("eu")).unwrap();
+        assert_eq!(shown["cluster"], "eu");
+        let commands = ["/behind/0/command", "/held/release", "/rollout/promote", "/rollout/abort"];
+        for command in commands {
+            let text = shown.pointer(command).and_then(Value::as_str).unwrap();
+            assert!(text.ends_with(" --context eu"), "{command}: {text}");
+        }
     }
 
     #[test]

@@ -21,20 +21,20 @@ pub struct Roster {
 /// The processes as the page shows them.
 #[derive(Debug, Serialize)]
 pub(super) struct RosterGroups {
-    /// Those that do not run what is published first, each part by name.
+    /// The processes: first those that do not run what is published, each part by name.
     named: Vec<Straggler>,
     /// The number of all others, by state.
     unnamed: BTreeMap<String, u32>,
 }
 
 impl Roster {
-    /// All processes of a fleet; those that run what they should have the state `running` or `running_next`.
+    /// Returns all processes of a fleet; those that run what they should have the state `running` or `running_next`.
     #[must_use]
     pub fn all(processes: Vec<Straggler>) -> Self {
         Self { named: processes, unnamed: BTreeMap::new() }
     }
 
-    /// The processes that a status names, and the number of the others.
+    /// Returns the processes that a status names, and the number of the others.
     pub(super) fn of_status(fleet: &FleetStatus) -> Self {
         let total = fleet.expected.unwrap_or(fleet.processes).max(fleet.applied);
         let named = u32::try_from(fleet.behind.len()).unwrap_or(u32::MAX);
@@ -57,7 +57,7 @@ impl Roster {
 }
 
 impl RosterGroups {
-    /// The named processes that do not run what is published.
+    /// Returns the named processes that do not run what is published.
     pub(super) fn stragglers(&self) -> impl Iterator<Item = &Straggler> {
         self.named.iter().take_while(|process| !is_running(process))
     }

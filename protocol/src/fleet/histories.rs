@@ -12,7 +12,7 @@ mod killed_processes;
 mod lagging_watches;
 mod sizes_and_orders;
 
-/// The report of a process that is older than the last publish.
+/// Returns the report of a process that is older than the last publish.
 fn old() -> Report {
     Report { started_ms_ago: Some(3_600_000), ..Report::default() }
 }

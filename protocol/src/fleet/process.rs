@@ -54,7 +54,7 @@ pub(super) struct LastReport {
     pub(super) reason: Option<String>,
     /// True if the process prepares an announced publish.
     pub(super) prepares: bool,
-    /// What it reports about the announced publish.
+    /// The preparation that it reports about the announced publish.
     pub(super) next: Option<ReportedPreparation>,
     /// The application's verdict that it is degraded.
     pub(super) degraded: Option<ReportedDegradation>,

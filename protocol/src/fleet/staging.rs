@@ -100,7 +100,7 @@ impl Fleet {
         let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
         let Some(stage) = stage else { return unstaged };
         let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
-        let mut degraded = Vec::new();
+        let (mut degraded, mut others_behind) = (Vec::new(), self.recounting);
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() || intended(&marked, id, process) != next {
@@ -119,14 +119,17 @@ impl Fleet {
             let runs = process.runs(&next) && liveness == Liveness::Live;
             applied |= runs;
             behind |= !runs;
+            others_behind |= !runs && !process.refuses(&next);
         }
-        behind |= self.unreported(now).iter().any(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
+        let unreported = self.unreported(now).iter().any(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
+        let others_converged = !others_behind && !unreported && (applied || !refused.is_empty());
+        behind |= unreported;
         for named in [&mut refused, &mut degraded] {
             named.sort_by(|a, b| a.name.cmp(&b.name));
             named.truncate(NAMED);
         }
         let restarted = self.restarted_since(&stage, next, stage.since);
-        StageFacts { converged: applied && !behind, refused, degraded, restarted, ..unstaged }
+        StageFacts { converged: applied && !behind, others_converged, refused, degraded, restarted, ..unstaged }
     }
 
     /// Returns the pods that can be in a stage. A pod all of whose processes are of clients that can't is left out. One that

@@ -16,123 +16,24 @@
 
 use std::time::Duration;
 
-use rototo_api::UpdatedAt;
 use rototo_api::fleet::ReportResponse;
 use rototo_engine::Fingerprint;
 
 use self::fault::{Fault, FaultKind};
 use self::reporting::Reporting;
 use self::standby::Standby;
+use crate::Publish;
 use crate::backoff::Backoff;
-use crate::{Marked, Publish};
 
+pub use self::events::{ContentSource, FollowerAction, FollowerEvent, ObservedMarker, StepTime};
 pub use self::reported_state::{ReportedNext, ReportedState, combine};
 pub use self::reporting::heartbeat;
 
+mod events;
 pub mod fault;
 mod reported_state;
 mod reporting;
 mod standby;
-
-/// The marker of this workspace, as the doorbell shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ObservedMarker {
-    /// The namespace has no marker map.
-    NoMap,
-    /// The map has no key for this workspace.
-    NoMarker,
-    /// The workspace was removed at that time.
-    Removed(UpdatedAt),
-    /// The marker names a publish, and may announce another.
-    Published(Marked),
-    /// The workspace has a marker that this process can't read.
-    Unreadable(Fault),
-}
-
-/// An event that the follower reacts to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FollowerEvent {
-    /// The marker map was listed, and shows this.
-    Hydrated(ObservedMarker),
-    /// The map changed within one watch, and now shows this.
-    Changed(ObservedMarker),
-    /// The watch is interrupted: the API server can't be reached, or refuses.
-    WatchLost(Fault),
-    /// The watch runs again.
-    WatchRestored,
-    /// This content was loaded from this place, verified, and compiled.
-    Loaded(Fingerprint, ContentSource),
-    /// This publish was found in the disk cache, and compiled.
-    Recalled(Publish),
-    /// The fetch that was under way failed.
-    FetchFailed(Fault),
-    /// This process refuses to run this content. It tries again later.
-    Refused(Fingerprint, Fault),
-    /// The content of the last [`FollowerAction::Swap`] or [`FollowerAction::Rename`] was not there, and the handle
-    /// still resolves from this publish. Only an error of the caller causes that. It is reported, and the content is
-    /// fetched again.
-    NotSwapped(Option<Publish>),
-    /// The operator took the report, and sent this response.
-    Answered(ReportResponse),
-    /// The operator did not take the report.
-    ReportFailed(Fault),
-    /// The application says that it is degraded, with this code, or that it is well.
-    HealthReported(Option<String>),
-    /// The application requests a refresh.
-    RefreshRequested,
-    /// The time of [`FollowerState::wake_at`] has come.
-    Timer,
-}
-
-/// The place from which content was loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentSource {
-    /// A source that knows what is published now.
-    Current,
-    /// The disk cache, as an earlier process left it.
-    Disk,
-}
-
-/// An action for the caller to carry out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FollowerAction {
-    /// Fetch, verify, and compile this content, in place of any fetch that is under way.
-    Fetch {
-        /// The content.
-        fingerprint: Fingerprint,
-        /// The content that runs, if the fetch may omit documents that are equal in it.
-        base: Option<Fingerprint>,
-    },
-    /// Cancel the fetch that is under way.
-    CancelFetch,
-    /// Resolve from the content that was just loaded, or that is held. What ran before is held now if
-    /// [`FollowerState::held`] names it.
-    Swap(Publish),
-    /// Hold the content that was just loaded beside what runs, for as long as [`FollowerState::held`] names it.
-    Hold(Fingerprint),
-    /// Keep the running content, which now is this publish and of this revision.
-    Rename {
-        /// The publish.
-        publish: Publish,
-        /// The revision, where the operator has named it.
-        revision: Option<String>,
-    },
-    /// Report this to the operator.
-    Report(ReportedState),
-    /// List the marker map again, because the watch has missed a change.
-    RestartWatch,
-    /// Look for the last publish in the disk cache.
-    Recall,
-}
-
-/// The time of a step, and a random number for it.
-#[derive(Clone, Copy, Debug)]
-pub struct StepTime {
-    /// The time since the process began to follow.
-    pub now: Duration,
-    /// A random number in `0.0..1.0`.
-    pub chance: f64,
-}
 
 /// The time after which configuration counts as stale until the operator answers; also the default of `staleAfter` of
 /// the resource.
@@ -265,7 +166,7 @@ pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (
         FollowerEvent::Hydrated(marker) | FollowerEvent::Changed(marker) => state.observe_marker(marker),
         FollowerEvent::WatchLost(fault) => state.watch = Some(fault),
         FollowerEvent::WatchRestored => state.watch = None,
-        FollowerEvent::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
+        FollowerEvent::Loaded(fingerprint, from) => state.finish(fingerprint, from, tick, &mut actions),
         FollowerEvent::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
         FollowerEvent::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
         FollowerEvent::Refused(fingerprint, fault) => state.refuse(fingerprint, fault, tick),
@@ -299,7 +200,7 @@ impl FollowerState {
     fn finish(
         &mut self,
         fingerprint: Fingerprint,
-        supply: ContentSource,
+        from: ContentSource,
         tick: StepTime,
         actions: &mut Vec<FollowerAction>,
     ) {
@@ -309,7 +210,7 @@ impl FollowerState {
         }
         match self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) {
             Some(publish) => {
-                if supply == ContentSource::Disk && self.running.is_none() {
+                if from == ContentSource::Disk && self.running.is_none() {
                     // The marker shows that the content is right, but the age of that is unknown until the operator
                     // answers.
                     self.fresh_until = tick.now;

@@ -39,7 +39,7 @@ impl ReportedState {
 pub struct ReportedNext {
     /// The announced publish.
     pub publish: Publish,
-    /// What has become of it.
+    /// The state of its preparation.
     pub state: PreparationState,
     /// A code that explains the state.
     pub reason: Option<&'static str>,

@@ -46,7 +46,7 @@ impl Standby {
         }
     }
 
-    /// The marker announces nothing that this process can read.
+    /// Records that the marker announces nothing that this process can read.
     pub(super) fn clear(&mut self) {
         (self.announced, self.wanted) = (None, None);
     }
@@ -61,14 +61,14 @@ impl Standby {
         self.off || self.announced == Some(next)
     }
 
-    /// The handle no longer resolves from this content. It is held if it is wanted.
+    /// Records that the handle no longer resolves from this content. It is held if it is wanted.
     pub(super) fn replaced(&mut self, before: Fingerprint) {
         if self.wanted.is_some_and(|wanted| wanted.fingerprint == before) {
             self.held = Some(before);
         }
     }
 
-    /// The content was loaded. Returns whether it is held.
+    /// Records that the content was loaded. Returns whether it is held.
     pub(super) fn hold(&mut self, fingerprint: Fingerprint) -> bool {
         let wanted = self.wanted.is_some_and(|wanted| wanted.fingerprint == fingerprint);
         if wanted {
@@ -78,8 +78,8 @@ impl Standby {
         wanted
     }
 
-    /// The content can't run here. It is tried again later: a check of the application may fail for a reason that
-    /// passes.
+    /// Records that the content can't run here. It is tried again later: a check of the application may fail for a
+    /// reason that passes.
     pub(super) fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault, tick: StepTime) {
         if let Some(wanted) = self.wanted.filter(|wanted| wanted.fingerprint == fingerprint) {
             self.refused = Some(RefusedPublish::after(self.refused.take(), wanted, fault, tick));

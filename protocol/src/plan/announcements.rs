@@ -10,7 +10,7 @@ fn announcing(published: Publish, next: Publish) -> MarkerMap {
     ours(MarkerEntry::Published(Marked { next: Some(next), ..published.into() }))
 }
 
-/// The map has A, and B is new and is rehearsed.
+/// Returns the input of a decision while the map has A, and B is new and is rehearsed.
 fn rehearsed(map: MarkerMap) -> PlanInput {
     PlanInput { rehearses: true, known: Some(publish(A, 10)), ..observed(Some(B), map) }
 }
@@ -161,6 +161,16 @@ fn a_publish_has_a_later_name_than_whatever_somebody_else_announced() {
     let (written, _) = written(passed);
     assert_eq!(written.fingerprint, publish(B, 0).fingerprint);
     assert!(written.updated_at > publish(C, 40).updated_at, "{written:?}");
+}
+
+#[test]
+fn what_was_announced_is_published_under_a_later_name_than_the_last_publish_by_status() {
+    let passed = PlanInput {
+        announced: announced(publish(B, 20), Rehearsed::Passed),
+        last_published_name: Some(publish(A, 25).updated_at),
+        ..rehearsed(announcing(publish(A, 10), publish(B, 20)))
+    };
+    assert_eq!(written(passed), (publish(B, 30), WriteReason::ContentChanged));
 }
 
 #[test]

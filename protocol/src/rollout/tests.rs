@@ -30,7 +30,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 const STEPS: [Step; 4] = [Step::Weight(10), Step::Pause(Some(MINUTE)), Step::Weight(50), Step::Pause(None)];
 
-fn decides(stage: Option<Stage>, facts: &StageFacts, request: Option<Request>, second: i64) -> RolloutDecision {
+fn decides(stage: Option<Stage>, facts: &StageFacts, request: Option<Action>, second: i64) -> RolloutDecision {
     decide(&STEPS, stage, facts, request, at(second))
 }
 
@@ -56,16 +56,16 @@ fn a_rollout_goes_from_step_to_step_and_publishes_after_the_last() {
 fn a_person_promotes_holds_or_takes_back() {
     let taken_back = RolloutDecision::TakeBack(GateFailure::Aborted);
     for (stage, request, expected) in [
-        (stage(3, TENTH), Request::PromoteStep(3), RolloutDecision::Publish),
+        (stage(3, TENTH), Action::PromoteStep(3), RolloutDecision::Publish),
         // The rollout has gone on since the person saw it.
-        (stage(3, TENTH), Request::PromoteStep(2), STAY),
-        (stage(1, TENTH), Request::PromoteStep(1), enters(2, 99, WHOLE / 2)),
-        (stage(0, TENTH), Request::Promote, RolloutDecision::Publish),
-        (None, Request::Promote, RolloutDecision::Publish),
-        (stage(1, TENTH), Request::Hold, STAY),
-        (stage(2, TENTH), Request::Abort, taken_back.clone()),
-        (None, Request::Abort, taken_back),
-        (stage(3, TENTH), Request::Retry("2026-11-20T18:40:00.000000Z".parse().unwrap()), STAY),
+        (stage(3, TENTH), Action::PromoteStep(2), STAY),
+        (stage(1, TENTH), Action::PromoteStep(1), enters(2, 99, WHOLE / 2)),
+        (stage(0, TENTH), Action::Promote, RolloutDecision::Publish),
+        (None, Action::Promote, RolloutDecision::Publish),
+        (stage(1, TENTH), Action::Hold, STAY),
+        (stage(2, TENTH), Action::Abort, taken_back.clone()),
+        (None, Action::Abort, taken_back),
+        (stage(3, TENTH), Action::Retry, STAY),
     ] {
         assert_eq!(decides(stage, &converged(), Some(request), 99), expected, "{stage:?} {request:?}");
     }
@@ -75,7 +75,7 @@ fn a_person_promotes_holds_or_takes_back() {
 fn a_part_of_the_fleet_that_fails_takes_it_back_for_all() {
     let refused = vec![Straggler::missing("p")];
     let facts = StageFacts { refused: refused.clone(), ..converged() };
-    for request in [None, Some(Request::Hold), Some(Request::PromoteStep(1))] {
+    for request in [None, Some(Action::Hold), Some(Action::PromoteStep(1))] {
         let expected = RolloutDecision::TakeBack(GateFailure::Refused(refused.clone()));
         assert_eq!(decides(stage(1, TENTH), &facts, request, 99), expected);
     }
@@ -85,7 +85,7 @@ fn a_part_of_the_fleet_that_fails_takes_it_back_for_all() {
     let degraded = vec![Straggler::degraded("p".to_owned(), "error_rate")];
     let facts = StageFacts { degraded: degraded.clone(), ..converged() };
     let expected = RolloutDecision::TakeBack(GateFailure::Degraded(degraded));
-    assert_eq!(decides(stage(3, TENTH), &facts, Some(Request::Hold), 99), expected);
+    assert_eq!(decides(stage(3, TENTH), &facts, Some(Action::Hold), 99), expected);
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn no_step_ends_before_its_analyses_have_passed() {
         assert_eq!(decides(stage, &measuring, None, 99), STAY, "{stage:?}");
     }
     // A person goes past it.
-    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Request::PromoteStep(1)), 99), enters(2, 99, WHOLE / 2));
-    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Request::Promote), 99), RolloutDecision::Publish);
+    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Action::PromoteStep(1)), 99), enters(2, 99, WHOLE / 2));
+    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Action::Promote), 99), RolloutDecision::Publish);
     // With nobody in the stage there is nothing to measure.
     let steps = [Step::Weight(0), Step::Pods(1)];
     assert_eq!(decide(&steps, stage(0, 0), &measuring, None, at(9)), enters(1, 9, 6));
@@ -107,7 +107,7 @@ fn no_step_ends_before_its_analyses_have_passed() {
 #[test]
 fn a_failed_analysis_takes_the_content_back() {
     let failed = StageFacts { analysis: AnalysisState::Failed, ..pods() };
-    for request in [None, Some(Request::Hold), Some(Request::PromoteStep(1))] {
+    for request in [None, Some(Action::Hold), Some(Action::PromoteStep(1))] {
         let expected = RolloutDecision::TakeBack(GateFailure::Analysis);
         assert_eq!(decides(stage(1, TENTH), &failed, request, 99), expected);
     }

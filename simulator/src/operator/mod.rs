@@ -43,7 +43,7 @@ pub struct Operator {
     /// Its record of the workspace. Only the leader has one.
     pub record: Option<Record>,
     /// The UID of the workspace that its watch shows.
-    pub marker_confirmed: Option<u64>,
+    pub shown_workspace: Option<u64>,
     /// The evidence of the leader that ended last in order.
     inheritance: Option<handover::Inheritance>,
     /// Another operator process led before it.
@@ -58,7 +58,7 @@ pub struct Operator {
     pub last_pod_event: Moment,
     armed: u64,
     next_at: Option<Moment>,
-    /// When it turned a report away last.
+    /// The time at which it last turned a report away.
     pub turned_away: Moment,
 }
 
@@ -70,7 +70,7 @@ impl Operator {
             term: None,
             clock_offset: 0,
             record: None,
-            marker_confirmed: None,
+            shown_workspace: None,
             inheritance: None,
             has_predecessor: false,
             swept: false,
@@ -104,7 +104,7 @@ impl World {
             Operator { life: before.life + 1, clock_offset: before.clock_offset, alive: true, ..Operator::new() };
         self.operators[operator] = fresh;
         self.operators[operator].last_pod_event = self.now;
-        self.operators[operator].marker_confirmed = self.api.workspace;
+        self.operators[operator].shown_workspace = self.api.workspace;
         for pod in 0..self.pods.len() {
             if self.pods[pod].exists {
                 self.show_pod(operator, pod, true);
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// An operator has won the lease: it knows what the API server says, and has heard nobody.
+    /// An operator has won the lease: it knows what the API server says, and has no report.
     pub fn give_lease(&mut self, operator: usize) {
         if self.lease.is_some() || !self.operators[operator].alive {
             return;
@@ -141,7 +141,7 @@ impl World {
         self.operators[operator].term = Some(self.terms);
         self.operators[operator].has_predecessor = self.terms > 1;
         self.operators[operator].turned_away = self.now;
-        match self.operators[operator].marker_confirmed {
+        match self.operators[operator].shown_workspace {
             Some(uid) => self.begin_record(operator, uid),
             None => self.sweep_soon(operator),
         }
@@ -169,7 +169,7 @@ impl World {
     }
 
     pub fn somebody_serves(&self) -> bool {
-        self.operators.iter().any(|operator| operator.alive && operator.marker_confirmed.is_some())
+        self.operators.iter().any(|operator| operator.alive && operator.shown_workspace.is_some())
     }
 
     pub fn requeue_all_operators(&mut self) {
@@ -202,7 +202,7 @@ impl World {
 
     fn reconcile(&mut self, operator: usize) {
         let leader = &self.operators[operator];
-        let Some(uid) = leader.marker_confirmed.filter(|_| self.lease == Some(operator)) else { return };
+        let Some(uid) = leader.shown_workspace.filter(|_| self.lease == Some(operator)) else { return };
         // A new object gets a new record, also under an old name.
         if leader.record.as_ref().is_none_or(|record| record.uid != uid) {
             self.begin_record(operator, uid);

@@ -6,14 +6,13 @@ use rototo_protocol::Marked;
 use rototo_protocol::fleet::{Moment, RehearsalMode, RehearsalRules};
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
-use rototo_protocol::rollout::Request;
 
 use super::INTERVAL;
 use super::record::{Members, Record};
 use crate::event::Event;
 use crate::rollouts::RolloutChange;
 use crate::violation::{Invariant, name};
-use crate::world::{Claim, World, content};
+use crate::world::{Claim, World, content, number};
 
 /// The answer to a request is waited for so long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -104,11 +103,20 @@ impl World {
         }
     }
 
+    /// Returns the content that an operator brings to the fleet: that of a rollout for whose end newer content waits, or else
+    /// the newest.
+    pub fn target(&self, operator: usize) -> Option<u8> {
+        let record = self.operators[operator].record.as_ref()?;
+        let rolling = record.publisher.marked().filter(|marked| self.queues && marked.stage.is_some());
+        rolling.and_then(|marked| marked.next).map(|next| number(next.fingerprint)).or(record.candidate)
+    }
+
     pub fn publish(&mut self, operator: usize) {
         let (now, wall) = (self.now, self.wall_of(operator));
-        let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
+        let target = self.target(operator);
+        let (rules, anyway, queues) = (self.rules_of(target), self.is_anyway(target), self.queues);
         let (steps, request, suspended) =
-            (self.api.requests.steps.list(), self.request_to(operator), self.is_suspended());
+            (self.api.requests.steps.list(), self.api.requests.asked, self.is_suspended());
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let before = map.marked();
@@ -117,7 +125,7 @@ impl World {
         let Record { fleet, publisher, .. } = record;
         let landed = publisher.map_observed(&map, fleet, now);
         let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
-        let facts = PublishInput {
+        let input = PublishInput {
             accepted: record.candidate.map(content),
             remembered,
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
@@ -128,16 +136,20 @@ impl World {
             steps: &steps,
             analyses: &[],
             request,
+            anyway,
+            queues,
         };
-        let plan = publisher.decide(fleet, map, facts, now, wall);
+        let plan = publisher.decide(fleet, map, input, now, wall);
         let mut doubts = false;
         let mut patch = None;
         let names = |kept: Marked, candidate| {
             let named = [Some(kept.publish), kept.next, kept.held.map(|(held, _)| held)];
             named.into_iter().flatten().any(|named| named.fingerprint == content(candidate))
         };
+        let waits = |kept: Marked| queues && kept.stage.is_some();
         let strays = !suspended
-            && matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| !names(kept, candidate)));
+            && matches!(plan, MarkerPlan::Keep(kept) if !waits(kept)
+                && record.candidate.is_some_and(|candidate| !names(kept, candidate)));
         let (known, source_known) = (publisher.marked(), record.candidate.is_some());
         let (mut publishes, mut decided, mut puts_back) = (None, None, false);
         match plan {
@@ -178,19 +190,22 @@ impl World {
             self.learn_map(operator);
             self.requeue(operator, Duration::from_millis(2));
         }
-        if let Some(publish) = publishes.filter(|_| request != Some(Request::Promote)) {
+        let change =
+            decided.map(|after| RolloutChange { before, known, after, steps, request, source_known, suspended, wall });
+        let promoted = change.as_ref().is_some_and(RolloutChange::is_promoted);
+        if let Some(publish) = publishes.filter(|_| !promoted) {
             // What a stage runs has passed its rehearsal, and only refusals still count.
             let staged = before.is_some_and(|before| before.stage.is_some() && before.next == Some(publish));
             let mode =
                 if staged && rules.mode == RehearsalMode::Require { RehearsalMode::BestEffort } else { rules.mode };
             self.check_rehearsed(operator, publish, RehearsalRules { mode, ..rules });
         }
-        if let Some(after) = decided {
+        if let Some(change) = change {
+            let after = change.after;
             let staged = before.is_some_and(|before| before.stage.is_some() && before.next == after.next);
             if let Some(next) = after.next.filter(|_| after.stage.is_some() && !staged) {
                 self.check_rehearsed(operator, next, rules);
             }
-            let change = RolloutChange { before, known, after, steps, request, source_known, wall };
             self.check_rollout(operator, &change);
         }
         if let Some((version, marked)) = patch {
@@ -289,12 +304,9 @@ impl World {
     fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
         let Some(record) = &mut self.operators[operator].record else { return };
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();
-        let received_reports = record
-            .received_reports
-            .iter()
-            .filter(|(index, received_reports)| !received_reports.drained() && !record.dropped.contains(index));
-        let received_reports = received_reports.map(|(index, _)| *index);
-        let members = received_reports.filter(lives).collect();
+        let counted = record.received_reports.iter();
+        let counted = counted.filter(|(index, last_report)| !last_report.drained() && !record.dropped.contains(index));
+        let members = counted.map(|(index, _)| *index).filter(lives).collect();
         let members = Members { members, detected: landed.times.detected, learned: self.now, staged: false };
         record.landed.insert(landed.publish.updated_at, members);
     }

@@ -104,7 +104,7 @@ impl ReceivedReport {
 }
 
 impl World {
-    /// The operator that leads begins to remember a workspace: it knows what the API server says, and has heard nobody.
+    /// The operator that leads begins to remember a workspace: it knows what the API server says, and has no report.
     pub fn begin_record(&mut self, operator: usize, uid: u64) {
         let (now, wall) = (self.now, self.wall_of(operator));
         let status = self.api.status.clone().filter(|_| self.api.workspace == Some(uid));

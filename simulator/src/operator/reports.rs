@@ -42,10 +42,15 @@ impl World {
             siblings: taken.siblings,
             next: record.fleet.announced_publish().map(Publish::to_next),
         };
-        let received_reports = self.note_report(operator, process, report);
-        self.log(|| format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at));
-        if let (Some(received_reports), Some(marked)) = (received_reports, marked) {
-            self.check_report(before, after, &received_reports, self.should_run(process, &marked));
+        let last_report = self.note_report(operator, process, report);
+        self.log(|| {
+            format!(
+                "operator {operator} takes the report of process {process}: {:?} {:?}",
+                report.state, report.updated_at
+            )
+        });
+        if let (Some(last_report), Some(marked)) = (last_report, marked) {
+            self.check_report(before, after, &last_report, self.should_run(process, &marked));
         }
         if taken.decides {
             self.requeue(operator, Duration::ZERO);
@@ -81,16 +86,16 @@ impl World {
             next.or(before.filter(|(content, _)| runs != Some(*content)))
         };
         let (state, known) = (report.state, answered(known));
-        let received_reports = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
-        record.received_reports.insert(process, received_reports.clone());
+        let last_report = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
+        record.received_reports.insert(process, last_report.clone());
         record.dropped.remove(&process);
         let last_taken = &mut self.processes[process].last_taken;
         let late = last_taken
             .as_ref()
             .is_some_and(|last_taken| sequence.zip(last_taken.sequence).is_some_and(|(this, last)| this <= last));
         if !late {
-            *last_taken = Some(ReceivedReport { answered: answered(last_taken.as_ref()), ..received_reports.clone() });
+            *last_taken = Some(ReceivedReport { answered: answered(last_taken.as_ref()), ..last_report.clone() });
         }
-        Some(received_reports)
+        Some(last_report)
     }
 }

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::violation::name;
 use crate::world::{Claim, World, content};
 
-/// What is decided is carried out within this time.
+/// The time within which a decision is carried out.
 const DECIDED_AGAIN: Duration = Duration::from_millis(500);
 /// Status remembers so many publishes.
 const HISTORY: usize = 10;
@@ -27,7 +27,7 @@ impl World {
         record.fleet.turned_away(busy);
         record.fleet.observe(observed);
         let view = record.fleet.view(now);
-        let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
+        let rules = self.rules_of(self.target(operator));
         let Some(record) = &self.operators[operator].record else { return };
         let rehearsal = record.fleet.rehearsal(rules, now);
         let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change));
@@ -69,16 +69,18 @@ impl World {
         let (now, wall) = (self.now, self.wall_of(operator));
         let record = self.operators[operator].record.as_ref()?;
         let steps = self.api.requests.steps.list();
-        let facts = PublishInput {
+        let input = PublishInput {
             accepted: record.candidate.map(content),
             candidate_known: record.candidate.is_some(),
             suspended: self.is_suspended(),
-            rehearsal: self.rules_of(record.candidate),
+            rehearsal: self.rules_of(self.target(operator)),
+            anyway: self.is_anyway(self.target(operator)),
+            queues: self.queues,
             steps: &steps,
-            request: self.request_to(operator),
+            request: self.api.requests.asked,
             ..PublishInput::default()
         };
-        match record.publisher.rollout(&record.fleet, rehearsal?, &facts, now, wall)? {
+        match record.publisher.rollout(&record.fleet, rehearsal?, &input, now, wall)? {
             RolloutDecision::Stay { until } => {
                 let left = Duration::try_from(until?.duration_since(wall)).unwrap_or_default();
                 Some(now + left + Duration::from_millis(1))
@@ -100,8 +102,8 @@ impl World {
                 *figure = figure.or(millis.all);
             }
         }
-        let counts = |(index, received_reports): (&usize, &ReceivedReport)| {
-            let gone = received_reports.drained() || record.dropped.contains(index) || !self.processes[*index].alive;
+        let counts = |(index, last_report): (&usize, &ReceivedReport)| {
+            let gone = last_report.drained() || record.dropped.contains(index) || !self.processes[*index].alive;
             (!gone).then_some(*index)
         };
         let still_unaccounted = record

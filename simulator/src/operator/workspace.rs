@@ -13,7 +13,7 @@ use crate::world::World;
 /// A sweep says first that the workspace is gone, and takes the marker away then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
-    ReceivedReports,
+    Announces,
     Takes,
 }
 
@@ -59,7 +59,7 @@ impl World {
         if self.operators[operator].life != life {
             return;
         }
-        self.operators[operator].marker_confirmed = self.api.workspace;
+        self.operators[operator].shown_workspace = self.api.workspace;
         if self.lease == Some(operator) && self.api.workspace.is_none() {
             self.sweep_soon(operator);
         }
@@ -70,7 +70,7 @@ impl World {
     pub fn sweep_soon(&mut self, operator: usize) {
         let leader = &mut self.operators[operator];
         if leader.sweeps.is_none() {
-            leader.sweeps = Some(Sweep::ReceivedReports);
+            leader.sweeps = Some(Sweep::Announces);
             self.sweep_again(operator);
         }
     }
@@ -88,7 +88,7 @@ impl World {
         let exists = self.api.workspace.is_some();
         let leader = &mut self.operators[operator];
         let Some(stage) = leader.sweeps.filter(|_| leader.life == life && leads) else { return };
-        if exists || leader.marker_confirmed.is_some() {
+        if exists || leader.shown_workspace.is_some() {
             leader.sweeps = None;
             return;
         }
@@ -98,8 +98,8 @@ impl World {
         let removed = |before| MarkerEntry::Removed(UpdatedAt::after(before, wall));
         let marker = match (found, stage) {
             (MarkerEntry::Published(marked), _) => removed(Some(marked.publish.updated_at)),
-            // It was known and never published: whoever waits for its first publish hears that it is gone.
-            (MarkerEntry::Nothing, Sweep::ReceivedReports) if leader.record.is_some() => removed(None),
+            // It was known and never published: a process that waits for its first publish is told that it is gone.
+            (MarkerEntry::Nothing, Sweep::Announces) if leader.record.is_some() => removed(None),
             (MarkerEntry::Nothing, _) => {
                 leader.swept |= leader.record.take().is_some() || stage == Sweep::Takes;
                 leader.sweeps = None;

@@ -289,7 +289,7 @@ impl World {
         self.after(delay, Event::List { process });
     }
 
-    /// The map has changed: every watch that hears shows it.
+    /// The map has changed: every watch that is connected shows it.
     pub fn notify_processes(&mut self) {
         for process in 0..self.processes.len() {
             if self.processes[process].alive && self.now >= self.processes[process].deaf_watch {
@@ -320,8 +320,8 @@ impl World {
         self.processes[process].seen_version = self.api.map_version;
         let handles: Vec<(u64, bool)> =
             self.processes[process].handles.iter().map(|one| (one.id, one.has_listed)).collect();
-        for (handle, received_reports) in handles {
-            let event = if list || !received_reports {
+        for (handle, has_listed) in handles {
+            let event = if list || !has_listed {
                 Happened::Hydrated(marker.clone())
             } else {
                 Happened::Changed(marker.clone())

@@ -3,6 +3,7 @@
 //! Archives of repositories have one directory around everything, and sources leave out its name. So a workspace is at
 //! the root, or in the only directory of the root; a subdirectory is relative to either.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rototo_engine::Tree;
@@ -82,11 +83,11 @@ impl<'a> ArchiveEntries<'a> {
 
     /// Checks the next entry, and returns its path if its bytes are needed.
     pub(super) fn admit(&mut self, path: &[u8], kind: PathEntry) -> Result<Option<String>, ContentFault> {
-        let shown = || String::from_utf8_lossy(path).into_owned();
-        let text = std::str::from_utf8(path).map_err(|_| ContentFault::NotUtf8 { path: shown() })?;
+        let text = String::from_utf8_lossy(path);
         if text.starts_with('/') || text.split('/').any(|part| part == "..") {
-            return Err(ContentFault::Unsafe { path: shown() });
+            return Err(ContentFault::Unsafe { path: text.into_owned() });
         }
+        let is_utf8 = matches!(text, Cow::Borrowed(_));
         let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         let path = parts.join("/");
         if is_of_a_file_manager(&path) {
@@ -106,18 +107,21 @@ impl<'a> ArchiveEntries<'a> {
         let scope = self.scope;
         let at_root = root.is_some_and(|name| self.at_root.note(name, kind, scope, &path));
         let below_top = below.is_some_and(|name| self.below_top.note(name, kind, scope, &path));
+        if !is_utf8 {
+            self.refuse_document(&path, kind, || ContentFault::NotUtf8 { path: path.clone() });
+            return Ok(None);
+        }
         if path.contains('\\') {
-            self.refuse_backslashes(&path, kind);
+            let fault = || ContentFault::Backslashes { path: path.clone() };
+            self.refuse_document(&path.replace('\\', "/"), kind, fault);
         }
         Ok((at_root || below_top).then_some(path))
     }
 
-    /// Refuses an entry that would be a document, had it been packed with `/` as a separator.
-    fn refuse_backslashes(&mut self, path: &str, kind: PathEntry) {
-        let slashes = path.replace('\\', "/");
-        let (root, below) = self.names(&slashes);
+    /// Refuses an entry whose name is unusable, if it would be a document under the name `path`.
+    fn refuse_document(&mut self, path: &str, kind: PathEntry, fault: impl Fn() -> ContentFault) {
+        let (root, below) = self.names(path);
         let scope = self.scope;
-        let fault = || ContentFault::Backslashes { path: path.to_owned() };
         for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
             if let Some(name) = name.filter(|name| visit(name, kind, scope) == Ok(Visit::Read)) {
                 place.refuse(name, fault());
@@ -225,6 +229,23 @@ mod tests {
         for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
             assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
         }
-        assert!(ArchiveEntries::new(None, ReadScope::Documents).admit(b"docs/\xff", PathEntry::File).is_err());
+        assert!(ArchiveEntries::new(None, ReadScope::Documents).admit(b"../\xff", PathEntry::File).is_err());
+    }
+
+    /// Windows packs names in the code page of the machine.
+    #[test]
+    fn a_name_that_is_no_text_is_refused_only_where_a_document_would_stand() {
+        let fault = |paths: &[&[u8]]| {
+            let mut entries = ArchiveEntries::new(None, ReadScope::Documents);
+            for path in paths {
+                if let Some(path) = entries.admit(path, PathEntry::File).unwrap() {
+                    entries.keep(&path, Vec::new());
+                }
+            }
+            entries.choose().err().map(|fault| fault.code())
+        };
+        assert_eq!(fault(&[b"r/rototo-workspace.toml", b"r/docs/caf\x82.md", b"r/caf\x82"]), None);
+        assert_eq!(fault(&[b"r/rototo-workspace.toml", b"r/variables/caf\x82.toml"]), Some("not_utf8"));
+        assert_eq!(fault(&[b"rototo-workspace.toml", b"variables/caf\x82.toml"]), Some("not_utf8"));
     }
 }

@@ -24,6 +24,7 @@ use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
+use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveFormat, ArchiveSource, Subdirectory};
 
@@ -35,6 +36,7 @@ pub(crate) struct Archive {
     format: ArchiveFormat,
     limits: Limits,
     directory: PathBuf,
+    memory: SharedMemory,
     state: Mutex<ArchiveState>,
     /// The bytes of the last download.
     kept_bytes: AtomicU64,
@@ -50,7 +52,7 @@ struct ArchiveState {
 struct CachedArchive {
     version: Version,
     download: Download,
-    trees: HashMap<(Option<Subdirectory>, ReadScope), Tree>,
+    trees: HashMap<(Option<Subdirectory>, ReadScope), (Tree, HeldMemory)>,
 }
 
 impl Archive {
@@ -60,7 +62,7 @@ impl Archive {
         credentials: &Credentials,
         (egress, proxy): (&Egress, Option<&Proxy>),
         hosts: &Hosts,
-        directory: PathBuf,
+        (directory, memory): (PathBuf, SharedMemory),
         limits: Limits,
     ) -> Result<Self, ArchiveFault> {
         let http = Http::new(source.url(), credentials, Routes::new(egress.clone(), proxy), hosts, &limits)?;
@@ -69,6 +71,7 @@ impl Archive {
             format: source.format(),
             limits,
             directory,
+            memory,
             state: Mutex::default(),
             kept_bytes: AtomicU64::new(0),
         })
@@ -110,12 +113,15 @@ impl Archive {
             return Err(ArchiveFault::Changed.into());
         };
         let place = (subdirectory.cloned(), scope);
-        if let Some(tree) = kept.trees.get(&place) {
+        if let Some((tree, _)) = kept.trees.get(&place) {
             return Ok(tree.clone());
         }
         let file = kept.download.file.try_clone().map_err(|error| self.disk(&error.to_string()))?;
         let tree = self.unpack(file, place.clone()).await?;
-        kept.trees.insert(place, tree.clone());
+        let bytes = tree.iter().map(|(_, document)| document.bytes.len()).sum();
+        if let Some(held) = self.memory.take(bytes) {
+            kept.trees.insert(place, (tree.clone(), held));
+        }
         Ok(tree)
     }
 
@@ -166,10 +172,10 @@ impl Archive {
 ///
 /// # Errors
 /// When the bytes are not an archive, or hold an entry that is refused.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, SourceFault> {
     let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());
     let mut file = tempfile::tempfile().map_err(failed)?;
     std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    unpack::unpack(file, format, None, limits)
+    unpack::unpack(file, format, (None, ReadScope::Documents), limits)
 }

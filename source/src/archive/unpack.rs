@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use flate2::read::MultiGzDecoder;
 use rototo_engine::Tree;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
 use crate::limits::layout::{PathEntry, ReadScope};
@@ -29,13 +30,43 @@ pub(super) fn unpack(
     (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
     limits: &Limits,
 ) -> Result<Tree, SourceFault> {
-    file.seek(SeekFrom::Start(0)).map_err(|error| damaged(&error))?;
+    if let Some(other) = packed_otherwise(&mut file, format).map_err(|error| damaged(&error))? {
+        return Err(damaged(&other));
+    }
     let mut entries = ArchiveEntries::new(subdirectory, scope);
     match format {
         ArchiveFormat::TarGz => untar(file, &mut entries, limits)?,
         ArchiveFormat::Zip => unzip(file, &mut entries, limits)?,
     }
     entries.choose()
+}
+
+/// The first bytes of files that other programs pack, and what they are.
+const MAGIC: [(&[u8], &str); 5] = [
+    (b"\x1f\x8b", "it is packed with gzip"),
+    (b"PK\x03\x04", "it is a zip archive"),
+    (b"\xfd7zXZ\0", "it is packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "it is packed with zstd"),
+    (b"BZh", "it is packed with bzip2"),
+];
+/// The place in a tar archive that is not packed, and the bytes there.
+const TAR: (usize, &[u8]) = (257, b"ustar");
+
+/// Returns what a file is that has another format than its name says, and goes back to its first byte.
+fn packed_otherwise(file: &mut File, format: ArchiveFormat) -> io::Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(512).read_to_end(&mut start)?;
+    file.seek(SeekFrom::Start(0))?;
+    let expected = match format {
+        ArchiveFormat::TarGz => "it is packed with gzip",
+        ArchiveFormat::Zip => "it is a zip archive",
+    };
+    let named = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, words)| *words);
+    let is_tar = start.get(TAR.0..).is_some_and(|bytes| bytes.starts_with(TAR.1));
+    let found =
+        named.or(is_tar.then_some("it is a tar archive without gzip")).or(start.is_empty().then_some("it is empty"));
+    Ok(found.filter(|found| *found != expected))
 }
 
 fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {
@@ -143,7 +174,12 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
     let mut budget = ReadBudget::new(limits);
     for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|error| damaged(&error))?;
+        let mut entry = archive.by_index(index).map_err(|error| match error {
+            ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
+                damaged(&"it is encrypted: pack it without a password")
+            }
+            error => damaged(&error),
+        })?;
         budget.entry()?;
         let kind = match entry.unix_mode().map(|mode| mode & 0o170_000) {
             Some(0o120_000) => PathEntry::Link,
@@ -222,6 +258,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::archive::unpack_archive;
 
     fn zipped() -> Vec<u8> {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -256,9 +293,35 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_format_than_its_name_says_is_named() {
+        let mut encrypted = zipped();
+        for at in 0..encrypted.len() - 8 {
+            // The first bit of the flags of an entry, in its header and in the directory.
+            match &encrypted[at..at + 4] {
+                b"PK\x03\x04" => encrypted[at + 6] |= 1,
+                b"PK\x01\x02" => encrypted[at + 8] |= 1,
+                _ => {}
+            }
+        }
+        for (bytes, format, words) in [
+            (zipped(), ArchiveFormat::TarGz, "it is a zip archive"),
+            (gzipped(&tarred()), ArchiveFormat::Zip, "it is packed with gzip"),
+            (tarred(), ArchiveFormat::TarGz, "it is a tar archive without gzip"),
+            (b"\xfd7zXZ\0...".to_vec(), ArchiveFormat::TarGz, "it is packed with xz"),
+            (b"\x28\xb5\x2f\xfd...".to_vec(), ArchiveFormat::TarGz, "it is packed with zstd"),
+            (Vec::new(), ArchiveFormat::Zip, "it is empty"),
+            (encrypted, ArchiveFormat::Zip, "it is encrypted"),
+        ] {
+            let error = unpacked(&bytes, format).unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
     fn whatever_is_changed_in_an_archive_nothing_panics() {
         assert!(unpacked(&gzipped(&tarred()), ArchiveFormat::TarGz).is_ok());
         assert!(unpacked(&zipped(), ArchiveFormat::Zip).is_ok());
+        assert!(unpack_archive(&zipped(), ArchiveFormat::Zip, &Limits::default()).is_ok(), "as the fuzzer does it");
         for (whole, format) in [(tarred(), ArchiveFormat::TarGz), (zipped(), ArchiveFormat::Zip)] {
             for place in 0..whole.len() {
                 for value in [0, 0xff] {

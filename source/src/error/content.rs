@@ -25,7 +25,7 @@ pub enum ContentFault {
         limit: u64,
     },
     /// A document is a link, a device, or a directory.
-    #[error("`{path}` is {what}: a document is a plain file, and links are not followed")]
+    #[error("`{path}` is {what}: a document is a plain file, and links are not followed{}", instead_of(what))]
     NotAFile {
         /// The path in the workspace.
         path: String,
@@ -62,6 +62,11 @@ pub enum ContentFault {
         /// The directory.
         path: String,
     },
+}
+
+/// Returns the way to what people make links for.
+fn instead_of(what: &str) -> &'static str {
+    if what == "a link" { "; documents that workspaces share belong in a layer, which `extends` names" } else { "" }
 }
 
 impl ContentFault {

@@ -17,6 +17,9 @@ pub enum RequestFault {
     /// The credentials are for something else, or the address is not encrypted.
     #[error("the credentials can't be sent: they are for https alone, as user, token, or certificates")]
     UnusableCredentials,
+    /// The request changes something, and the address is not encrypted.
+    #[error("the address is not encrypted: write https://")]
+    Unencrypted,
     /// The certificates are invalid.
     #[error("the certificates among the credentials can't be used: {0}")]
     UnusableCertificates(String),
@@ -48,7 +51,7 @@ impl RequestFault {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Address => "address_invalid",
+            Self::Address | Self::Unencrypted => "address_invalid",
             Self::AddressRefused(_) => "address_refused",
             Self::UnusableCredentials | Self::UnusableCertificates(_) => "credentials_unusable",
             Self::AccessDenied(_) => "access_denied",
@@ -67,7 +70,9 @@ impl From<EgressFault> for RequestFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+            EgressFault::ProxyDenied => {
+                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
+            }
         }
     }
 }

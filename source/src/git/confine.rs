@@ -28,7 +28,7 @@ pub(super) struct Confinement<'a> {
 pub(super) enum Changes<'a> {
     /// All that this user may change.
     Anywhere,
-    /// Those below this directory.
+    /// The files below this directory.
     Below(&'a Path),
     /// None.
     Nowhere,

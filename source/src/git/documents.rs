@@ -123,7 +123,8 @@ impl<'a> Reading<'a> {
     /// Returns the object of the workspace's directory; `None` for the root of the repository.
     async fn root(&mut self, trees: &mut Trees, place: CommitDirectory<'_>) -> Result<Option<ObjectId>, SourceFault> {
         let Some(subdirectory) = place.subdirectory else { return Ok(None) };
-        if trees.root(place.commit, subdirectory).is_none() {
+        let mut root = trees.root(place.commit, subdirectory);
+        if root.is_none() {
             let (parent, _) = subdirectory.split();
             let allow = |_, header: ObjectHeader| match header.kind {
                 ObjectKind::Directory => above(header),
@@ -131,9 +132,9 @@ impl<'a> Reading<'a> {
             };
             let answer = self.objects.read(&[directory_name(place.commit, parent)], allow).await?;
             let listing = answer.into_iter().flatten().next().ok_or_else(|| no_directory(place))?;
-            trees.keep_parent(place.commit, parent, listing);
+            root = Some(trees.root_in(place.commit, subdirectory, listing));
         }
-        match trees.root(place.commit, subdirectory) {
+        match root {
             Some(Ok(root)) => Ok(Some(root)),
             Some(Err(NoRoot::Garbled)) => Err(garbled(subdirectory.split().0).into()),
             Some(Err(NoRoot::Missing)) | None => Err(no_directory(place).into()),

@@ -11,6 +11,7 @@ use super::*;
 use crate::credentials::Credentials;
 use crate::git::GitSetup;
 use crate::hosts::Hosts;
+use crate::limits::memory::SharedMemory;
 use crate::spec::{GitSource, Source};
 
 /// A cached repository, in which objects of any content are written.
@@ -56,7 +57,7 @@ impl Copy {
             subdirectory: git.subdirectory(),
             scope: ReadScope::Documents,
         };
-        let (mut trees, infos) = (Trees::default(), CommitInfos::default());
+        let (mut trees, infos) = (Trees::new(SharedMemory::new(u64::MAX)), CommitInfos::default());
         read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await
     }
 }

@@ -13,9 +13,9 @@ pub enum GitSetup {
     /// git (`GIT_SSL_…`, `GIT_SSH…`, `GIT_ASKPASS`, `GIT_CONFIG_…`, `GIT_PROXY_…`, `GIT_HTTP_…`), and the programs that
     /// they name.
     Own,
-    /// That of an operator, which reads what others have written. Git gets the variables that it needs and no others, has
-    /// at most [`git_memory_bytes`](crate::Limits::git_memory_bytes) of memory, and changes no file but those of its cached repository, where the
-    /// kernel has Landlock.
+    /// The setup of an operator, which reads what others have written. Git gets the variables that it needs and no
+    /// others, has at most [`git_memory_bytes`](crate::Limits::git_memory_bytes) of memory, and changes no file but
+    /// those of its cached repository, where the kernel has Landlock.
     Isolated,
 }
 
@@ -27,14 +27,12 @@ const OWN: [&str; 6] = ["GIT_SSL_", "GIT_SSH", "GIT_ASKPASS", "GIT_CONFIG_", "GI
 const OF_ONE_RUN: &str = "GIT_CONFIG_PARAMETERS";
 
 /// The variables that git needs of an operator's environment, beside those whose names begin with [`NEEDED_FAMILIES`].
-const NEEDED: [&str; 16] = [
+const NEEDED: [&str; 14] = [
     "PATH",
-    "HOME",
     "USER",
     "LOGNAME",
     "TMPDIR",
     "TZ",
-    "XDG_CONFIG_HOME",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTPS_PROXY",
@@ -48,14 +46,18 @@ const NEEDED: [&str; 16] = [
 /// Families of variables of the dynamic linker, and of a library that names users.
 const NEEDED_FAMILIES: [&str; 2] = ["LD_", "NSS_WRAPPER_"];
 
-/// Whose git a run is.
+/// The home directory of an isolated git. A real one may have a `.netrc` or settings of its owner, and git would open the
+/// sources of everybody with them.
+const NO_HOME: &str = "/nonexistent";
+
+/// The owner of the git that a run uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Setup {
     /// The user's own, with all of its variables.
     Own,
-    /// That of this process's user, with credentials of ours.
+    /// The git of this process's user, with credentials of ours.
     Ours,
-    /// That of an operator, which gets only what it needs.
+    /// The git of an operator, which gets only what it needs.
     Isolated,
 }
 
@@ -84,7 +86,13 @@ impl Setup {
     pub(super) fn pass_on(self, command: &mut Command) {
         let variables = std::env::vars_os().filter(|(name, _)| self.keeps(&name.to_string_lossy()));
         command.env_clear().envs(variables);
+        if self == Self::Isolated {
+            command.env("HOME", NO_HOME);
+        }
         command.env("LC_ALL", "C").env_remove("LANGUAGE").env("GIT_TERMINAL_PROMPT", "0");
+        // Git starts another fetch for an object that it misses, and that one misses the next: at a host that has a part of
+        // its history alone, without end.
+        command.env("GIT_NO_LAZY_FETCH", "1");
         if self != Self::Own || std::env::var_os("GIT_ASKPASS").is_none() {
             command.env("GIT_ASKPASS", "");
         }
@@ -136,6 +144,8 @@ mod tests {
         for (name, own, ours, isolated) in [
             ("PATH", true, true, true),
             ("HTTPS_PROXY", true, true, true),
+            ("HOME", true, true, false),
+            ("XDG_CONFIG_HOME", true, true, false),
             ("SECRET_OF_THE_POD", true, true, false),
             ("GIT_SSL_CAINFO", true, false, false),
             ("GIT_SSH_COMMAND", true, false, false),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{GitFault, folded};
 use crate::spec::{RemoteUrl, Scheme};
 
-use crate::git::message::{Message, Speaker};
+use crate::git::message::{Message, Speaker, without_query};
 use crate::git::stderr::HttpAnswer;
 
 /// The facts about a run that failed. The caller has removed secrets from the text.
@@ -14,12 +14,12 @@ pub(super) struct Failure<'a> {
     pub(super) text: &'a str,
     /// The answer to the last request over https.
     pub(super) answer: Option<&'a HttpAnswer>,
-    /// Whether the host redirected a request.
+    /// True if the host redirected a request.
     pub(super) redirected: bool,
     pub(super) url: &'a RemoteUrl,
     /// The cached repository, if the run used it.
     pub(super) repository: Option<&'a Path>,
-    /// Whether a transfer was stopped at its limit.
+    /// True if a transfer was stopped at its limit.
     pub(super) filled: bool,
     pub(super) download_bytes: u64,
     /// The limit of memory, if there was one.
@@ -211,10 +211,11 @@ impl Failure<'_> {
             self.text.lines().find_map(|line| Some(without_query(line.trim().strip_prefix("redirect: ")?)))
         });
         let to = to.map(|to| format!(", `{}`", folded([to].into_iter()))).unwrap_or_default();
-        format!("it redirects to a page that is not part of a repository, such as one to sign in{to}")
+        format!("it redirects to a page that is not part of a repository, such as a sign-in page{to}")
     }
 
-    /// A fault of the way to a host that another one redirected to is not one of the source's host.
+    /// Returns the fault that counts for the source's host. A fault of the way to a host that it redirects to is not
+    /// its own.
     fn despite_redirects(&self, fault: GitFault) -> GitFault {
         match fault {
             GitFault::Unreachable(said) if self.redirected => {
@@ -286,10 +287,6 @@ fn shown(messages: &[Message<'_>]) -> String {
     let lines: Vec<String> = messages.iter().filter(has_reason).map(Message::without_queries).collect();
     let text = folded(lines.iter().map(String::as_str));
     if text.is_empty() { "no reason given".to_owned() } else { text }
-}
-
-pub(super) fn without_query(address: &str) -> &str {
-    address.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

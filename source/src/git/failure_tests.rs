@@ -182,7 +182,7 @@ fn a_page_to_sign_in_is_no_repository_and_its_query_is_not_shown() {
     let said = "fatal: unable to access 'https://h/r.git/': The requested URL returned error: 302";
     let fault = classified("git+https://h/r.git", said, to("https://h/signin?reply_to=hunter2"));
     assert_eq!(fault.code(), "access_denied");
-    assert!(fault.to_string().contains("such as one to sign in, `https://h/signin`"), "{fault}");
+    assert!(fault.to_string().contains("such as a sign-in page, `https://h/signin`"), "{fault}");
     let followed = "fatal: unable to update url base from redirection:\n  asked for: https://h/r.git/info/refs?service=x\n   \
                     redirect: https://h/signin?reply_to=hunter2\n";
     let page = HttpAnswer { content_type: Some("text/html".to_owned()), ..answer(200).unwrap() };

@@ -15,7 +15,7 @@ use crate::git::stderr::{GitStderr, listen};
 pub(super) struct GitExit {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
-    /// Whether `stdout` is all of it.
+    /// True if `stdout` is all of it.
     pub(super) is_whole: bool,
     pub(super) stderr: GitStderr,
 }

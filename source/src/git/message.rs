@@ -2,8 +2,6 @@
 
 use crate::spec::RemoteUrl;
 
-use crate::git::failure::without_query;
-
 /// One line of stderr.
 pub(super) struct Message<'a> {
     pub(super) speaker: Speaker,
@@ -101,6 +99,11 @@ fn without_quoted(line: String) -> String {
         Some((begin, (_, end))) => format!("{begin}''{end}"),
         None => line,
     }
+}
+
+/// Returns an address without its query and fragment, which may hold secrets.
+pub(super) fn without_query(address: &str) -> &str {
+    address.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! ([`Remote::pin`]), and reads the documents of one commit ([`Remote::fetch`]). Nothing is checked out: a bare
 //! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
+mod blame;
 mod cached_repository;
 mod commit_info;
 mod confine;
@@ -13,6 +14,7 @@ mod environment;
 mod failure;
 mod group;
 mod ls_remote;
+mod memory;
 mod message;
 mod objects;
 mod packs;
@@ -32,6 +34,7 @@ use tokio::sync::Mutex;
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
+use crate::limits::memory::SharedMemory;
 use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference, Subdirectory};
 
@@ -41,6 +44,8 @@ use crate::git::commit_info::CommitInfos;
 use crate::git::documents::CommitDirectory;
 pub use crate::git::environment::GitSetup;
 use crate::git::ls_remote::RefCache;
+pub(crate) use crate::git::memory::MemoryTurn;
+use crate::git::memory::Programs;
 pub(crate) use crate::git::program::Program;
 pub use crate::git::requests::GitRequest;
 pub(crate) use crate::git::requests::Requests;
@@ -51,7 +56,7 @@ use crate::git::trees::Trees;
 /// The two locks are queues: one request for refs and one transfer at a time. A caller that waited finds the answer, or
 /// the objects, of the one before.
 pub(crate) struct Remote {
-    program: Program,
+    programs: Programs,
     limits: Limits,
     answers: Mutex<RefCache>,
     contents: Mutex<Contents>,
@@ -79,12 +84,18 @@ impl Drop for KeptBytes<'_> {
 
 impl Remote {
     /// Makes the repository that `program` talks to, with its cache in the directory `cached_repository`.
-    pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
+    pub(crate) fn new(
+        program: Program,
+        kept: PathBuf,
+        limits: Limits,
+        (memory, turn): (SharedMemory, MemoryTurn),
+    ) -> Self {
+        let programs = Programs::new(program, turn);
         let kept = CachedRepository::new(kept, limits.git_cache_bytes);
         let kept_bytes = AtomicU64::new(kept.bytes());
-        let contents = Mutex::new(Contents { kept, trees: Trees::default() });
+        let contents = Mutex::new(Contents { kept, trees: Trees::new(memory) });
         let (answers, infos) = (Mutex::default(), CommitInfos::default());
-        Self { program, limits, answers, contents, infos, kept_bytes }
+        Self { programs, limits, answers, contents, infos, kept_bytes }
     }
 
     /// Returns the commit of `reference`, from a request that was made at `since` or later.
@@ -92,7 +103,7 @@ impl Remote {
         if let GitReference::Commit(commit) = reference {
             return Ok(commit.clone());
         }
-        self.answers.lock().await.answer(&self.program, reference, since).await
+        self.answers.lock().await.answer(self.programs.usual(), reference, since).await
     }
 
     /// Returns the time of the request whose answer is the last for `reference`.
@@ -118,12 +129,26 @@ impl Remote {
         }
         let place = CommitDirectory { commit, reference, subdirectory, scope };
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
-        let outcome = documents::read(&self.program, &self.limits, kept, (trees, &self.infos), place).await;
+        let outcome = self.read(kept, trees, place).await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
-        documents::read(&self.program, &self.limits, kept, (trees, &self.infos), place).await
+        self.read(kept, trees, place).await
+    }
+
+    async fn read(
+        &self,
+        kept: &CachedRepository,
+        trees: &mut Trees,
+        place: CommitDirectory<'_>,
+    ) -> Result<Tree, SourceFault> {
+        let (limits, infos) = (&self.limits, &self.infos);
+        let outcome = documents::read(self.programs.usual(), limits, kept, (trees, infos), place).await;
+        match self.programs.after(&outcome).await {
+            Some(large) => documents::read(&large, limits, kept, (trees, infos), place).await,
+            None => outcome,
+        }
     }
 
     /// Returns the words of a commit whose documents were read.
@@ -159,9 +184,16 @@ impl Remote {
         let kept = &*kept;
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
         let place = CommitDirectory { commit, reference, subdirectory: None, scope: ReadScope::Documents };
+        let verify = async |program: &Program| {
+            documents::bring(program, &self.limits, kept, place).await?;
+            signature::verify(program, kept, commit, reference, policy).await
+        };
         let verify = async || {
-            documents::bring(&self.program, &self.limits, kept, place).await?;
-            signature::verify(&self.program, kept, commit, reference, policy).await
+            let outcome = verify(self.programs.usual()).await;
+            match self.programs.after(&outcome).await {
+                Some(large) => verify(&large).await,
+                None => outcome,
+            }
         };
         let outcome = verify().await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
@@ -173,7 +205,7 @@ impl Remote {
     /// Removes the cached repository from the disk.
     pub(crate) async fn forget(&self) {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
-        *trees = Trees::default();
+        trees.clear();
         if let Err(error) = kept.discard() {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }

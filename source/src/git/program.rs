@@ -9,10 +9,11 @@ use tokio::process::Command;
 use crate::credentials::Credentials;
 use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy};
+use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
+use crate::git::blame::Blame;
 use crate::git::confine::{Changes, Confinement};
 use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::environment::{GitSetup, Setup};
@@ -23,9 +24,12 @@ use crate::git::requests::Requests;
 use crate::git::stderr::TRACE;
 
 /// The git program, set up for one remote, which it knows as `origin`.
+#[derive(Clone)]
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
+    // Of ours, and not those in an address that the user wrote.
+    has_credentials: bool,
     setup: GitSetup,
     proxy: Option<Proxy>,
     egress: Egress,
@@ -37,29 +41,10 @@ pub(crate) struct Program {
     memory_bytes: u64,
 }
 
-/// The party that a failed run is charged to.
-enum Blame {
-    /// It failed.
-    Host(HostFailure),
-    /// It works.
-    Answered,
-    /// Nothing: the run did not come to it, took too long, or failed at another host.
-    Nobody,
-}
-
-impl Blame {
-    /// Returns a fault of the way to the host, with whom it is charged to.
-    fn of_the_way(fault: GitFault, redirected: bool) -> (GitFault, Self) {
-        let unreachable = matches!(fault, GitFault::Unreachable(_)) && !redirected;
-        let blame = if unreachable { Self::Host(HostFailure::Unreachable) } else { Self::Nobody };
-        (fault, blame)
-    }
-}
-
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
-    /// Whether `stdout` is all that git wrote.
+    /// True if `stdout` is all that git wrote.
     pub(super) is_whole: bool,
 }
 
@@ -73,10 +58,12 @@ impl Program {
         limits: &Limits,
     ) -> Self {
         let host = (url.scheme() != Scheme::File).then(|| hosts.host(credentials.host_key(url)));
+        let has_credentials = !credentials.is_empty();
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
             url,
             credentials,
+            has_credentials,
             setup,
             proxy,
             egress,
@@ -131,7 +118,7 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Blame)> {
         let uncharged = |fault| (fault, Blame::Nobody);
-        let setup = Setup::of(self.setup, !self.credentials.is_empty());
+        let setup = Setup::of(self.setup, self.has_credentials);
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
         let way = async {
@@ -153,16 +140,7 @@ impl Program {
             Setup::ask_nobody(&mut command);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let confinement = Confinement {
-            // A user's own programs, such as those that know passwords, are not ours to limit.
-            memory: (setup != Setup::Own).then_some(self.memory_bytes),
-            file_size: Some(self.download_bytes),
-            changes: match (setup, repository) {
-                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
-                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
-                (Setup::Isolated, None) => Changes::Nowhere,
-            },
-        };
+        let confinement = self.confinement(setup, repository);
         let mut group = ProcessGroup::start(&mut command, &confinement).map_err(uncharged)?;
         let running = group.run(stdin, self.url.scheme() == Scheme::Https);
         let ended = tokio::time::timeout(self.timeout, running).await;
@@ -192,18 +170,22 @@ impl Program {
             memory_bytes: confinement.memory,
         };
         let fault = failure.classify();
-        let blame = match &fault {
-            GitFault::Unreachable(_) => Blame::Host(HostFailure::Unreachable),
-            // The host that this one redirects to is down.
-            GitFault::Interrupted(_) if stderr.redirected && answer.is_none_or(|answer| answer.status < 400) => {
-                Blame::Nobody
-            }
-            GitFault::Throttled(_) | GitFault::Interrupted(_) => {
-                Blame::Host(HostFailure::Refused(answer.and_then(|answer| answer.retry_after)))
-            }
-            _ => Blame::Answered,
-        };
+        let blame = Blame::of(&fault, answer, stderr.redirected);
         Err((fault, blame))
+    }
+
+    /// Returns the limits of a git that talks to the host.
+    fn confinement<'a>(&self, setup: Setup, repository: Option<&'a Path>) -> Confinement<'a> {
+        Confinement {
+            // A user's own programs, such as those that know passwords, are not ours to limit.
+            memory: (setup != Setup::Own).then_some(self.memory_bytes),
+            file_size: Some(self.download_bytes),
+            changes: match (setup, repository) {
+                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
+                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
+                (Setup::Isolated, None) => Changes::Nowhere,
+            },
+        }
     }
 
     /// Starts git to read from the disk, without access to any network.
@@ -232,6 +214,11 @@ impl Program {
     /// Returns the time limit of one run.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Returns the same program with another limit of memory.
+    pub(super) fn with_memory(&self, bytes: u64) -> Self {
+        Self { memory_bytes: bytes, ..self.clone() }
     }
 
     /// Returns the limit of memory of a git that reads objects.

@@ -22,9 +22,9 @@ pub(super) struct GitStderr {
     end_bytes: usize,
     /// The answer to the last request, if there is one.
     pub(super) answer: Option<HttpAnswer>,
-    /// Whether any answer was a redirect.
+    /// True if any answer was a redirect.
     pub(super) redirected: bool,
-    /// Whether the last request was one to a proxy for a connection.
+    /// True if the last request was one to a proxy for a connection.
     connects: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct HttpAnswer {
     pub(super) retry_after: Option<Duration>,
     pub(super) content_type: Option<String>,
     pub(super) location: Option<String>,
-    /// Whether a proxy refused a connection with it.
+    /// True if a proxy refused a connection with it.
     pub(super) of_proxy: bool,
 }
 

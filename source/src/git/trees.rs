@@ -8,6 +8,7 @@ use rototo_engine::Tree;
 
 use crate::hosts::Recent;
 use crate::limits::layout::{PathEntry, ReadScope};
+use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::spec::{Commit, Subdirectory};
 
 use crate::git::objects::{ObjectId, tree_entries};
@@ -20,12 +21,15 @@ const MAX_PARENTS: usize = 32;
 /// The bytes of those listings together. One may have 16 MiB, and a new commit has other listings.
 const MAX_PARENT_BYTES: usize = 16 << 20;
 
-/// The last tree of each workspace of one repository, and the directories above them.
-#[derive(Default)]
+/// The last tree of each workspace of one repository, and the directories above them, as far as there is memory.
 pub(super) struct Trees {
-    last: Recent<(Option<Subdirectory>, ReadScope), ReadTree>,
-    parents: HashMap<(Commit, String), Arc<[u8]>>,
+    memory: SharedMemory,
+    last: Recent<(Option<Subdirectory>, ReadScope), Remembered<ReadTree>>,
+    parents: HashMap<(Commit, String), Remembered<Arc<[u8]>>>,
 }
+
+/// Something with the memory that it takes.
+type Remembered<T> = (T, HeldMemory);
 
 /// A tree with the objects that it was read from.
 pub(super) struct ReadTree {
@@ -37,6 +41,16 @@ pub(super) struct ReadTree {
 }
 
 impl Trees {
+    /// Remembers nothing yet, and later no more than there is `memory` for.
+    pub(super) fn new(memory: SharedMemory) -> Self {
+        Self { memory, last: Recent::default(), parents: HashMap::new() }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.memory.clone());
+    }
+
     /// Returns the tree of `commit`, if it is known without reading: it was the last one, or the workspace's directory
     /// is the same object as in the last one. So of a thousand workspaces in one repository, a commit costs only those
     /// that it changes.
@@ -47,7 +61,7 @@ impl Trees {
         now: Instant,
     ) -> Option<Tree> {
         let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
-        let last = self.last.touch(&(subdirectory.cloned(), scope), now)?;
+        let (last, _) = self.last.touch(&(subdirectory.cloned(), scope), now)?;
         if last.commit != *commit && (root.is_none() || last.root != root) {
             return None;
         }
@@ -58,33 +72,51 @@ impl Trees {
     /// Returns the object of the workspace's directory in `commit`, if the directory above it is known.
     pub(super) fn root(&self, commit: &Commit, subdirectory: &Subdirectory) -> Option<Result<ObjectId, NoRoot>> {
         let (parent, name) = subdirectory.split();
-        let listing = self.parents.get(&(commit.clone(), parent.to_owned()))?;
+        let (listing, _) = self.parents.get(&(commit.clone(), parent.to_owned()))?;
         Some(find_directory(listing, name))
     }
 
-    /// Remembers the listing of the directory at `parent`.
-    pub(super) fn keep_parent(&mut self, commit: &Commit, parent: &str, listing: Vec<u8>) {
-        let bytes: usize = self.parents.values().map(|kept| kept.len()).sum();
+    /// Returns the object of the workspace's directory by the listing of the directory above it, and remembers that.
+    pub(super) fn root_in(
+        &mut self,
+        commit: &Commit,
+        subdirectory: &Subdirectory,
+        listing: Vec<u8>,
+    ) -> Result<ObjectId, NoRoot> {
+        let (parent, name) = subdirectory.split();
+        let root = find_directory(&listing, name);
+        self.keep_parent(commit, parent, listing);
+        root
+    }
+
+    fn keep_parent(&mut self, commit: &Commit, parent: &str, listing: Vec<u8>) {
+        let bytes: usize = self.parents.values().map(|(kept, _)| kept.len()).sum();
         if self.parents.len() >= MAX_PARENTS || bytes.saturating_add(listing.len()) > MAX_PARENT_BYTES {
             self.parents.clear();
         }
-        self.parents.insert((commit.clone(), parent.to_owned()), listing.into());
+        if let Some(held) = self.memory.take(listing.len()) {
+            self.parents.insert((commit.clone(), parent.to_owned()), (listing.into(), held));
+        }
     }
 
     /// Returns the files of the workspace's last tree.
     pub(super) fn blobs(&self, (subdirectory, scope): (Option<&Subdirectory>, ReadScope)) -> Option<&Blobs> {
-        self.last.get(&(subdirectory.cloned(), scope)).map(|last| &last.blobs)
+        self.last.get(&(subdirectory.cloned(), scope)).map(|(last, _)| &last.blobs)
     }
 
-    /// Replaces the last tree of a workspace, and forgets the workspaces that nobody reads any more.
+    /// Replaces the last tree of a workspace, if there is memory for it, and forgets the workspaces that nobody reads any more.
     pub(super) fn keep(
         &mut self,
         (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
         read: ReadTree,
         now: Instant,
     ) {
-        self.last.insert((subdirectory.cloned(), scope), read, now);
+        let place = (subdirectory.cloned(), scope);
+        self.last.remove(&place);
         self.last.forget(now);
+        if let Some(held) = self.memory.take(read.blobs.values().map(|blob| blob.len()).sum()) {
+            self.last.insert(place, (read, held), now);
+        }
     }
 }
 
@@ -106,13 +138,43 @@ mod tests {
 
     #[test]
     fn the_listings_above_workspaces_are_bounded_together() {
-        let mut trees = Trees::default();
+        let mut trees = Trees::new(SharedMemory::new(u64::MAX));
         for number in 0..MAX_PARENTS {
             let commit = format!("{number:040x}").parse().unwrap();
             trees.keep_parent(&commit, "", vec![0; MAX_PARENT_BYTES / 4]);
-            let kept: usize = trees.parents.values().map(|listing| listing.len()).sum();
+            let kept: usize = trees.parents.values().map(|(listing, _)| listing.len()).sum();
             assert!(kept <= MAX_PARENT_BYTES, "{kept}");
             assert!(trees.parents.contains_key(&(commit, String::new())), "{number}");
         }
+    }
+    #[test]
+    fn what_all_repositories_remember_together_is_bounded() {
+        let memory = SharedMemory::new(100);
+        let mut repositories: Vec<_> = (0..4).map(|_| Trees::new(memory.clone())).collect();
+        let commit: Commit = "1".repeat(40).parse().unwrap();
+        let subdirectory = Subdirectory::parse("teams/a").unwrap().unwrap();
+        let entry = [b"100644 a\0".as_slice(), &[2; 20]].concat();
+        let object = tree_entries(&entry).unwrap()[0].id;
+        let place = (Some(&subdirectory), ReadScope::Documents);
+        let read = || ReadTree {
+            commit: commit.clone(),
+            root: None,
+            tree: Tree::default(),
+            blobs: [(object, vec![0; 30].into())].into(),
+        };
+        let now = Instant::now();
+        let known = |repositories: &mut Vec<Trees>| {
+            repositories.iter_mut().filter_map(|trees| trees.known(&commit, place, now)).count()
+        };
+        for trees in &mut repositories {
+            // The next tree of a workspace replaces the last one, also in the memory.
+            trees.keep(place, read(), now);
+            trees.keep(place, read(), now);
+            trees.keep_parent(&commit, "teams", vec![0; 20]);
+        }
+        assert_eq!(known(&mut repositories), 2);
+        repositories[0].clear();
+        repositories[3].keep(place, read(), now);
+        assert_eq!(known(&mut repositories), 2);
     }
 }

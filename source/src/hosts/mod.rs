@@ -70,6 +70,7 @@ fn with<T>(backoff: &Mutex<HostBackoff>, act: impl FnOnce(&mut HostBackoff) -> T
 }
 
 /// One host for one set of credentials, shared by all that talk to it with them.
+#[derive(Clone)]
 pub(crate) struct Host {
     everybody: SharedBackoff,
     own: SharedBackoff,

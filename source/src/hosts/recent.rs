@@ -49,6 +49,11 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.entries.insert(key, (value, now));
     }
 
+    /// Removes a value.
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
+
     /// Removes and returns the values that nobody asked for recently.
     pub(crate) fn forget(&mut self, now: Instant) -> Vec<V> {
         let cleaned = *self.cleaned.get_or_insert(now);

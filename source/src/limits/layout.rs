@@ -16,7 +16,7 @@ pub(crate) enum PathEntry {
 }
 
 impl PathEntry {
-    /// Its kind for the engine, which takes note of skipped entries.
+    /// Returns the kind of the path for the engine, which takes note of skipped entries.
     pub(crate) fn kind(self) -> PathKind {
         match self {
             Self::Directory => PathKind::Directory,

@@ -1,6 +1,7 @@
 //! The limits of a source, and the account that a reader keeps while it reads.
 
 pub(crate) mod layout;
+pub(crate) mod memory;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 //! Owners with the same source and the same credentials share a cached repository or a download. Each is charged for all
 //! of it, so that what one of them does changes nothing for another.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,11 +27,11 @@ pub(super) async fn charged_to<T>(owner: &str, work: impl Future<Output = T>) ->
 }
 
 /// The owners of something on the disk, each with the time when it last asked for it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Charged(HashMap<Arc<str>, Instant>);
 
 impl Charged {
-    /// The current task asks for it.
+    /// Records that the current task asks for it.
     pub(super) fn note(&mut self, now: Instant) {
         if let Ok(owner) = OWNER.try_with(Clone::clone) {
             self.0.retain(|_, asked| now.saturating_duration_since(*asked) < CHARGED_FOR);
@@ -46,6 +47,11 @@ impl Charged {
     /// Returns whether somebody else has asked for it.
     pub(super) fn is_charged_to_others(&self, owner: &str) -> bool {
         self.0.keys().any(|other| &**other != owner)
+    }
+
+    /// Returns when anybody last asked for it.
+    fn asked(&self) -> Option<Instant> {
+        self.0.values().max().copied()
     }
 
     /// Charges this owner no longer.
@@ -76,4 +82,26 @@ impl KeptCopy {
             Self::Archive(archive) => archive.discard(),
         }
     }
+}
+
+/// A copy with its size, and those who are charged for it.
+pub(super) struct ChargedCopy {
+    pub(super) copy: KeptCopy,
+    pub(super) bytes: u64,
+    pub(super) charged: Charged,
+}
+
+/// Takes the copy out that is to go first: of those who have the most, what they have not asked for for the longest time.
+/// A copy that several have is one of the owner with the least.
+pub(super) fn take_first_to_go(copies: &mut Vec<ChargedCopy>) -> Option<ChargedCopy> {
+    let mut of_owner: HashMap<&str, u64> = HashMap::new();
+    for copy in &*copies {
+        for owner in copy.charged.0.keys() {
+            *of_owner.entry(owner).or_default() += copy.bytes;
+        }
+    }
+    let least = |copy: &ChargedCopy| copy.charged.0.keys().filter_map(|owner| of_owner.get(&**owner)).min().copied();
+    let order = |copy: &ChargedCopy| (least(copy).unwrap_or(u64::MAX), Reverse(copy.charged.asked()));
+    let first = copies.iter().enumerate().max_by_key(|(_, copy)| order(copy)).map(|(at, _)| at);
+    first.map(|at| copies.swap_remove(at))
 }

@@ -156,6 +156,18 @@ impl Reader {
         self.single.kept_bytes(owner)
     }
 
+    /// Returns the bytes of all repositories and downloads on the disk, whoever asked for them.
+    #[must_use]
+    pub fn kept_bytes_of_all(&self) -> u64 {
+        self.single.kept_bytes_of_all()
+    }
+
+    /// Removes repositories and downloads until at most `bytes` are on the disk, those of the owners first who have the
+    /// most, and of an owner what it has not asked for for the longest time. Leaves what is being used. Returns their number.
+    pub fn evict_of_all(&self, bytes: u64) -> usize {
+        self.single.evict_of_all(bytes)
+    }
+
     /// Removes what is kept on the disk for `owner`, beginning with what it has not asked for for the longest time, until
     /// it is charged for at most `bytes`. Leaves what is being used. What others have asked for stays, and is no longer
     /// charged to `owner` until it asks again. Returns the number of repositories and downloads.

@@ -15,6 +15,9 @@ pub struct ReaderOptions {
     pub cache_dir: Option<PathBuf>,
     /// The largest cost of a source.
     pub limits: Limits,
+    /// The memory of what is remembered of all sources together, so that a change costs only what it changes. What there is
+    /// no memory for is read from the disk. Default: 64 MiB.
+    pub remembered_bytes: u64,
     /// Access to sources on this machine's disk.
     pub file_sources: FileSources,
     /// The git with which repositories are opened.
@@ -41,6 +44,7 @@ impl Default for ReaderOptions {
         Self {
             cache_dir: None,
             limits: Limits::default(),
+            remembered_bytes: 64 << 20,
             file_sources: FileSources::Allowed,
             git: GitSetup::Own,
             egress: Egress::default(),

@@ -10,13 +10,14 @@ use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
-use crate::git::{CommitInfo, GitRequest, GitSetup, Program, Remote, Requests};
+use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
+use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
-use crate::reader::charged::{Charged, KeptCopy};
+use crate::reader::charged::{Charged, ChargedCopy, KeptCopy, take_first_to_go};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
@@ -26,6 +27,8 @@ use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
 pub(crate) struct SingleReader {
     directory: CacheDirectory,
     limits: Limits,
+    memory: SharedMemory,
+    git_memory: MemoryTurn,
     file_sources: FileSources,
     git: GitSetup,
     egress: Egress,
@@ -42,12 +45,27 @@ type Shared<T> = (Arc<T>, Charged);
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources, git, egress, proxy, jitter } = options;
+        let ReaderOptions { cache_dir, limits, remembered_bytes, file_sources, git, egress, proxy, jitter } = options;
+        let memory = SharedMemory::new(remembered_bytes);
         let directory = CacheDirectory::open(cache_dir)?;
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        Ok(Self { directory, limits, file_sources, git, egress, proxy, hosts, requests, remotes, archives })
+        let git_memory = MemoryTurn::default();
+        Ok(Self {
+            directory,
+            limits,
+            memory,
+            git_memory,
+            file_sources,
+            git,
+            egress,
+            proxy,
+            hosts,
+            requests,
+            remotes,
+            archives,
+        })
     }
 
     /// Pins a source, by a request that was made at `since` or later.
@@ -178,7 +196,8 @@ impl SingleReader {
         let kept = self.directory.path().join(format!("{name}.git"));
         let (way, requests) = ((self.git, self.egress.clone(), self.proxy.clone()), self.requests.clone());
         let program = Program::new(url, credentials, way, &self.hosts, requests, &self.limits);
-        let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
+        let remote =
+            Arc::new(Remote::new(program, kept, self.limits.clone(), (self.memory.clone(), self.git_memory.clone())));
         let mut charged = Charged::default();
         charged.note(now);
         remotes.insert(name, (Arc::clone(&remote), charged), now);
@@ -196,9 +215,10 @@ impl SingleReader {
             charged.note(now);
             return Ok(Arc::clone(archive));
         }
-        let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
+        let kept = (self.directory.path().to_owned(), self.memory.clone());
+        let limits = self.limits.clone();
         let archive =
-            Archive::new(source, credentials, (&self.egress, self.proxy.as_ref()), &self.hosts, directory, limits)?;
+            Archive::new(source, credentials, (&self.egress, self.proxy.as_ref()), &self.hosts, kept, limits)?;
         let archive = Arc::new(archive);
         let mut charged = Charged::default();
         charged.note(now);
@@ -213,21 +233,48 @@ impl SingleReader {
 
     /// Returns the copies that are charged to `owner`, the one that it has not asked for for the longest time first.
     fn kept_for(&self, owner: &str) -> Vec<(Instant, KeptCopy)> {
+        let mut copies = self.copies(|charged| charged.asked_by(owner));
+        copies.sort_by_key(|(asked, _)| *asked);
+        copies
+    }
+
+    /// Returns the copies for whose owners `select` returns something, with that.
+    fn copies<T>(&self, select: impl Fn(&Charged) -> Option<T>) -> Vec<(T, KeptCopy)> {
         let mut copies = Vec::new();
         let remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
         let of_git = remotes.values().filter_map(|(remote, charged)| {
-            charged.asked_by(owner).map(|asked| (asked, KeptCopy::Git(Arc::clone(remote))))
+            select(charged).map(|selected| (selected, KeptCopy::Git(Arc::clone(remote))))
         });
         copies.extend(of_git);
         drop(remotes);
         let archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
         let of_archives = archives.values().filter_map(|(archive, charged)| {
-            charged.asked_by(owner).map(|asked| (asked, KeptCopy::Archive(Arc::clone(archive))))
+            select(charged).map(|selected| (selected, KeptCopy::Archive(Arc::clone(archive))))
         });
         copies.extend(of_archives);
-        drop(archives);
-        copies.sort_by_key(|(asked, _)| *asked);
         copies
+    }
+
+    /// Returns the bytes of all copies.
+    pub(crate) fn kept_bytes_of_all(&self) -> u64 {
+        self.copies(|_| Some(())).iter().map(|((), copy)| copy.bytes()).sum()
+    }
+
+    /// Removes copies until at most `bytes` are kept, those of the owners who have the most first. Returns their number.
+    pub(crate) fn evict_of_all(&self, bytes: u64) -> usize {
+        let copies = self.copies(|charged| Some(charged.clone())).into_iter();
+        let copies = copies.map(|(charged, copy)| ChargedCopy { bytes: copy.bytes(), copy, charged });
+        let mut copies: Vec<_> = copies.filter(|copy| copy.bytes > 0).collect();
+        let mut kept: u64 = copies.iter().map(|copy| copy.bytes).sum();
+        let mut evicted = 0;
+        while kept > bytes {
+            let Some(first) = take_first_to_go(&mut copies) else { break };
+            if first.copy.discard() {
+                kept -= first.bytes;
+                evicted += 1;
+            }
+        }
+        evicted
     }
 
     /// Removes copies that are charged to `owner` until at most `bytes` are. Returns their number.

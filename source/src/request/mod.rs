@@ -1,15 +1,19 @@
 //! Sends one request to an address that others name. What holds for archives holds here too: the address is checked after
 //! the lookup, credentials go to that host alone, and the answer is limited in time and size. No redirect is followed.
+//!
+//! A GET request changes nothing where it arrives. A POST request does, in the name of this program, so it is sent over
+//! https alone, and its path and body are for this program to write.
 
 mod address;
 mod exchange;
 mod login;
 mod tls;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::http::request;
 use hyper::{Request, Response, header};
 
 pub use crate::request::address::{HttpAddress, InvalidAddress};
@@ -20,7 +24,7 @@ pub(crate) use crate::request::tls::{Tls, secure};
 use crate::credentials::Credentials;
 use crate::egress::{Connection, Egress, Routes};
 use crate::error::RequestFault;
-use crate::hosts::Proxy;
+use crate::hosts::{Proxy, retry_after};
 
 /// Sends requests to addresses that others name.
 pub struct HttpClient {
@@ -41,6 +45,8 @@ pub struct AnswerLimits {
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
+    /// The time that it asks to wait before the next request, in `Retry-After`.
+    pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -52,8 +58,7 @@ impl HttpClient {
         Self { routes: Routes::new(egress, proxy) }
     }
 
-    /// Asks for `path` below the address, with this query, and `credentials` for that host. A GET request alone: one that changes
-    /// something would let the author of an address act in the name of this program.
+    /// Asks for `path` below the address, with this query, and `credentials` for that host.
     ///
     /// # Errors
     ///
@@ -66,27 +71,59 @@ impl HttpClient {
         credentials: &Credentials,
         limits: AnswerLimits,
     ) -> Result<HttpAnswer, RequestFault> {
-        let target = format!("{path}?{query}");
-        let sent = self.send(address, &target, credentials, limits.bytes);
-        let answer = tokio::time::timeout(limits.time, sent).await;
-        answer.unwrap_or(Err(RequestFault::TimedOut(limits.time)))
+        let request = Request::get(address.path_to(&format!("{path}?{query}")));
+        self.send(address, request, Bytes::new(), credentials, limits).await
+    }
+
+    /// Sends this JSON to `path` below the address, which has to be encrypted, with `credentials` for that host. `path` is in
+    /// the form in which it is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    pub async fn post_json(
+        &self,
+        address: &HttpAddress,
+        path: &str,
+        json: String,
+        credentials: &Credentials,
+        limits: AnswerLimits,
+    ) -> Result<HttpAnswer, RequestFault> {
+        if !address.is_https() {
+            return Err(RequestFault::Unencrypted);
+        }
+        let request = Request::post(address.path_to(path)).header(header::CONTENT_TYPE, "application/json");
+        self.send(address, request, json.into(), credentials, limits).await
     }
 
     async fn send(
         &self,
         address: &HttpAddress,
-        path_and_query: &str,
+        request: request::Builder,
+        body: Bytes,
+        credentials: &Credentials,
+        limits: AnswerLimits,
+    ) -> Result<HttpAnswer, RequestFault> {
+        let sent = self.exchange(address, request, body, credentials, limits.bytes);
+        tokio::time::timeout(limits.time, sent).await.unwrap_or(Err(RequestFault::TimedOut(limits.time)))
+    }
+
+    async fn exchange(
+        &self,
+        address: &HttpAddress,
+        request: request::Builder,
+        body: Bytes,
         credentials: &Credentials,
         bytes: usize,
     ) -> Result<HttpAnswer, RequestFault> {
         if !credentials.is_empty() && (!credentials.opens_https() || !address.is_https()) {
             return Err(RequestFault::UnusableCredentials);
         }
-        let request = Request::get(address.path_to(path_and_query))
+        let request = request
             .header(header::HOST, address.host())
             .header(header::USER_AGENT, concat!("rototo/", env!("CARGO_PKG_VERSION")))
             .header(header::ACCEPT, "application/json");
-        let mut request = request.body(Empty::<Bytes>::new()).map_err(|_| RequestFault::Address)?;
+        let mut request = request.body(Full::new(body)).map_err(|_| RequestFault::Address)?;
         if let Some(login) = credentials.login() {
             let value = authorization(login).ok_or(RequestFault::UnusableCredentials)?;
             request.headers_mut().insert(header::AUTHORIZATION, value);
@@ -107,10 +144,12 @@ async fn read(response: Response<Incoming>, bytes: usize) -> Result<HttpAnswer, 
     if status.is_redirection() {
         return Err(RequestFault::Redirected(status.as_u16()));
     }
+    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = asked.and_then(|value| retry_after(value, SystemTime::now()));
     let body = Limited::new(response.into_body(), bytes).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() { RequestFault::TooLarge(bytes) } else { interrupted(&*error) }
     })?;
-    Ok(HttpAnswer { status: status.as_u16(), body: body.to_bytes().to_vec() })
+    Ok(HttpAnswer { status: status.as_u16(), retry_after, body: body.to_bytes().to_vec() })
 }
 
 fn interrupted(error: &dyn std::fmt::Display) -> RequestFault {

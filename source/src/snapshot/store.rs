@@ -77,7 +77,7 @@ impl SnapshotStore {
         Ok(fingerprint)
     }
 
-    /// The name appears only when the whole content is on the disk.
+    /// Writes a snapshot, whose name appears only when the whole content is on the disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory)?;
         file.write_all(bytes)?;

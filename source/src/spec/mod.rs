@@ -216,7 +216,8 @@ fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
     Ok(Source::Kubernetes { namespace, workspace: workspace.to_owned() })
 }
 
-/// The name of a workspace is also the value of a label, hence the 63 characters.
+/// Returns whether this can name a workspace of a cluster. The name is also the value of a label, hence the 63
+/// characters.
 fn is_kubernetes_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);

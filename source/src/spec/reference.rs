@@ -46,7 +46,8 @@ impl FromStr for GitReference {
     }
 }
 
-/// The rules of `git check-ref-format`. They also exclude the characters that `git ls-remote` takes for patterns.
+/// Returns whether git takes this as the name of a ref, by the rules of `git check-ref-format`. They also exclude the
+/// characters that `git ls-remote` takes for patterns.
 fn is_ref_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
     let good_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");

@@ -40,6 +40,12 @@ pub enum InvalidUrl {
     /// `https:///path`, or a host name that is not valid.
     #[error("the address names no valid host: it is written {0}://host/path")]
     Host(&'static str),
+    /// `ssh://host:path`, or a port beyond 65535.
+    #[error(
+        "the host is followed by `:` and no port: an address is written {0}://host/path, or {0}://host:port/path, with `/` \
+         before the path"
+    )]
+    Port(&'static str),
     /// `https://host`
     #[error("the address names no path: it is written {0}://host/path")]
     Path(&'static str),
@@ -62,7 +68,7 @@ pub enum InvalidUrl {
     #[error("ssh takes no password from an address: use a key")]
     SshPassword,
     /// `git+https://host/path?query`
-    #[error("the address of a repository must not contain `?`")]
+    #[error("the address of a repository must not contain `?`: write a branch, a tag, or a commit after `#`")]
     Query,
 }
 
@@ -101,8 +107,8 @@ impl RemoteUrl {
             Some((path, query)) if scheme == Scheme::Https => (path, Some(query.to_owned())),
             _ => (path, None),
         };
-        if scheme != Scheme::File && !is_host(host) {
-            return Err(InvalidUrl::Host(scheme.as_str()));
+        if scheme != Scheme::File {
+            check_host(scheme, host)?;
         }
         if path.trim_matches('/').is_empty() {
             return Err(InvalidUrl::Path(scheme.as_str()));
@@ -175,20 +181,24 @@ impl RemoteUrl {
     }
 }
 
-/// Returns whether a text is a name or an address, with or without a port.
-fn is_host(text: &str) -> bool {
+/// Refuses what is no name or address of a machine, with or without a port.
+fn check_host(scheme: Scheme, text: &str) -> Result<(), InvalidUrl> {
     let (name, port) = match text.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((name, port)) => (name, Some(port)),
         None => (text, None),
     };
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    port.is_none_or(is_port)
-        && match name.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-            // A host that begins with `-` would be an option to ssh.
-            None => !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_name),
-        }
+    let is_host = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        // A host that begins with `-` would be an option to ssh.
+        None => !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_name),
+    };
+    match port {
+        _ if !is_host => Err(InvalidUrl::Host(scheme.as_str())),
+        Some(port) if !is_port(port) => Err(InvalidUrl::Port(scheme.as_str())),
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether the line of a request can have path and query. Letters outside of ASCII stay as they are.

@@ -196,9 +196,16 @@ fn an_https_address_is_one_that_a_request_can_name() {
     ] {
         assert!(matches!(text.parse::<Source>(), Err(InvalidSource::Url(_))), "{text}");
     }
-    for host in ["h:x", "h:99999", "h:", "a:b:1", "[::1", "::1]", "[::1]x", "a]b"] {
+    for host in ["a:b:1", "[::1", "::1]", "[::1]x", "a]b"] {
         let text = format!("https://{host}/a.zip");
         assert!(matches!(text.parse::<Source>(), Err(InvalidSource::Url(InvalidUrl::Host(_)))), "{text}");
+    }
+    for text in
+        ["https://h:99999/a.zip", "https://h:/a.zip", "git+ssh://git@h.example.com:acme/r.git", "git+ssh://h:~/r"]
+    {
+        let Err(error) = text.parse::<Source>() else { panic!("{text}") };
+        assert!(matches!(error, InvalidSource::Url(InvalidUrl::Port(_))), "{text}: {error}");
+        assert!(error.to_string().contains("://host/path"), "{error}");
     }
     for text in ["https://h:8443/a.zip", "https://[::1]/a%20b.zip", "https://[::1]:8443/a.zip", "https://h/ä.zip"] {
         shows(text, text);

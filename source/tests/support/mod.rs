@@ -32,6 +32,22 @@ impl Repository {
         repository
     }
 
+    /// Makes a directory of which a few hundred kilobytes in a pack are `mib` MiB in memory.
+    pub fn inflated_tree(&self, mib: usize) -> String {
+        let blob = self.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
+        let id: Vec<u8> = (0..40).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
+        let entry = [b"100644 ".as_slice(), &[b'a'; 4000], b"\0", &id].concat().repeat(64);
+        let mut command = Command::new("git");
+        command.current_dir(self.path()).args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for _ in 0..(mib << 20) / entry.len() {
+            stdin.write_all(&entry).unwrap();
+        }
+        drop(stdin);
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

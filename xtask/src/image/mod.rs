@@ -132,7 +132,7 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What images are made of.
+/// The parts that images are made of.
 pub(crate) struct Input<'a> {
     pub(crate) images: &'a [&'static Image],
     pub(crate) platforms: &'a BTreeSet<Platform>,

@@ -33,7 +33,7 @@ pub(crate) struct Static {
 const MUSL: Static =
     Static { platform: Platform::Amd64, target: "x86_64-unknown-linux-musl", c_compiler: Some("musl-gcc"), flags: &[] };
 
-/// The C library of GNU, linked statically.
+/// Returns the C library of GNU, linked statically.
 const fn gnu(platform: Platform, target: &'static str) -> Static {
     Static { platform, target, c_compiler: None, flags: &["-Ctarget-feature=+crt-static"] }
 }

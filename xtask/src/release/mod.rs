@@ -59,7 +59,7 @@ pub(crate) struct Artifact {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What a registry gets.
+/// The files for a registry.
 struct Pushed {
     /// The path below the registry.
     path: String,

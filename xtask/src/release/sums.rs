@@ -11,7 +11,7 @@ use crate::image::debian::hexadecimal;
 
 /// The name of the file. `sha256sum --check` reads it.
 pub(crate) const NAME: &str = "SHA256SUMS";
-/// What a signature is for. One that was made for another purpose does not fit.
+/// The purpose of a signature. One that was made for another purpose does not fit.
 const NAMESPACE: &str = "rototo-release";
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -43,7 +43,7 @@ impl Stated {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Agreed {
     pub(crate) version: String,
-    /// Whether the changelog has the changes below `Unreleased`, and not below the version.
+    /// True if the changelog has the changes below `Unreleased`, and not below the version.
     pub(crate) is_unreleased: bool,
     /// The section of the changelog.
     pub(crate) changes: String,

@@ -101,7 +101,7 @@ impl Case {
     }
 }
 
-/// The default that a caller gives for a type. No value of the workspace is the same.
+/// Returns the default that a caller gives for a type. No value of the workspace is the same.
 pub(super) fn default_of(kind: &str) -> Value {
     match kind {
         "bool" => json!(false),
@@ -131,7 +131,7 @@ fn off(value: Value) -> Expected {
 
 const JAVA_400: &str = "the provider makes every 400 an INVALID_CONTEXT";
 
-/// The evaluations while nothing changes.
+/// Returns the evaluations while nothing changes.
 pub(super) fn cases() -> Vec<Case> {
     let account = |id: &str| json!({ "targetingKey": id });
     vec![

@@ -12,14 +12,16 @@ use crate::{objects, read};
 fn series() -> BTreeSet<String> {
     let code = read("operator/src/status/metrics.rs");
     let fields = code.split_once("pub struct Metrics {").unwrap().1.split_once("\n}").unwrap().0;
+    let registered = code.split_once("        Self {\n").unwrap().1;
     let mut series = BTreeSet::new();
-    for call in code.split("registry.register").skip(1) {
-        let call = call.split_once(");").unwrap().0;
+    for field in fields.lines() {
+        let Some((field, kind)) = field.trim().split_once(": ").filter(|(field, _)| *field != "registry") else {
+            continue;
+        };
+        let call = registered.split_once(&format!("            {field}: "));
+        let call = call.unwrap_or_else(|| panic!("the metric `{field}` is not registered")).1;
         let name = call.split('"').nth(1).unwrap();
-        let field = call.rsplit_once(".clone()").unwrap().0.rsplit([' ', ',', '(']).next().unwrap();
-        let kind = fields.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}: ")));
-        let kind = kind.unwrap_or_else(|| panic!("the metric {name} is no field `{field}`"));
-        let unit = if call.starts_with("_with_unit") { "_seconds" } else { "" };
+        let unit = if call.split('(').next().unwrap().ends_with("in_seconds") { "_seconds" } else { "" };
         let suffixes: &[&str] = match kind {
             kind if kind.contains("Histogram") => &["_bucket", "_sum", "_count"],
             kind if kind.contains("Counter") => &["_total"],

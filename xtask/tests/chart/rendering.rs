@@ -85,6 +85,7 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("podLabels.app\\.kubernetes\\.io/name=x", "the chart sets this label itself"),
         ("persistence.existingClaim=x", "/persistence/enabled"),
         ("ingress.enabled=true", "/ingress/hosts"),
+        ("proxy.fromSecret=x,proxy.https=http://proxy:3128", "/proxy/https"),
         ("httpRoute.enabled=true", "/httpRoute/parentRefs"),
         ("podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1", "/podDisruptionBudget"),
         ("rbac.secrets.names=null", "missing property 'names'"),
@@ -95,6 +96,57 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
     for (values, expected) in cases {
         let error = template(&["--set", values]).expect_err(values);
         assert!(error.contains(expected), "{values}: {error}");
+    }
+}
+
+/// Helm removes a key that is null, such as one whose lines are all comments, and a key that an upgrade with
+/// `--reuse-values` does not know. Templates would render something else without it, such as `--polls=0`.
+#[test]
+fn a_value_that_is_null_is_optional_or_refused_by_its_name() {
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
+    let mut paths = Vec::new();
+    for (key, value) in values.as_object().unwrap() {
+        paths.push(key.clone());
+        paths.extend(value.as_object().into_iter().flatten().map(|(inner, _)| format!("{key}.{inner}")));
+    }
+    for path in paths {
+        // The name of a label has dots itself.
+        if path.matches('.').count() > 1 {
+            continue;
+        }
+        let name = path.rsplit('.').next().unwrap();
+        match template(&["--set", &format!("{path}=null")]) {
+            Ok(rendered) => {
+                let rendered = rendered.lines().find(|line| line.ends_with("=0") || line.contains("%!s"));
+                assert_eq!(rendered, None, "{path}");
+            }
+            Err(error) => assert!(error.contains(&format!("missing property '{name}'")), "{path}: {error}"),
+        }
+    }
+    let rendered = template(&["--set", "podDisruptionBudget.minAvailable=1,podDisruptionBudget.maxUnavailable=null"]);
+    assert!(rendered.unwrap().contains("minAvailable: 1"));
+}
+
+/// A Service of that name is refused after other objects were made.
+#[test]
+fn a_release_name_with_a_digit_in_front_needs_another_name_for_its_objects() {
+    let chart = chart("").display().to_string();
+    let error = helm(&["template", "2026-rototo", &chart]).unwrap_err();
+    assert!(error.contains("set fullnameOverride"), "{error}");
+    assert!(helm(&["template", "2026-rototo", &chart, "--set", "fullnameOverride=rototo"]).is_ok());
+}
+
+#[test]
+fn every_pod_runs_on_linux_and_listens_at_both_families_of_addresses() {
+    for (set, objects) in every_set() {
+        let pods = [&pod(&objects)["spec"], &of_kind(&objects, "Pod")[0]["spec"]];
+        for pod in pods {
+            assert_eq!(pod["nodeSelector"]["kubernetes.io/os"], "linux", "{set}");
+        }
+        let arguments = pods[0]["containers"][0]["args"].as_array().unwrap();
+        for expected in ["--listen=[::]:8443", "--metrics-listen=[::]:8080"] {
+            assert!(arguments.iter().any(|argument| argument == expected), "{set}: {arguments:?}");
+        }
     }
 }
 

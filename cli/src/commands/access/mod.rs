@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) ->
     let access = AccessRequest {
         workspace: &arguments.name,
         service_account: arguments.service_account.as_deref(),
-        namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
     };
     if global.json {
         terminal::json(&access.json())?
@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) ->
 /// Refuses what is no name: users apply the output unread.
 fn require_name(what: &str, name: &str) -> anyhow::Result<()> {
     if !is_name(name) {
-        bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
+        bail!("`{name}` can't be the name of a {what}: use lower-case letters, digits, `-`, and `.`");
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn print_secret_access(
     global: &GlobalArguments,
 ) -> anyhow::Result<ExitCode> {
     let Some((namespace, account)) = operator.split_once('/') else {
-        bail!("`{operator}` is no ServiceAccount of an operator: write NAMESPACE/NAME");
+        bail!("`{operator}` does not name a ServiceAccount: write NAMESPACE/NAME");
     };
     require_name("namespace", namespace)?;
     require_name("ServiceAccount", account)?;
@@ -93,7 +93,7 @@ fn print_secret_access(
     }
     let access = SecretAccess {
         workspace: &arguments.name,
-        namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
         secrets: &arguments.secret,
         operator: (namespace, account),
     };

@@ -140,7 +140,7 @@ async fn target(
 fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if id.split('.').any(str::is_empty) || !id.chars().all(plain) {
-        bail!("`{id}` can't be the id of a {kind}: letters, digits, `-`, and `_` make one, and dots between them");
+        bail!("`{id}` can't be the id of a {kind}: use letters, digits, `-`, and `_`, with dots between them");
     }
     Ok(id.to_owned())
 }

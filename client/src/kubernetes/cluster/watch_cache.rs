@@ -33,12 +33,12 @@ impl WatchCache {
         self.show(map);
     }
 
-    /// The watch failed. What it has shown so far stays.
+    /// Records that the watch failed. What it has shown so far stays.
     pub(super) fn failed(&mut self, fault: Fault) {
         self.trouble = Some(fault);
     }
 
-    /// The watch runs again, and nothing has changed.
+    /// Records that the watch runs again, and nothing has changed.
     pub(super) fn recovered(&mut self) {
         self.trouble = None;
     }

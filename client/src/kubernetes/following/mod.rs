@@ -111,7 +111,14 @@ impl Follower {
         let cache = target.cache_dir.as_ref().map(|directory| Cache::new(directory, &namespace, &target.workspace));
         let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(target.stale_after, disk);
-        let state = if target.prepares { state } else { state.without_preparing() };
+        let (registration, workspace) = (target.registration.clone(), target.workspace.clone());
+        let followed = FollowedWorkspace { cluster, namespace: namespace.clone(), workspace };
+        let prepares = registration.enter(followed, target.prepares);
+        if prepares != target.prepares {
+            let (source, decided) = (&target.source, if prepares { "on" } else { "off" });
+            tracing::warn!(source, decided, "the first handle of this process has decided about preparation");
+        }
+        let state = if prepares { state } else { state.without_preparing() };
         let state = state.in_pod(token::pod_uid(&target.token_file, &namespace));
         let loader = SnapshotLoader {
             namespace: namespace.clone(),
@@ -121,8 +128,6 @@ impl Follower {
             cache,
             direct: target.direct.clone(),
         };
-        let (registration, workspace) = (target.registration.clone(), target.workspace.clone());
-        registration.enter(FollowedWorkspace { cluster, namespace: namespace.clone(), workspace });
         Self {
             state,
             loader: Arc::new(loader),
@@ -250,9 +255,9 @@ impl Follower {
 
     fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> FollowerEvent {
         match fetched {
-            Ok((workspace, supply)) => {
+            Ok((workspace, from)) => {
                 self.loaded = Some(workspace);
-                FollowerEvent::Loaded(fingerprint, supply)
+                FollowerEvent::Loaded(fingerprint, from)
             }
             Err(LoadError::Fetch(fault)) => {
                 self.current.fetch_failed();

@@ -71,6 +71,8 @@ struct HandleState {
 #[derive(Default)]
 struct Handles {
     followed: HashMap<FollowedWorkspace, BTreeMap<u64, HandleState>>,
+    /// Whether the process prepares announced publishes of the workspaces in `followed`.
+    prepares: HashMap<FollowedWorkspace, bool>,
     /// The last handle to leave, for each workspace that this process has drained.
     drained: HashMap<FollowedWorkspace, u64>,
     opened: u64,
@@ -85,12 +87,14 @@ fn handles() -> MutexGuard<'static, Handles> {
 }
 
 impl HandleRegistration {
-    /// Adds the handle, which begins to follow and resolves nothing yet.
-    pub(crate) fn enter(&self, followed: FollowedWorkspace) {
-        self.entered.get_or_init(|| handles().open(followed));
+    /// Adds the handle, which begins to follow and resolves nothing yet. Returns whether it prepares announced publishes: the
+    /// first handle of the process decides for all, as the operator knows the process alone. This one wants `prepares`.
+    pub(crate) fn enter(&self, followed: FollowedWorkspace, prepares: bool) -> bool {
+        let (followed, _) = self.entered.get_or_init(|| handles().open(followed, prepares));
+        handles().prepares.get(followed).copied().unwrap_or(prepares)
     }
 
-    /// The application says that it is degraded, with this code, or that it is well.
+    /// Takes the health that the application states: degraded, with this code, or well.
     pub(crate) fn report_health(&self, degraded: Option<String>) {
         self.degraded.send_if_modified(|known| {
             let since = known.as_ref().map_or_else(Instant::now, |known| known.since);
@@ -156,8 +160,9 @@ impl Drop for HandleRegistration {
 }
 
 impl Handles {
-    fn open(&mut self, followed: FollowedWorkspace) -> (FollowedWorkspace, u64) {
+    fn open(&mut self, followed: FollowedWorkspace, prepares: bool) -> (FollowedWorkspace, u64) {
         self.opened += 1;
+        self.prepares.entry(followed.clone()).or_insert(prepares);
         let reported = ReportedState::without_content(ProcessState::Starting);
         self.drained.remove(&followed);
         let all = self.followed.entry(followed.clone()).or_default();
@@ -171,6 +176,7 @@ impl Handles {
         let was_open = all.remove(&id).is_some();
         if all.is_empty() {
             self.followed.remove(followed);
+            self.prepares.remove(followed);
             self.drained.insert(followed.clone(), id);
         }
         was_open
@@ -217,7 +223,7 @@ mod tests {
 
     fn opened(name: &str) -> HandleRegistration {
         let registration = HandleRegistration::default();
-        registration.enter(workspace(name));
+        registration.enter(workspace(name), true);
         registration
     }
 
@@ -309,6 +315,25 @@ mod tests {
         assert_eq!(first.combined().unwrap().applied, None, "the second runs something else");
         applies(&second, "b@2", early);
         assert_eq!(first.combined().unwrap().applied, Some(late));
+    }
+
+    #[test]
+    fn the_first_handle_decides_whether_the_process_prepares() {
+        let open = |prepares| {
+            let registration = HandleRegistration::default();
+            let decided = registration.enter(workspace("prepares"), prepares);
+            (registration, decided)
+        };
+        let (first, decided) = open(true);
+        assert!(decided);
+        let (second, decided) = open(false);
+        assert!(decided, "one process has one answer");
+        drop(first);
+        let (third, decided) = open(false);
+        assert!(decided, "the process is the same as long as a handle is open");
+        drop((second, third));
+        let (_fourth, decided) = open(false);
+        assert!(!decided, "a process that begins anew decides anew");
     }
 
     #[test]

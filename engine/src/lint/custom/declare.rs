@@ -26,11 +26,11 @@ impl Declaration {
         let stage = STAGES.iter().find(|(name, _)| *name == declared.stage).map(|(_, stage)| *stage);
         let stage = stage.ok_or_else(|| {
             let known = STAGES.map(|(name, _)| name).join(", ");
-            format!("there is no stage `{}` to register for: there is {known}", declared.stage)
+            format!("there is no stage `{}`: the stages are {known}", declared.stage)
         })?;
         let entity = TargetKind::named(&declared.entity).ok_or_else(|| {
             let known = TargetKind::ALL.map(TargetKind::name).join(", ");
-            format!("there is no entity `{}` to register for: there is {known}", declared.entity)
+            format!("there is no entity `{}`: the entities are {known}", declared.entity)
         })?;
         let field = declared.field.as_deref().map(|text| TargetField::of(entity, text).ok_or(text)).transpose();
         let field = field.map_err(|text| {

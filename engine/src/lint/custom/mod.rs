@@ -162,7 +162,8 @@ impl<'a> Run<'a> {
                 self.register_failed(path, span, &unable);
             }
             Ok(declared) if declared.is_empty() => {
-                let message = "the file registers nothing: its rules are never asked".to_owned();
+                let message =
+                    "the file registers no rule, so nothing in it runs: call `lint:on` in `register`".to_owned();
                 self.fault(ScriptFaultKind::Unregistered, path, None, message);
             }
             Ok(declared) => {
@@ -275,7 +276,7 @@ impl<'a> Run<'a> {
             entity: target.entity.clone(),
             path: Arc::clone(&target.path),
             span,
-            message: format!("`{}` of {} was asked about this and failed: {}", of.handler, of.path, unable.message),
+            message: format!("`{}` of {} failed on this: {}", of.handler, of.path, unable.message),
             key: Some(unable.cause.name()),
             related: line.or(of.span).map(|span| (Arc::clone(&of.path), Some(span), "in this rule")),
         }));

@@ -50,19 +50,19 @@ pub struct Call<'a> {
 pub struct Declared {
     /// `stage`
     pub stage: String,
-    /// `entity`
+    /// The kind of thing to check, `entity`.
     pub entity: String,
-    /// `field`
+    /// The field to check, `field`.
     pub field: Option<String>,
-    /// `rule.id`
+    /// The id of the rule, `rule.id`.
     pub id: String,
-    /// `rule.title`
+    /// The title of the rule, `rule.title`.
     pub title: String,
-    /// `rule.help`
+    /// The help of the rule, `rule.help`.
     pub help: String,
-    /// `rule.severity`
+    /// The severity of the rule, `rule.severity`.
     pub severity: Option<String>,
-    /// `handler`
+    /// The name of the function to call, `handler`.
     pub handler: String,
     /// True if the script has a function of that name.
     pub callable: bool,

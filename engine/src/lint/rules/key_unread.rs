@@ -3,13 +3,13 @@
 use crate::diagnostic::Entity;
 use crate::lint::similar::resembling;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::{KeyPlace, Op, Predicate, Qualifier, Resource, UnreadKey, Variable};
+use crate::parse::{KeyPlace, OWNERSHIP_KEYS, Op, Predicate, Qualifier, Resource, UnreadKey, Variable};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::Variable(of_variable),
-    Check::Qualifier(of_qualifier),
-    Check::Resource(of_resource),
-    Check::Workspace(of_manifest),
+    Check::Variable(check_variable),
+    Check::Qualifier(check_qualifier),
+    Check::Resource(check_resource),
+    Check::Workspace(check_manifest),
 ];
 
 /// Words that promise an effect, at any place: keys of the format at other places, and settings of similar products.
@@ -76,8 +76,12 @@ const DECISIONS: &[&str] = &[
     "path",
 ];
 
-fn of_variable(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
-    for key in &it.unread {
+fn check_variable(
+    _: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
+    for key in &variable.unread {
         let entity = match key.place {
             KeyPlace::Rule(index) => Entity::rule(id, index),
             _ => Entity::variable(id),
@@ -86,36 +90,44 @@ fn of_variable(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Variabl
     }
 }
 
-fn of_qualifier(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
-    for key in &it.unread {
+fn check_qualifier(
+    _: &WorkspaceIndex<'_>,
+    (id, path, qualifier): DocumentEntry<'_, Qualifier>,
+    findings: &mut Findings<'_>,
+) {
+    for key in &qualifier.unread {
         let entity = match key.place {
             KeyPlace::Predicate(index) => Entity::predicate(id, index),
             _ => Entity::qualifier(id),
         };
         report(findings, entity, path, key);
     }
-    for (index, predicate) in it.predicates().iter().enumerate() {
-        for (key, span) in of_a_bucket(predicate) {
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        for (key, span) in keys_of_a_bucket(predicate) {
             let message = format!("only a `bucket` reads `{key}`");
             findings.add(Finding::new(Entity::predicate(id, index), path, Some(span), message).key(key));
         }
     }
 }
 
-/// The fields of a bucket in a predicate with another operator.
-fn of_a_bucket(predicate: &Predicate) -> impl Iterator<Item = (&'static str, crate::document::text::Span)> {
+/// Returns the keys that only a bucket reads, in a predicate with another operator.
+fn keys_of_a_bucket(predicate: &Predicate) -> impl Iterator<Item = (&'static str, crate::document::text::Span)> {
     let is_other = predicate.operator().is_some_and(|op| op != Op::Bucket);
     let salt = predicate.salt.present().map(|salt| ("salt", salt.span));
     let range = predicate.range.as_ref().map(|range| ("range", range.span));
     [salt, range].into_iter().flatten().filter(move |_| is_other)
 }
 
-fn of_resource(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
-    it.unread.iter().for_each(|key| report(findings, Entity::resource(id), path, key));
+fn check_resource(
+    _: &WorkspaceIndex<'_>,
+    (id, path, resource): DocumentEntry<'_, Resource>,
+    findings: &mut Findings<'_>,
+) {
+    resource.unread.iter().for_each(|key| report(findings, Entity::resource(id), path, key));
 }
 
-fn of_manifest(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    let Some(document) = &facts.parsed.manifest else { return };
+fn check_manifest(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(document) = &workspace.parsed.manifest else { return };
     let keys = document.content().into_iter().flat_map(|manifest| &manifest.unread);
     keys.for_each(|key| report(findings, Entity::Manifest, &document.path, key));
 }
@@ -124,7 +136,8 @@ fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadK
     let known = key.place.keys();
     let name = &*key.name;
     let place = key.place.name();
-    let meant = resembling(name, known);
+    let decisive: Vec<&str> = known.iter().copied().filter(|key| !OWNERSHIP_KEYS.contains(key)).collect();
+    let meant = resembling(name, &decisive);
     let message = if let Some(meant) = meant {
         format!("{place} does not read `{name}`; is `{meant}` meant?")
     } else if promises_an_effect(key) {

@@ -13,8 +13,12 @@ use crate::value::number::equal;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
-    let schema = facts.context_schema().map(|schema| &schema.json);
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, qualifier): DocumentEntry<'_, Qualifier>,
+    findings: &mut Findings<'_>,
+) {
+    let schema = workspace.context_schema().map(|schema| &schema.json);
     let mut bounds: BTreeMap<&str, Bounds<'_>> = BTreeMap::new();
     let mut budget = PairBudget::default();
     for (index, predicate) in qualifier.predicates().iter().enumerate() {

@@ -7,8 +7,12 @@ use crate::parse::{QUALIFIER_PREFIX, Qualifier, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
-    let known = &facts.parsed.qualifiers;
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, qualifier): DocumentEntry<'_, Qualifier>,
+    findings: &mut Findings<'_>,
+) {
+    let known = &workspace.parsed.qualifiers;
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };
         let meant = nearest(unknown, known.keys().map(|id| &**id));

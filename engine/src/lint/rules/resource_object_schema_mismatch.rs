@@ -6,8 +6,8 @@ use crate::parse::violation::Violation;
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
-    let Some(schema) = facts.schema_of_objects(resource) else { return };
+fn check(workspace: &WorkspaceIndex<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+    let Some(schema) = workspace.schema_of_objects(resource) else { return };
     let Some(content) = schema.content() else { return };
     for violation in Violation::all(content, &object.value) {
         let span = findings.place(path, &violation.steps);

@@ -10,31 +10,31 @@ use crate::parse::{ObjectReference, PathStep, Variable, object_references};
 pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
 
 fn check_object(
-    facts: &WorkspaceIndex<'_>,
+    workspace: &WorkspaceIndex<'_>,
     (resource, key, path, object): ObjectEntry<'_>,
     findings: &mut Findings<'_>,
 ) {
-    let Some(schema) = facts.schema_of_objects(resource).and_then(|schema| schema.content()) else { return };
+    let Some(schema) = workspace.schema_of_objects(resource).and_then(|schema| schema.content()) else { return };
     if schema.validator().is_ok() {
-        report(facts, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
+        report(workspace, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
     }
 }
 
 fn check_variable(
-    facts: &WorkspaceIndex<'_>,
+    workspace: &WorkspaceIndex<'_>,
     (id, path, variable): DocumentEntry<'_, Variable>,
     findings: &mut Findings<'_>,
 ) {
-    let Some(Ok(schema)) = facts.named_schema(path, &variable.schema) else { return };
+    let Some(Ok(schema)) = workspace.named_schema(path, &variable.schema) else { return };
     let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { return };
     for (key, named) in variable.inline_values() {
         let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
-        report(facts, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
+        report(workspace, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
     }
 }
 
 fn report(
-    facts: &WorkspaceIndex<'_>,
+    workspace: &WorkspaceIndex<'_>,
     findings: &mut Findings<'_>,
     entity: &Entity,
     path: &str,
@@ -43,9 +43,9 @@ fn report(
     from: Vec<PathStep>,
 ) {
     for ObjectReference { steps, resource, key } in object_references(schema, value, from) {
-        let message = if !facts.parsed.resources.contains_key(resource) {
+        let message = if !workspace.parsed.resources.contains_key(resource) {
             format!("`{}` refers to resource `{resource}`, which does not exist", join(&steps))
-        } else if !facts.has_object(resource, key) {
+        } else if !workspace.has_object(resource, key) {
             format!("`{}` refers to `{key}`, but resource `{resource}` has no such object", join(&steps))
         } else {
             continue;

@@ -6,8 +6,12 @@ use crate::parse::{BadReference, Field, Resource};
 
 pub(super) const CHECKS: &[Check] = &[Check::Resource(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, resource): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
-    let message = match (&resource.schema, facts.named_schema(path, &resource.schema)) {
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, resource): DocumentEntry<'_, Resource>,
+    findings: &mut Findings<'_>,
+) {
+    let message = match (&resource.schema, workspace.named_schema(path, &resource.schema)) {
         (Field::Missing(_), _) => format!("resource `{id}` must name a `schema`"),
         (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),
         (_, Some(Err(BadReference::Outside))) => "`schema` must be a relative path inside the workspace".to_owned(),

@@ -78,6 +78,96 @@ const KEYWORDS: &[&str] = &[
     "x-rototo-resource",
 ];
 
+/// Keywords that came with a later draft than 4.
+const SINCE: &[(Draft, &[&str])] = &[
+    (Draft::Six, &["const", "contains", "propertyNames"]),
+    (Draft::Seven, &["else", "if", "then"]),
+    (
+        Draft::Of2019,
+        &[
+            "dependentRequired",
+            "dependentSchemas",
+            "maxContains",
+            "minContains",
+            "unevaluatedItems",
+            "unevaluatedProperties",
+        ],
+    ),
+    (Draft::Of2020, &["$dynamicRef", "prefixItems"]),
+];
+
+/// Keywords that check nothing without another one.
+const WITHOUT: &[(&str, &str)] =
+    &[("else", "if"), ("maxContains", "contains"), ("minContains", "contains"), ("then", "if")];
+
+/// Keywords of OpenAPI, of drafts before 4, and of similar languages, and what JSON Schema has for them.
+const FOREIGN: &[(&str, &str)] = &[
+    ("disallow", "not"),
+    ("divisibleBy", "multipleOf"),
+    ("extends", "allOf"),
+    ("max", "maximum"),
+    ("min", "minimum"),
+    ("regex", "pattern"),
+];
+
+/// Keywords that check nothing anywhere, so they may stand beside `$ref`.
+const NOTES: &[&str] = &[
+    "$comment",
+    "$defs",
+    "$id",
+    "$ref",
+    "$schema",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "examples",
+    "id",
+    "readOnly",
+    "title",
+    "writeOnly",
+];
+
+/// A draft of JSON Schema, in order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Draft {
+    Four,
+    Six,
+    Seven,
+    Of2019,
+    Of2020,
+}
+
+impl Draft {
+    /// The draft that a schema declares, by default the latest.
+    fn of(schema: &Value) -> Self {
+        let declared = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
+        let known = [Self::Four, Self::Six, Self::Seven, Self::Of2019];
+        known.into_iter().find(|draft| declared.contains(draft.name())).unwrap_or(Self::Of2020)
+    }
+
+    /// Its name in the address that declares it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Four => "draft-04",
+            Self::Six => "draft-06",
+            Self::Seven => "draft-07",
+            Self::Of2019 => "2019-09",
+            Self::Of2020 => "2020-12",
+        }
+    }
+
+    /// The formats that it checks.
+    fn formats(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Four => &[FORMATS],
+            Self::Six => &[FORMATS, FORMATS_6],
+            Self::Seven => &[FORMATS, FORMATS_6, FORMATS_7],
+            Self::Of2019 | Self::Of2020 => &[],
+        }
+    }
+}
+
 /// The formats that drafts 4 to 7 check.
 const FORMATS: &[&str] = &["date", "date-time", "email", "hostname", "ipv4", "ipv6", "regex", "time", "uri"];
 /// The formats that draft 6 added.
@@ -89,18 +179,12 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
     if schema.validator().is_err() {
         return;
     }
-    let draft = schema.json.get("$schema").and_then(Value::as_str).unwrap_or_default();
-    let formats: &[&[&str]] = match draft {
-        _ if draft.contains("draft-07") => &[FORMATS, FORMATS_6, FORMATS_7],
-        _ if draft.contains("draft-06") => &[FORMATS, FORMATS_6],
-        _ if draft.contains("draft-04") => &[FORMATS],
-        _ => &[],
-    };
+    let draft = Draft::of(&schema.json);
     // The walk needs no stack of its own: documents nest at most 128 levels.
     let mut open = vec![(String::new(), &schema.json)];
     while let Some((at, schema)) = open.pop() {
         let Some(members) = schema.as_object() else { continue };
-        for (key, message) in faults(members, formats) {
+        for (key, message) in faults(members, draft) {
             let place = below(&at, key);
             let message = format!("{message} ({place})");
             findings.add(Finding::new(Entity::schema(path), path, None, message).key(place));
@@ -110,20 +194,55 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
     }
 }
 
-fn faults<'s>(members: &'s Map<String, Value>, formats: &[&[&str]]) -> Vec<(&'s str, String)> {
-    let mut faults = Vec::new();
-    for (key, value) in members {
-        if let ("format", Value::String(format)) = (key.as_str(), value) {
-            if formats.is_empty() {
-                faults.push((&**key, "`format` checks nothing in this draft of JSON Schema".to_owned()));
-            } else if !formats.iter().any(|known| known.contains(&&**format)) {
-                faults.push((&**key, format!("this draft of JSON Schema has no format `{format}`")));
-            }
-        } else if let Some(meant) = resembling(key, KEYWORDS).filter(|_| !key.starts_with("x-")) {
-            faults.push((&**key, format!("JSON Schema has no keyword `{key}`; is `{meant}` meant?")));
+fn faults(members: &Map<String, Value>, draft: Draft) -> Vec<(&str, String)> {
+    let faults =
+        members.iter().filter_map(|(key, value)| Some((&**key, fault(members, (key.as_str(), value), draft)?)));
+    faults.collect()
+}
+
+/// Returns the reason why a keyword checks nothing.
+fn fault(members: &Map<String, Value>, (key, value): (&str, &Value), draft: Draft) -> Option<String> {
+    if members.contains_key("$ref") && draft <= Draft::Seven && KEYWORDS.contains(&key) && !is_note(key) {
+        return Some(format!("`{key}` beside `$ref` checks nothing in this draft of JSON Schema"));
+    }
+    if let Some((since, _)) = SINCE.iter().find(|(since, keywords)| draft < *since && keywords.contains(&key)) {
+        return Some(format!("`{key}` checks nothing in this draft of JSON Schema, before {}", since.name()));
+    }
+    if let Some((_, other)) = WITHOUT.iter().find(|(own, other)| *own == key && !members.contains_key(*other)) {
+        return Some(format!("`{key}` checks nothing without `{other}`"));
+    }
+    match (key, value) {
+        ("format", Value::String(format)) => wrong_format(format, draft),
+        ("additionalItems", _) if draft == Draft::Of2020 => Some(
+            "`additionalItems` checks nothing in this draft of JSON Schema; `items` does beside `prefixItems`"
+                .to_owned(),
+        ),
+        ("additionalItems", _) if !members.get("items").is_some_and(Value::is_array) => {
+            Some("`additionalItems` checks nothing without a list of `items`".to_owned())
+        }
+        ("nullable", Value::Bool(_)) => {
+            Some("JSON Schema has no keyword `nullable`; a `type` may be `\"null\"`".to_owned())
+        }
+        _ if key.starts_with("x-") => None,
+        _ => {
+            let foreign = FOREIGN.iter().find(|(own, _)| *own == key).map(|(_, meant)| *meant);
+            let meant = foreign.or_else(|| resembling(key, KEYWORDS))?;
+            Some(format!("JSON Schema has no keyword `{key}`; is `{meant}` meant?"))
         }
     }
-    faults
+}
+
+fn is_note(key: &str) -> bool {
+    NOTES.contains(&key) || key.starts_with("x-")
+}
+
+fn wrong_format(format: &str, draft: Draft) -> Option<String> {
+    let formats = draft.formats();
+    if formats.is_empty() {
+        return Some("`format` checks nothing in this draft of JSON Schema".to_owned());
+    }
+    let is_known = formats.iter().any(|known| known.contains(&format));
+    (!is_known).then(|| format!("this draft of JSON Schema has no format `{format}`"))
 }
 
 /// The schemas directly inside a schema, with their pointers.

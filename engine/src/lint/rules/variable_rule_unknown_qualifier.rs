@@ -7,8 +7,12 @@ use crate::parse::{Variable, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
-    let known = &facts.parsed.qualifiers;
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
+    let known = &workspace.parsed.qualifiers;
     for (index, rule) in variable.rules().iter().enumerate() {
         let Some(named) = rule.qualifier.present().filter(|named| !known.contains_key(&named.value)) else {
             continue;

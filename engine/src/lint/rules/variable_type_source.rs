@@ -6,7 +6,11 @@ use crate::parse::{BadReference, Field, Primitive, Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
     let mut add = |span, key, message: String| {
         findings.add(Finding::new(Entity::variable(id), path, span, message).key(key));
     };
@@ -16,7 +20,7 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Var
         Field::Missing(_) => add(variable.type_name.span(), "type", format!("variable `{id}` must declare `type`")),
     }
     let is_object = variable.value_type() == Some(Type::Primitive(Primitive::Object));
-    let fault = match (&variable.schema, facts.named_schema(path, &variable.schema)) {
+    let fault = match (&variable.schema, workspace.named_schema(path, &variable.schema)) {
         (Field::Missing(_), _) => return,
         _ if !is_object => "only a variable of type `object` has a `schema`".to_owned(),
         (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),

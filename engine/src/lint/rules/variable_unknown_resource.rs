@@ -7,8 +7,12 @@ use crate::parse::{RESOURCE_PREFIX, Type, Variable, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
-    let known = &facts.parsed.resources;
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
+    let known = &workspace.parsed.resources;
     let Some(Type::Resource(resource)) = variable.value_type() else { return };
     if !known.contains_key(resource) {
         let meant = nearest(resource, known.keys().map(|id| &**id));

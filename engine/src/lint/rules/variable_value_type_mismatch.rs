@@ -7,9 +7,13 @@ use crate::parse::{PathStep, Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
     let Some(Type::Primitive(primitive)) = variable.value_type() else { return };
-    let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
+    let schema = workspace.named_schema(path, &variable.schema).and_then(Result::ok);
     let schema = schema.and_then(|schema| schema.content());
     for (key, named) in variable.inline_values() {
         if !primitive.admits(&named.value) {

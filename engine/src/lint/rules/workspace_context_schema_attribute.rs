@@ -7,8 +7,12 @@ use crate::parse::Qualifier;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
-    let Some(schema) = facts.context_schema() else { return };
+fn check(
+    workspace: &WorkspaceIndex<'_>,
+    (id, path, qualifier): DocumentEntry<'_, Qualifier>,
+    findings: &mut Findings<'_>,
+) {
+    let Some(schema) = workspace.context_schema() else { return };
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(attribute) = predicate.context_path() else { continue };
         if context_field(&schema.json, attribute).is_none() {

@@ -6,8 +6,8 @@ use crate::parse::CONTEXT_SCHEMA;
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    let Some(schema) = facts.context_schema() else { return };
+fn check(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(schema) = workspace.context_schema() else { return };
     if schema.json.get("properties").is_some_and(|properties| properties.get("qualifier").is_some()) {
         let message = "the context schema declares `qualifier`, which stands for other qualifiers";
         let finding = Finding::new(Entity::schema(CONTEXT_SCHEMA), CONTEXT_SCHEMA, None, message);

@@ -7,8 +7,8 @@ use crate::parse::Extends;
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    let Some(document) = &facts.parsed.manifest else { return };
+fn check(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(document) = &workspace.parsed.manifest else { return };
     let Some(manifest) = document.content() else { return };
     let version = &manifest.schema_version;
     if version.value() != Some(&1) {

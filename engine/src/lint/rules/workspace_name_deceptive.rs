@@ -1,5 +1,7 @@
 //! A name is not what it looks like.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
 use crate::lint::similar::deceptive;
@@ -7,39 +9,64 @@ use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, Workspac
 use crate::parse::{Qualifier, Resource, Schema, Variable};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::Variable(of_variable),
-    Check::Qualifier(of_qualifier),
-    Check::Resource(of_resource),
-    Check::Object(of_object),
-    Check::Schema(of_schema),
+    Check::Variable(check_variable),
+    Check::Qualifier(check_qualifier),
+    Check::Resource(check_resource),
+    Check::Object(check_object),
+    Check::Schema(check_schema),
+    Check::Workspace(check_paths),
 ];
 
-fn of_variable(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check_variable(
+    _: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
     report(findings, || Entity::variable(id), path, None, id);
-    for (key, named) in it.inline_values() {
+    for (key, named) in variable.inline_values() {
         report(findings, || Entity::value(id, key), path, Some(named.key_span), key);
     }
 }
 
-fn of_qualifier(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check_qualifier(
+    _: &WorkspaceIndex<'_>,
+    (id, path, qualifier): DocumentEntry<'_, Qualifier>,
+    findings: &mut Findings<'_>,
+) {
     report(findings, || Entity::qualifier(id), path, None, id);
-    for (index, predicate) in it.predicates().iter().enumerate() {
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
         if let Some(attribute) = predicate.attribute.present() {
             report(findings, || Entity::predicate(id, index), path, Some(attribute.span), &attribute.value);
         }
     }
 }
 
-fn of_resource(_: &WorkspaceIndex<'_>, (id, path, _): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
+fn check_resource(_: &WorkspaceIndex<'_>, (id, path, _): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
     report(findings, || Entity::resource(id), path, None, id);
 }
 
-fn of_object(_: &WorkspaceIndex<'_>, (resource, key, path, _): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+fn check_object(_: &WorkspaceIndex<'_>, (resource, key, path, _): ObjectEntry<'_>, findings: &mut Findings<'_>) {
     report(findings, || Entity::object(resource, key), path, None, key);
 }
 
-fn of_schema(_: &WorkspaceIndex<'_>, (path, _, _): DocumentEntry<'_, Schema>, findings: &mut Findings<'_>) {
+fn check_schema(_: &WorkspaceIndex<'_>, (path, _, _): DocumentEntry<'_, Schema>, findings: &mut Findings<'_>) {
     report(findings, || Entity::schema(path), path, None, path);
+}
+
+/// Two paths that differ only in case. On a computer of an author with macOS or Windows, one file takes the other's place.
+fn check_paths(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let tree = workspace.parsed.tree();
+    let mut folded_paths: BTreeMap<String, &str> = BTreeMap::new();
+    for (path, _) in tree.iter().filter(|(path, _)| path.chars().any(char::is_uppercase)) {
+        let folded = path.to_lowercase();
+        let other = if tree.get(&folded).is_some() { Some(&*folded) } else { folded_paths.get(&folded).copied() };
+        if let Some(other) = other {
+            let message =
+                format!("the path differs from `{other}` only in case: many computers keep one of the two files");
+            findings.add(Finding::new(Entity::Workspace, path, None, message));
+        }
+        folded_paths.insert(folded, path);
+    }
 }
 
 fn report(findings: &mut Findings<'_>, entity: impl Fn() -> Entity, path: &str, span: Option<Span>, name: &str) {

@@ -7,8 +7,8 @@ use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    for (path, reason) in facts.parsed.tree().unread().iter() {
+fn check(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    for (path, reason) in workspace.parsed.tree().unread().iter() {
         let message = match reason {
             UnreadReason::Misnamed(meant) => format!("nothing reads `{path}`: it must be named `{meant}`"),
             UnreadReason::TooLong => format!("nothing reads `{path}`: a name has at most {LONGEST_NAME} bytes"),

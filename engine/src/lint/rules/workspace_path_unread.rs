@@ -6,8 +6,8 @@ use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
-fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    let tree = facts.parsed.tree();
+fn check(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let tree = workspace.parsed.tree();
     for (path, reason) in tree.unread().iter() {
         let message = match reason {
             UnreadReason::Resembles(meant) => format!("nothing reads `{path}`; is `{meant}` meant?"),

@@ -1,6 +1,7 @@
 //! Completion: the keys that a table may have, and the values that a key may have.
 
 mod keys;
+mod members;
 mod values;
 
 use gen_lsp_types as lsp;
@@ -51,12 +52,13 @@ fn proposals(site: Site<'_>) -> Option<(Span, Vec<Item>)> {
     }
     let text = site.text()?;
     let found = cursor(text, site.at);
-    let items = match &found.place {
-        Place::Key(_) => keys::keys(kind, text, &found),
-        Place::Header => keys::headers_after(kind, &found.table),
-        Place::Value(key) => values::values(site, kind, key, &found),
+    let (of_format, mut items) = match &found.place {
+        Place::Key(_) => (keys::keys(kind, text, &found), members::keys(site, kind, &found)),
+        Place::Header => (keys::headers_after(kind, &found.table), members::headers(site, kind, &found)),
+        Place::Value(key) => (values::values(site, kind, key, &found), members::values(site, kind, key, &found)),
         Place::Other => return None,
     };
+    items.extend(of_format);
     Some((found.token, items))
 }
 

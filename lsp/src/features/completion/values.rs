@@ -104,11 +104,15 @@ fn operands(parsed: &Parsed, cursor: &Cursor) -> Vec<Item> {
         }
         None => Vec::new(),
     };
-    // TOML has no null, and writes tables in another way.
-    let values = values.iter().filter(|value| value.is_string() || value.is_number() || value.is_boolean());
-    values.map(|value| Item::new(value.to_string(), CompletionItemKind::EnumMember)).collect()
+    values.iter().filter_map(literal).collect()
 }
 
-fn short(value: &Value) -> String {
+/// A value as it is written. TOML has no null, and writes tables in another way.
+pub(super) fn literal(value: &Value) -> Option<Item> {
+    let is_plain = value.is_string() || value.is_number() || value.is_boolean();
+    is_plain.then(|| Item::new(value.to_string(), CompletionItemKind::EnumMember))
+}
+
+pub(super) fn short(value: &Value) -> String {
     shortened_to(&value.to_string(), LONGEST_DETAIL).into_owned()
 }

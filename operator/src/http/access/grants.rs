@@ -165,7 +165,7 @@ impl Grants {
         self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of grants that are remembered.
+    /// Returns the number of grants that are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.approvals().len()

@@ -122,9 +122,9 @@ pub enum Denied {
     /// The sender has caused too many reviews that ended in a refusal.
     #[error("too many {refused} came from this {sender}: try again in {} s", wait.as_secs() + 1)]
     TooManyRefusals {
-        /// What was refused.
+        /// The refused request.
         refused: &'static str,
-        /// Whose budget is spent.
+        /// The caller whose budget is spent.
         sender: &'static str,
         /// The time until the next one is reviewed.
         wait: Duration,
@@ -249,13 +249,13 @@ impl Authorizer {
         Ok(caller)
     }
 
-    /// The number of grants that are remembered.
+    /// Returns the number of grants that are remembered.
     #[cfg(test)]
     pub(super) fn remembered_grants(&self) -> usize {
         self.grants.remembered()
     }
 
-    /// The number of tokens that are reviewed, or wait for it.
+    /// Returns the number of tokens that are reviewed, or wait for it.
     #[cfg(test)]
     pub(super) fn reviews(&self) -> usize {
         self.tokens.reviews()

@@ -103,7 +103,7 @@ impl Tokens {
         }
     }
 
-    /// The number of tokens that are reviewed, or wait for it.
+    /// Returns the number of tokens that are reviewed, or wait for it.
     #[cfg(test)]
     pub(super) fn reviews(&self) -> usize {
         self.turns.taken() + self.turns.waiting()

@@ -1,4 +1,4 @@
-//! What one connection waits for, and until when. Every method takes the time.
+//! The events that one connection waits for, and until when. Every method takes the time.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// What it waits for while no request is worked on.
+    /// The event that it waits for while no request is worked on.
     waits: Waits,
     /// The number of requests that are worked on, or whose answers are being sent.
     requests: usize,
@@ -64,7 +64,7 @@ impl CloseReason {
 }
 
 impl Activity {
-    /// A connection that was accepted at `now`.
+    /// Creates the record of a connection that was accepted at `now`.
     pub(super) fn new(now: Instant) -> Self {
         let state = State {
             waits: Waits::Header(now),
@@ -77,7 +77,7 @@ impl Activity {
         Self { state: Mutex::new(state), closed: AtomicWaker::new() }
     }
 
-    /// Bytes have arrived.
+    /// Records that bytes have arrived.
     pub(super) fn received(&self, now: Instant) {
         let mut state = self.lock();
         if let Waits::Request(_) = state.waits
@@ -88,14 +88,14 @@ impl Activity {
         }
     }
 
-    /// The header of a request is complete.
+    /// Records that the header of a request is complete.
     pub(super) fn request_began(&self, http2: bool) {
         let mut state = self.lock();
         state.requests += 1;
         state.http2 |= http2;
     }
 
-    /// The answer to a request begins, and has to be read until `deadline`. Returns its number.
+    /// Records that the answer to a request begins, and has to be read until `deadline`. Returns its number.
     pub(super) fn answer_began(&self, deadline: Instant) -> u64 {
         let mut state = self.lock();
         state.answered += 1;
@@ -104,7 +104,7 @@ impl Activity {
         number
     }
 
-    /// A request has ended, with this answer if it has one.
+    /// Records that a request has ended, with this answer if it has one.
     pub(super) fn request_ended(&self, answer: Option<u64>, now: Instant) {
         let mut state = self.lock();
         if let Some(answer) = answer {

@@ -72,7 +72,7 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// The limits of the port of probes and metrics, which a kubelet and a few scrapers use.
+    /// Returns the limits of the port of probes and metrics, which a kubelet and a few scrapers use.
     pub(crate) fn of_metrics() -> Self {
         Self { connections: 64, per_address: 16, ..Self::default() }
     }
@@ -90,7 +90,7 @@ pub(crate) struct Listener {
 type Refused = Arc<dyn Fn() + Send + Sync>;
 
 impl Listener {
-    /// A listener that is called `name` in metrics.
+    /// Creates a listener that is called `name` in metrics.
     pub(crate) fn new(name: &'static str, limits: ConnectionLimits, load: LoadMetrics) -> Self {
         Self { name, limits, load, refused: Arc::new(|| {}) }
     }

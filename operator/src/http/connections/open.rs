@@ -16,7 +16,7 @@ use crate::load::metrics::OpenConnection;
 pub(crate) struct Peer(IpAddr);
 
 impl Peer {
-    /// The peer at this address.
+    /// Returns the peer at this address.
     pub(crate) fn at(address: IpAddr) -> Self {
         Self(address.to_canonical())
     }

@@ -23,7 +23,7 @@ use kube::{Api, Client};
 use tracing::{error, info};
 
 use crate::http::tls::given::Given;
-use crate::http::tls::rotation::{Facts, Held, Step, after, step};
+use crate::http::tls::rotation::{Held, RotationInput, Step, after, step};
 
 /// The reason why a Secret that does not exist can't be used.
 const GONE: &str = "it does not exist";
@@ -125,7 +125,7 @@ impl Certificates {
         for _ in 0..5 {
             let found = get(&secrets, &settings.secret).await?;
             let given = provided(&secrets, &settings, now).await?;
-            let facts = facts(&settings, given.as_ref().and_then(|given| given.as_ref().ok()), 0, now);
+            let input = input(&settings, given.as_ref().and_then(|given| given.as_ref().ok()), 0, now);
             let read = found.as_ref().map(secret::read);
             let next = match read {
                 Some(Ok(held)) if can_serve(&held, &settings.host, now) => {
@@ -138,20 +138,20 @@ impl Certificates {
                     });
                 }
                 Some(Ok(held)) => {
-                    let same = facts.given.is_none_or(|given| given.authority == held.authority.certificate);
-                    let signs = (facts.given.is_some() || held.authority.key.is_some()) && same;
+                    let same = input.given.is_none_or(|given| given.authority == held.authority.certificate);
+                    let signs = (input.given.is_some() || held.authority.key.is_some()) && same;
                     if signs && issue::end(&held.authority.certificate).is_ok_and(|end| end > now) {
-                        after(&held, Step::Renew, &facts)?
+                        after(&held, Step::Renew, &input)?
                     } else {
-                        after(&after(&held, Step::Begin, &facts)?, Step::Switch, &facts)?
+                        after(&after(&held, Step::Begin, &input)?, Step::Switch, &input)?
                     }
                 }
                 Some(Err(reason)) => {
                     let secret = &settings.secret;
                     error!(secret, reason, "the operator's certificate can't be used: another authority is made");
-                    rotation::first(&facts)?
+                    rotation::first(&input)?
                 }
-                None => rotation::first(&facts)?,
+                None => rotation::first(&input)?,
             };
             put(&secrets, &settings.secret, &next, found.as_ref()).await?;
         }
@@ -191,15 +191,15 @@ impl Certificates {
             Some(Ok(given)) => Some(given),
             None => None,
         };
-        let facts = facts(&self.settings, given, unnamed, now);
+        let input = input(&self.settings, given, unnamed, now);
         let (next, what) = if self.unusable.is_some() {
             // Whoever deletes the Secret wants another authority; what processes trust goes on meanwhile.
-            let asked = (self.found.is_none() && facts.given.is_none()) || self.held.asked;
+            let asked = (self.found.is_none() && input.given.is_none()) || self.held.asked;
             (Held { asked, ..self.held.clone() }, "the Secret with the operator's certificate was restored")
         } else {
             let own = self.found.as_ref().and_then(|found| secret::read(found).ok());
             let same_names = own.is_some_and(|own| own.names == self.held.names);
-            let step = step(&self.held, &facts);
+            let step = step(&self.held, &input);
             let what = match step {
                 Step::Keep => return Ok(false),
                 _ if !same_names && step != Step::Renew => return Ok(false),
@@ -210,7 +210,7 @@ impl Certificates {
                 Step::Switch => "the next authority signs the serving certificate from now on",
                 Step::Drop => "the previous authority is no longer trusted",
             };
-            (after(&self.held, step, &facts)?, what)
+            (after(&self.held, step, &input)?, what)
         };
         let written = put(&self.secrets, &self.settings.secret, &next, self.found.as_ref()).await?;
         if let Some(written) = written {
@@ -252,8 +252,13 @@ fn can_serve(held: &Held, host: &str, now: Timestamp) -> bool {
     held.names == host && issue::check(&held.authorities(), &held.leaf, host, now).is_ok()
 }
 
-fn facts<'a>(settings: &'a CertificateSettings, given: Option<&'a Given>, unnamed: usize, now: Timestamp) -> Facts<'a> {
-    Facts { now, overlap: settings.overlap, names: &settings.host, unnamed, given }
+fn input<'a>(
+    settings: &'a CertificateSettings,
+    given: Option<&'a Given>,
+    unnamed: usize,
+    now: Timestamp,
+) -> RotationInput<'a> {
+    RotationInput { now, overlap: settings.overlap, names: &settings.host, unnamed, given }
 }
 
 fn refused(settings: &CertificateSettings, reason: &str) -> TlsError {

@@ -64,8 +64,8 @@ pub(super) struct Held {
     pub(super) asked: bool,
 }
 
-/// The facts beside the Secret.
-pub(super) struct Facts<'a> {
+/// Everything beside the Secret that decides its next change.
+pub(super) struct RotationInput<'a> {
     pub(super) now: Timestamp,
     pub(super) overlap: SignedDuration,
     /// The names that the serving certificate must be for.
@@ -124,13 +124,13 @@ fn ends_after(certificate: &str, more: SignedDuration, now: Timestamp) -> bool {
 }
 
 /// Returns the next change of the Secret. Only the leader makes it.
-pub(super) fn step(held: &Held, facts: &Facts<'_>) -> Step {
-    let Facts { now, overlap, .. } = *facts;
+pub(super) fn step(held: &Held, input: &RotationInput<'_>) -> Step {
+    let RotationInput { now, overlap, .. } = *input;
     let since = |time: Timestamp| now.duration_since(time);
     match &held.other {
         Some(Other::Previous { replaced, .. }) if since(*replaced) >= overlap => return Step::Drop,
         Some(Other::Previous { .. }) => {}
-        Some(Other::Next { authority, .. }) if !is_wanted(authority, facts) => return Step::Begin,
+        Some(Other::Next { authority, .. }) if !is_wanted(authority, input) => return Step::Begin,
         Some(Other::Next { begun, named, .. }) => {
             // Without the overlap, some processes are cut off for a moment; with a certificate that has ended, all are.
             let ends = !ends_after(&held.leaf.certificate, overlap, now) && held.authority.key.is_none();
@@ -138,102 +138,102 @@ pub(super) fn step(held: &Held, facts: &Facts<'_>) -> Step {
                 return Step::Switch;
             }
             match named {
-                Some(_) if facts.unnamed > 0 => return Step::NamedNoMore,
+                Some(_) if input.unnamed > 0 => return Step::NamedNoMore,
                 Some(named) if *named <= now && since(*named) >= overlap => return Step::Switch,
                 // A clock that was ahead.
-                Some(named) if *named > now && facts.unnamed == 0 => return Step::Named,
-                None if facts.unnamed == 0 => return Step::Named,
+                Some(named) if *named > now && input.unnamed == 0 => return Step::Named,
+                None if input.unnamed == 0 => return Step::Named,
                 _ => {}
             }
         }
-        None if is_replaced(held, facts) => return Step::Begin,
+        None if is_replaced(held, input) => return Step::Begin,
         None => {}
     }
-    if is_renewed(held, facts) { Step::Renew } else { Step::Keep }
+    if is_renewed(held, input) { Step::Renew } else { Step::Keep }
 }
 
-fn is_wanted(next: &Authority, facts: &Facts<'_>) -> bool {
-    match facts.given {
+fn is_wanted(next: &Authority, input: &RotationInput<'_>) -> bool {
+    match input.given {
         Some(given) => next.certificate == given.authority,
         None => next.key.is_some(),
     }
 }
 
-fn is_replaced(held: &Held, facts: &Facts<'_>) -> bool {
-    match facts.given {
+fn is_replaced(held: &Held, input: &RotationInput<'_>) -> bool {
+    match input.given {
         Some(given) => held.authority.certificate != given.authority,
         None => {
-            let lasts = ends_after(&held.authority.certificate, days(REPLACE_DAYS), facts.now);
+            let lasts = ends_after(&held.authority.certificate, days(REPLACE_DAYS), input.now);
             held.asked || held.authority.key.is_none() || !lasts
         }
     }
 }
 
-fn is_renewed(held: &Held, facts: &Facts<'_>) -> bool {
-    match facts.given {
+fn is_renewed(held: &Held, input: &RotationInput<'_>) -> bool {
+    match input.given {
         Some(given) if held.authority.certificate == given.authority => held.leaf != given.leaf,
         _ if held.authority.key.is_none() => false,
         // While an operator with another address takes over, each would replace the other's certificate.
-        _ => !ends_after(&held.leaf.certificate, days(RENEW_DAYS), facts.now),
+        _ => !ends_after(&held.leaf.certificate, days(RENEW_DAYS), input.now),
     }
 }
 
 /// Returns the content of the Secret after a step.
-pub(super) fn after(held: &Held, step: Step, facts: &Facts<'_>) -> Result<Held, rcgen::Error> {
+pub(super) fn after(held: &Held, step: Step, input: &RotationInput<'_>) -> Result<Held, rcgen::Error> {
     let mut held = held.clone();
     match step {
         Step::Keep => {}
-        Step::Renew => held.leaf = leaf(&held.authority, facts)?.unwrap_or(held.leaf),
+        Step::Renew => held.leaf = leaf(&held.authority, input)?.unwrap_or(held.leaf),
         Step::Begin => {
-            let authority = next(facts)?;
-            held.other = Some(Other::Next { authority, begun: facts.now, named: None });
+            let authority = next(input)?;
+            held.other = Some(Other::Next { authority, begun: input.now, named: None });
             held.asked = false;
         }
         Step::Named | Step::NamedNoMore => {
             if let Some(Other::Next { named, .. }) = &mut held.other {
-                *named = (step == Step::Named).then_some(facts.now);
+                *named = (step == Step::Named).then_some(input.now);
             }
         }
         Step::Switch => {
             if let Some(Other::Next { authority, .. }) = held.other.take() {
-                held.leaf = leaf(&authority, facts)?.unwrap_or(held.leaf);
+                held.leaf = leaf(&authority, input)?.unwrap_or(held.leaf);
                 let before = std::mem::replace(&mut held.authority, authority);
                 let Authority { certificate, peer_key, .. } = before;
-                held.other = Some(Other::Previous { certificate, peer_key, replaced: facts.now });
-                held.names = facts.names.to_owned();
+                held.other = Some(Other::Previous { certificate, peer_key, replaced: input.now });
+                held.names = input.names.to_owned();
             }
         }
         Step::Drop => held.other = None,
     }
     if step == Step::Renew {
-        held.names = facts.names.to_owned();
+        held.names = input.names.to_owned();
     }
     Ok(held)
 }
 
 /// Returns the content of a Secret that has none yet.
-pub(super) fn first(facts: &Facts<'_>) -> Result<Held, rcgen::Error> {
-    let authority = next(facts)?;
-    let leaf = leaf(&authority, facts)?.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
-    Ok(Held { authority, leaf, names: facts.names.to_owned(), other: None, asked: false })
+pub(super) fn first(input: &RotationInput<'_>) -> Result<Held, rcgen::Error> {
+    let authority = next(input)?;
+    let leaf = leaf(&authority, input)?.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
+    Ok(Held { authority, leaf, names: input.names.to_owned(), other: None, asked: false })
 }
 
-fn next(facts: &Facts<'_>) -> Result<Authority, rcgen::Error> {
-    if let Some(given) = facts.given {
+fn next(input: &RotationInput<'_>) -> Result<Authority, rcgen::Error> {
+    if let Some(given) = input.given {
         let peer_key = issue::random_key()?;
         return Ok(Authority { certificate: given.authority.clone(), key: None, peer_key });
     }
-    let (certificate, key) = issue::authority(facts.now)?;
+    let (certificate, key) = issue::authority(input.now)?;
     let peer_key = issue::peer_key(&key);
     Ok(Authority { certificate, key: Some(key), peer_key })
 }
 
 /// Returns a new serving certificate of an authority. `None` if the authority has none to give.
-fn leaf(authority: &Authority, facts: &Facts<'_>) -> Result<Option<Leaf>, rcgen::Error> {
-    let given = facts.given.filter(|given| given.authority == authority.certificate);
+fn leaf(authority: &Authority, input: &RotationInput<'_>) -> Result<Option<Leaf>, rcgen::Error> {
+    let given = input.given.filter(|given| given.authority == authority.certificate);
     if let Some(given) = given {
         return Ok(Some(given.leaf.clone()));
     }
     let Some(key) = &authority.key else { return Ok(None) };
-    issue::leaf(&authority.certificate, key, facts.names, facts.now).map(Some)
+    issue::leaf(&authority.certificate, key, input.names, input.now).map(Some)
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::http::tls::given::Given;
 use crate::http::tls::given::tests::{now, provided};
 use crate::http::tls::issue::{self, Leaf};
-use crate::http::tls::rotation::{Facts, Held, Other, Step, after, first, step};
+use crate::http::tls::rotation::{Held, Other, RotationInput, Step, after, first, step};
 use crate::http::tls::secret;
 
 const HOST: &str = "rototo.example";
@@ -21,21 +21,21 @@ struct Install {
 
 impl Install {
     fn new(given: Option<Given>) -> Self {
-        let mut install = Self { held: held(&facts(now(), given.as_ref(), 0)), now: now(), given, unnamed: 0 };
+        let mut install = Self { held: held(&input(now(), given.as_ref(), 0)), now: now(), given, unnamed: 0 };
         install.restarted();
         install
     }
 
-    fn facts(&self) -> Facts<'_> {
-        facts(self.now, self.given.as_ref(), self.unnamed)
+    fn input(&self) -> RotationInput<'_> {
+        input(self.now, self.given.as_ref(), self.unnamed)
     }
 
     /// Takes the next step after `hours`, by a leader that has just read the Secret. What a process trusted before the
     /// step, and what it trusts afterwards, accepts the certificates of both.
     fn next(&mut self, hours: i64) -> Step {
         self.now = self.now.checked_add(SignedDuration::from_hours(hours)).unwrap();
-        let step = step(&self.held, &self.facts());
-        let next = after(&self.held, step, &self.facts()).unwrap();
+        let step = step(&self.held, &self.input());
+        let next = after(&self.held, step, &self.input()).unwrap();
         for trusted in [self.held.authorities(), next.authorities()] {
             for leaf in [&self.held.leaf, &next.leaf] {
                 assert_eq!(issue::check(&trusted, leaf, HOST, self.now), Ok(()), "{step:?}");
@@ -60,12 +60,12 @@ impl Install {
     }
 }
 
-fn facts(now: Timestamp, given: Option<&Given>, unnamed: usize) -> Facts<'_> {
-    Facts { now, overlap: OVERLAP, names: HOST, unnamed, given }
+fn input(now: Timestamp, given: Option<&Given>, unnamed: usize) -> RotationInput<'_> {
+    RotationInput { now, overlap: OVERLAP, names: HOST, unnamed, given }
 }
 
-fn held(facts: &Facts<'_>) -> Held {
-    first(facts).unwrap()
+fn held(input: &RotationInput<'_>) -> Held {
+    first(input).unwrap()
 }
 
 fn asked() -> Install {
@@ -229,7 +229,7 @@ fn what_others_wrote_on_the_secret_stays() {
     annotations.insert(secret::REPLACE.to_owned(), "2026-11".to_owned());
     let asked = secret::read(&found).unwrap();
     assert!(asked.asked);
-    let next = after(&asked, Step::Begin, &facts(now(), None, 0)).unwrap();
+    let next = after(&asked, Step::Begin, &input(now(), None, 0)).unwrap();
     let annotations = secret::write(&next, "s", Some(&found)).metadata.annotations.unwrap();
     assert!(annotations.contains_key("example.com/owner") && !annotations.contains_key(secret::REPLACE));
 }

@@ -96,7 +96,7 @@ pub enum WebhookRefusal {
     },
 }
 
-/// What a valid call is about.
+/// The subject of a valid call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// It has not been taken before. A repeated one is known by this digest, if its body names the commits.
@@ -161,7 +161,7 @@ impl Webhooks {
         self.deliveries.put(delivery, (), 0, Instant::now() + DELIVERY);
     }
 
-    /// The number of long bodies that are being read.
+    /// Returns the number of long bodies that are being read.
     #[cfg(test)]
     pub(crate) fn long_bodies(&self) -> usize {
         self.long_bodies.taken()

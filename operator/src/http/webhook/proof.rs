@@ -77,7 +77,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 }
 
 impl Proof {
-    /// The header that has the proof.
+    /// Returns the header that has the proof.
     pub(super) fn header(&self) -> &'static str {
         let (Self::Hmac(header, _) | Self::Key(header, _)) = self;
         header

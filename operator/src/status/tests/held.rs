@@ -6,6 +6,7 @@ use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView, StageCounts};
 use rototo_protocol::hold::Shrink;
 
 use super::*;
+use crate::status::command::AnnotateCommand;
 
 fn refusing() -> Straggler {
     Straggler { name: "app-7".to_owned(), state: "refused".to_owned(), reason: Some("check_failed".to_owned()) }
@@ -203,11 +204,13 @@ fn a_rollout_shows_the_measurements_of_its_step() {
     let long = "x".repeat(10_000);
     world.rollout = Some(RolloutInput {
         revision: format!("main@sha1:{}", "b".repeat(40)),
+        next: publish("B", 9),
+        queued: None,
         stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
         steps: 2,
         counts: StageCounts::default(),
         analysis: vec![analysis("Running", 0, "0.01"), analysis("Running", 1, &long)],
-        command: "kubectl annotate ".to_owned(),
+        command: AnnotateCommand::default(),
     });
     let shown = world.status().rollout.unwrap().analysis;
     assert_eq!(shown[0], analysis("Running", 0, "0.01"));
@@ -227,10 +230,65 @@ fn a_rehearsal_under_way_is_a_change_on_its_way() {
 fn history_says_that_a_person_published_what_a_process_refused() {
     let mut world = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] });
     world.previous = world.status();
-    (world.held, world.published_anyway, world.published) = (None, true, Some(publish("B", 9)));
+    (world.held, world.published) = (None, Some(publish("B", 9)));
+    world.steering.anyway_by = Some("alice".to_owned());
     let status = world.status();
     assert_eq!((status.history[0].anyway, status.history[1].anyway, status.held), (true, false, None));
+    assert_eq!((status.history[0].by.as_deref(), &status.history[1].by), (Some("alice"), &None));
     // The annotation alone says nothing: processes may have prepared it meanwhile.
-    world.published_anyway = false;
+    world.steering.anyway_by = None;
     assert!(!world.status().history[0].anyway);
+}
+
+#[test]
+fn the_user_who_has_something_published_stands_in_history() {
+    let mut world = held_in_rehearsal(HeldReason::Shrinks(Shrink { removed: 12, published: 14 }));
+    world.previous = world.status();
+    (world.held, world.published) = (None, Some(publish("B", 9)));
+    world.steering.shrink_by = Some("alice".to_owned());
+    assert_eq!(world.status().history[0].by.as_deref(), Some("alice"));
+    world.steering.promoted_by = Some("bob".to_owned());
+    assert_eq!(world.status().history[0].by.as_deref(), Some("bob"));
+    // An annotation about something that was not held did nothing.
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    (world.published, world.steering.shrink_by) = (Some(publish("B", 9)), Some("alice".to_owned()));
+    assert_eq!(world.status().history[0].by, None);
+}
+
+#[test]
+fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
+    let mut world = StatusCase::new();
+    let revision = |commit: &str| format!("main@sha1:{}", commit.repeat(40));
+    world.candidate = Some(candidate("C", 'c', LintVerdict::Accepted));
+    world.rollout = Some(RolloutInput {
+        revision: revision("b"),
+        next: publish("B", 9),
+        queued: Some(revision("c")),
+        stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
+        steps: 2,
+        counts: StageCounts::default(),
+        analysis: Vec::new(),
+        command: AnnotateCommand::default(),
+    });
+    let status = world.status();
+    let converged = status.conditions.iter().find(|condition| condition.type_ == CONVERGED).unwrap();
+    assert!(converged.message.ends_with("; main@sha1:cccccccc waits for the end of this rollout"), "{converged:?}");
+    assert_eq!(status.rollout.as_ref().unwrap().queued, Some(revision("c")));
+    world.previous = status;
+    (world.rollout, world.published) = (None, Some(publish("B", 9)));
+    assert_eq!(world.status().published.unwrap().revision, Some(revision("b")));
+}
+
+#[test]
+fn a_revision_that_a_person_took_back_names_the_user() {
+    let mut world = held_in_rehearsal(taken_back(Gate::Aborted, None));
+    world.steering.request = Some(RequestStatus {
+        request: "abort bbbbbbb of=2026-11-20T18:40:09.000000Z".to_owned(),
+        by: "alice".to_owned(),
+        state: RequestState::Over,
+        reason: None,
+    });
+    let message = &world.status().conditions[0].message;
+    assert!(message.contains("was taken back by a person (alice), and is held"), "{message}");
 }

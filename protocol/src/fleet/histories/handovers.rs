@@ -4,7 +4,7 @@ use rototo_api::fleet::{Degradation, Preparation, PreparationState, Testimony};
 
 use super::*;
 
-/// The leader ends in order, and passes its evidence on to a process with the same watch of the pods.
+/// Ends the leader in order, which passes its evidence on to a process with the same watch of the pods.
 fn hand_over(history: &mut History, goal: Publish) {
     let now = history.now;
     let evidence = history.fleet.evidence(now).unwrap();

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A history in which `p1/c0` and `p2` run the first publish. `c0` reports its start, as the clients of today do.
+/// Returns a history in which `p1/c0` and `p2` run the first publish. `c0` reports its start, as the clients of today
+/// do.
 fn running() -> History {
     let mut history = History::new();
     let first_run = started(&history);
@@ -14,17 +15,17 @@ fn running() -> History {
     history
 }
 
-/// The report of a process that starts now.
+/// Returns the report of a process that starts now.
 fn started(history: &History) -> Report {
     Report { started_at: Some(history.wall()), started_ms_ago: Some(0), ..Report::default() }
 }
 
-/// The process in `p1` ends now. Returns what the kubelet will report of that.
+/// Returns what the kubelet will report of the process in `p1`, which ends now.
 fn killed(history: &History) -> ContainerEnd {
     ContainerEnd { at: history.wall(), seen: history.now }
 }
 
-/// The watch of the pods shows the end now, and whether the container runs again.
+/// Shows the end in the watch of the pods now, and whether the container runs again.
 fn shown(history: &mut History, end: ContainerEnd, running: bool) -> FleetView {
     let end = ContainerEnd { seen: history.now, ..end };
     history.change("p1", |pod| {

@@ -13,6 +13,7 @@ use rototo_api::marker::Stage;
 use rototo_engine::Fingerprint;
 
 use super::*;
+use crate::Marked;
 
 /// A process in a test: it takes events, and turns actions into short texts.
 struct TestProcess {

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use super::machine::Machine;
 
-/// What a step has shown.
+/// The result of a step.
 pub(super) enum Outcome {
     /// It holds, with what was measured.
     Passed(String),

@@ -123,7 +123,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an announced name is used although what is published has a later one",
         PLAN,
-        "        let name = name.filter(|name| *name > marked.publish.updated_at);\n",
+        "        let name = name.filter(|name| Some(*name) > last);\n",
         "",
     ),
     mutant(

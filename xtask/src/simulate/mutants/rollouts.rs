@@ -1,8 +1,10 @@
 //! Faults of rollouts: a step that is left out, a part of the fleet that is another one, and content that comes back.
 
-use super::{FOLLOWER, Mutant, PLAN, PUBLISHER, mutant};
+use super::{FOLLOWER, Mutant, PLAN, PROCESS, PUBLISHER, mutant};
 
 const ROLLOUT: &str = "protocol/src/rollout.rs";
+const ANALYSIS: &str = "protocol/src/analysis.rs";
+const REQUEST: &str = "protocol/src/rollout/request.rs";
 const STAGE: &str = "protocol/src/stage.rs";
 const STAGING: &str = "protocol/src/fleet/staging.rs";
 const STANDBY: &str = "protocol/src/follower/standby.rs";
@@ -18,8 +20,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a part of the fleet is chosen before the fleet is known",
         ROLLOUT,
-        "if facts.recounting || request == Some(Request::Hold) {",
-        "if request == Some(Request::Hold) {",
+        "if facts.recounting || asked == Some(Action::Hold) {",
+        "if asked == Some(Action::Hold) {",
     ),
     mutant(
         "a pause ends at once",
@@ -30,8 +32,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a promotion of an earlier step counts",
         ROLLOUT,
-        "request == Some(Request::PromoteStep(stage.step)) => next(),",
-        "matches!(request, Some(Request::PromoteStep(_))) => next(),",
+        "asked == Some(Action::PromoteStep(stage.step)) => next(),",
+        "matches!(asked, Some(Action::PromoteStep(_))) => next(),",
+    ),
+    mutant(
+        "a request about an earlier announcement counts",
+        REQUEST,
+        "(self.of == name).then_some(self.action)",
+        "(self.of <= name).then_some(self.action)",
     ),
     mutant(
         "a stage becomes smaller",
@@ -74,8 +82,68 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a changed marker publishes content that has steps",
         PUBLISHER,
-        "rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
-        "rollout.or(facts.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or(input.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+    ),
+    mutant(
+        "newer content ends the rollout that it should wait for",
+        PUBLISHER,
+        "input.queues && self.rolls_out(marked)",
+        "input.queues && !self.rolls_out(marked)",
+    ),
+    mutant(
+        "newer content waits for an announcement that somebody else wrote",
+        PUBLISHER,
+        "changes && marked.stage.is_some() && self.marked.is_some_and(|known| known.next == marked.next)",
+        "changes && marked.stage.is_some()",
+    ),
+    mutant(
+        "what a person publishes anyway is taken back for a refusal",
+        PUBLISHER,
+        "observed.refused.clear();",
+        "let _ = &observed.refused;",
+    ),
+    mutant(
+        "an analysis that failed takes nothing back",
+        ROLLOUT,
+        "if stage.is_some() && facts.analysis == AnalysisState::Failed {",
+        "if stage.is_none() && facts.analysis == AnalysisState::Failed {",
+    ),
+    mutant(
+        "a step ends before its analyses have passed",
+        ROLLOUT,
+        "_ if facts.analysis == AnalysisState::Measuring",
+        "_ if facts.analysis == AnalysisState::Failed",
+    ),
+    mutant(
+        "the measurements of an earlier step count",
+        ANALYSIS,
+        "self.step.filter(|measured| *measured == step)",
+        "self.step.filter(|measured| measured.0 == step.0)",
+    ),
+    mutant(
+        "what is inconclusive does not count against the limit",
+        ANALYSIS,
+        "self.failed.saturating_add(self.inconclusive)",
+        "self.failed",
+    ),
+    mutant(
+        "no measurement decides about a step",
+        PUBLISHER,
+        "analysis::state(input.analyses, (rehearsal.next, stage))",
+        "analysis::state(&[], (rehearsal.next, stage))",
+    ),
+    mutant(
+        "an application that becomes degraded takes nothing back",
+        ROLLOUT,
+        "if stage.is_some() && !facts.degraded.is_empty() {",
+        "if stage.is_some() && facts.degraded.len() > 1 {",
+    ),
+    mutant(
+        "an application that was degraded before takes the content back",
+        PROCESS,
+        "self.last_report.degraded.as_ref().filter(|degraded| degraded.since_applied)?",
+        "self.last_report.degraded.as_ref()?",
     ),
     // Who is in the stage.
     mutant("a process without a pod is in the stage", STAGE, "pod.is_some_and(|pod|", "pod.is_none_or(|pod|"),
@@ -91,12 +159,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());",
         "let (mut applied, mut behind, mut refused) = (false, false, Vec::new());",
     ),
-    mutant(
-        "a pod of the stage that has not reported is left out",
-        STAGING,
-        "behind |= self.unreported(now).iter().any(",
-        "behind &= self.unreported(now).iter().all(",
-    ),
+    mutant("a pod of the stage that has not reported is left out", STAGING, "behind |= unreported;", "let _ = behind;"),
     mutant(
         "a process of the stage drops what is published",
         FOLLOWER,
@@ -119,8 +182,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a rollout whose steps are removed has no gates",
         PUBLISHER,
-        "facts.steps.is_empty() && stage.is_none()",
-        "facts.steps.is_empty()",
+        "input.steps.is_empty() && stage.is_none()",
+        "input.steps.is_empty()",
     ),
     mutant(
         "a step that takes no pod waits for the pods that its stage has lost",
@@ -143,8 +206,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a request to hold stops no rollout that has begun",
         ROLLOUT,
-        "if facts.recounting || request == Some(Request::Hold) {",
-        "if facts.recounting || request == Some(Request::Hold) && stage.is_none() {",
+        "if facts.recounting || asked == Some(Action::Hold) {",
+        "if facts.recounting || asked == Some(Action::Hold) && stage.is_none() {",
     ),
     mutant(
         "an operator that starts forgets what was taken back",

@@ -4,12 +4,12 @@ use open_feature::{EvaluationContext, EvaluationContextFieldValue, StructValue, 
 use rototo::{Attribute, Attributes};
 
 /// A context, with the attribute that its targeting key fills.
-pub(crate) struct Facts<'a> {
+pub(crate) struct SdkContext<'a> {
     pub(crate) context: &'a EvaluationContext,
     pub(crate) targeting_key_attribute: &'a str,
 }
 
-impl Facts<'_> {
+impl SdkContext<'_> {
     /// Returns the targeting key. Some applications give an empty text where they have none.
     pub(crate) fn targeting_key(&self) -> Option<&str> {
         self.context.targeting_key.as_deref().filter(|key| !key.is_empty())
@@ -26,7 +26,7 @@ impl Facts<'_> {
     }
 }
 
-impl Attributes for Facts<'_> {
+impl Attributes for SdkContext<'_> {
     fn attribute(&self, path: &str) -> Option<Attribute<'_>> {
         let key = || self.targeting_key().filter(|_| path == self.targeting_key_attribute).map(Attribute::from);
         self.field(path).or_else(key)

@@ -1,5 +1,7 @@
 //! `rototo wait`: blocks until a fleet runs a change, or it is clear that it will not. For pipelines.
 
+pub(super) mod several;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::Channel;
 use crate::cluster::{
-    ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, held_in_words, short_fingerprint,
-    short_revision, straggler,
+    ClusterOptions, Clusters, ClustersOptions, FinishedWait, OperatorOptions, faults, findings, follow, held_in_words,
+    short_fingerprint, short_revision, straggler,
 };
 use crate::global::GlobalArguments;
 use crate::terminal;
@@ -29,11 +31,15 @@ Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
   rototo wait degradation --revision $COMMIT --stage 1   step 1 of its rollout has begun
+  rototo wait degradation --revision $COMMIT --context eu --context us   in both clusters
   rototo wait degradation                              the newest revision that the operator knows
 
 A status that may be out of date does not count. The command asks the operator, if it has a token for it; else it
 requests a reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the
 status. A commit that changes nothing in the workspace has arrived once it was verified.
+
+With several contexts it waits in all clusters side by side, and prints a line for each. The exit code is 0 if it is 0
+for each cluster, or else the first of 1, 3, 4, and 5 that one of them has.
 
 Exit codes:
   0  every process runs it; with --stage, its rollout has reached that step, or is over
@@ -43,6 +49,7 @@ Exit codes:
   4  not within --timeout; the message names the stragglers
   5  the status says that every process runs it, and this was not confirmed within --timeout";
 
+const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
 const TIMED_OUT: u8 = 4;
 const UNCONFIRMED: u8 = 5;
@@ -76,7 +83,7 @@ pub(crate) struct WaitArguments {
     timeout: Duration,
 
     #[command(flatten)]
-    cluster: ClusterOptions,
+    clusters: ClustersOptions,
 
     #[command(flatten)]
     operator: OperatorOptions,
@@ -99,7 +106,7 @@ struct WaitReport<'a> {
 }
 
 /// The outcome of a wait.
-enum WaitOutcome {
+pub(super) enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
     Staged(RolloutStatus),
@@ -111,30 +118,76 @@ enum WaitOutcome {
 
 pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     // Without a step, a wait is for all of the fleet.
-    let WaitArguments { name, revision, fingerprint, stage, complete: _, timeout, cluster, operator } = arguments;
+    let WaitArguments { name, revision, fingerprint, stage, complete: _, timeout, clusters, operator } = arguments;
     let target = revision.or(fingerprint).unwrap_or(WaitTarget::Newest);
-    let deadline = Instant::now() + timeout;
-    let cluster = cluster.connect().await?;
-    let followed = Box::pin(follow(&cluster, &name, (target, stage), &operator, deadline)).await?;
-    let Some(ended) = followed else { return Err(cluster.missing(&name)) };
-
-    let end = WaitOutcome::of(&ended);
-    let text = end.text(&ended, timeout);
-    if global.json {
-        terminal::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
-    } else {
-        match &end {
-            WaitOutcome::Converged(_) | WaitOutcome::Staged(_) if global.quiet => {}
-            WaitOutcome::Converged(_) => terminal::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
-            WaitOutcome::Staged(_) => terminal::text(&format!("{GOOD}staged{GOOD:#}: {text}\n"))?,
-            _ => terminal::print_error(&anyhow!("{text}")),
+    let goal = Goal { name, target, stage, timeout, deadline: Instant::now() + timeout };
+    match clusters.clusters()? {
+        Clusters::One(cluster) => {
+            let end = end(&cluster, &goal, &operator).await?;
+            if global.json {
+                terminal::json(&end.report())?;
+            } else {
+                end.print(None, global)?;
+            }
+            Ok(end.outcome.exit_code())
         }
-        if let WaitOutcome::Refused(rejected) = &end {
+        Clusters::Several(clusters) => several::run(clusters, &goal, operator, global).await,
+    }
+}
+
+/// The target of a wait, and its time limit.
+pub(super) struct Goal {
+    pub(super) name: String,
+    pub(super) target: WaitTarget,
+    pub(super) stage: Option<u32>,
+    pub(super) timeout: Duration,
+    pub(super) deadline: Instant,
+}
+
+/// The end of a wait in one cluster.
+pub(super) struct WaitEnd {
+    namespace: String,
+    name: String,
+    ended: FinishedWait,
+    pub(super) outcome: WaitOutcome,
+    text: String,
+}
+
+/// Waits in one cluster.
+pub(super) async fn end(cluster: &ClusterOptions, goal: &Goal, operator: &OperatorOptions) -> anyhow::Result<WaitEnd> {
+    let cluster = cluster.connect().await?;
+    let Goal { name, target, stage, timeout, deadline } = goal;
+    let followed = Box::pin(follow(&cluster, name, (target.clone(), *stage), operator, *deadline)).await?;
+    let Some(ended) = followed else { return Err(cluster.missing(name)) };
+    let outcome = WaitOutcome::of(&ended);
+    let text = outcome.text(&ended, *timeout);
+    Ok(WaitEnd { namespace: cluster.namespace, name: name.clone(), ended, outcome, text })
+}
+
+impl WaitEnd {
+    pub(super) fn has_converged(&self) -> bool {
+        matches!(self.outcome, WaitOutcome::Converged(_))
+    }
+
+    fn report(&self) -> WaitReport<'_> {
+        self.outcome.report(&self.ended, &self.namespace, &self.name, &self.text)
+    }
+
+    /// Prints the end, with the context of its cluster where there are several.
+    pub(super) fn print(&self, context: Option<&str>, global: &GlobalArguments) -> anyhow::Result<()> {
+        let (start, text) = (context.map_or_else(String::new, |context| format!("{}: ", plain(context))), &self.text);
+        match &self.outcome {
+            WaitOutcome::Converged(_) | WaitOutcome::Staged(_) if global.quiet => {}
+            WaitOutcome::Converged(_) => terminal::text(&format!("{start}{GOOD}converged{GOOD:#}: {text}\n"))?,
+            WaitOutcome::Staged(_) => terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?,
+            _ => terminal::print_error(&anyhow!("{start}{text}")),
+        }
+        if let WaitOutcome::Refused(rejected) = &self.outcome {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
             terminal::print_error_text(&findings.collect::<String>())?;
         }
+        Ok(())
     }
-    Ok(end.exit_code())
 }
 
 impl WaitOutcome {
@@ -152,12 +205,16 @@ impl WaitOutcome {
     }
 
     fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
         match self {
-            Self::Converged(_) | Self::Staged(_) => ExitCode::SUCCESS,
-            Self::Suspended(_) => ExitCode::FAILURE,
-            Self::Refused(_) | Self::Held(_) => ExitCode::from(REFUSED),
-            Self::TimedOut(_) => ExitCode::from(TIMED_OUT),
-            Self::Unconfirmed(_) => ExitCode::from(UNCONFIRMED),
+            Self::Converged(_) | Self::Staged(_) => 0,
+            Self::Suspended(_) => FAILED,
+            Self::Refused(_) | Self::Held(_) => REFUSED,
+            Self::TimedOut(_) => TIMED_OUT,
+            Self::Unconfirmed(_) => UNCONFIRMED,
         }
     }
 
@@ -283,7 +340,7 @@ fn missing(pending: Option<&Pending>) -> String {
     }
 }
 
-fn revision(text: &str) -> Result<WaitTarget, String> {
+pub(super) fn revision(text: &str) -> Result<WaitTarget, String> {
     match (text.parse::<Revision>(), text.parse::<Commit>()) {
         (Ok(revision), _) => Ok(WaitTarget::Revision(revision)),
         (_, Ok(commit)) => Ok(WaitTarget::Commit(commit)),
@@ -296,7 +353,7 @@ fn fingerprint(text: &str) -> Result<WaitTarget, String> {
 }
 
 /// Parses a duration: `90s`, `5m`, `1h`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
     let millis = match unit {

@@ -1,0 +1,303 @@
+//! The status of a `RototoWorkspace`: what became of its configuration.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::UpdatedAt;
+use crate::analysis::is_zero;
+use crate::convergence::Straggler;
+use crate::rollout::{HeldStatus, RequestStatus, RolloutStatus};
+
+/// The observed state of the workspace. Only the operator writes it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RototoWorkspaceStatus {
+    /// The generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The conditions of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest
+    /// revision. `Published`: the marker names what processes should run. `Converged`: all of them run it. `Ready`: all
+    /// of these. Three conditions are present only while they are true: `Reconciling`, a change is on its way;
+    /// `Stalled`, somebody has to change something first; `Stale`, the source has not answered for `staleAfter`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The value of the annotation `rototo.dev/reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// The last answer of the source: its newest revision, the time of the answer, and the last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+
+    /// The publish that every process should run: its fingerprint, and the commit that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedStatus>,
+
+    /// The findings for which lint refuses the newest revision. Absent when lint accepts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<RejectedStatus>,
+
+    /// The newest revision, if lint accepts it and it is held until a person allows it. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldStatus>,
+
+    /// The rollout of the newest revision, while only a part of the fleet runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+
+    /// The request in the annotation `rototo.dev/rollout`, and its effect. Absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestStatus>,
+
+    /// The content of the published workspace, in numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceStatus>,
+
+    /// The fleet: the number of processes that run the publish, the time that took, and the stragglers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+
+    /// The last ten publishes, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+
+    /// Texts for the columns of `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<StatusColumns>,
+}
+
+/// The last answer of the source.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The newest revision that was seen, as `<ref>@sha1:<commit>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The author and the subject of the newest revision's commit. Absent for an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
+    /// The commits of all layers, when the workspace extends others; the last is the workspace itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<SourceLayer>,
+    /// True if the source names a full commit, so that it can't change.
+    #[serde(default)]
+    pub immutable: bool,
+    /// The signer of the newest revision, where `spec.verify` asks for a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// The time at which the source last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
+    /// The number of failed polls since then.
+    #[serde(default)]
+    pub consecutive_failures: u32,
+    /// The last failure. Absent while the source answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// The words of a commit, as its author wrote them: one line each, without effects on a terminal.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct CommitStatus {
+    /// The name of the author.
+    pub author: String,
+    /// The first line of the message.
+    pub subject: String,
+}
+
+/// One source that the workspace consists of.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct SourceLayer {
+    /// The source, without credentials.
+    pub source: String,
+    /// The commit at which it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// The publish that every process should run.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedStatus {
+    /// The digest of the content: `sha256:` and 64 digits.
+    pub fingerprint: String,
+    /// The newest revision that was seen to have this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The author and the subject of that revision's commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
+    /// The time at which it was published. It also distinguishes two publishes of the same content.
+    #[schemars(with = "String")]
+    pub updated_at: UpdatedAt,
+    /// The last ten revisions that were seen to have this content, the newest first. A commit that changes nothing in
+    /// the workspace publishes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
+}
+
+/// The findings for which the newest revision is not published.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct RejectedStatus {
+    /// The revision that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The time at which it was refused.
+    pub time: Time,
+    /// The number of errors that lint found.
+    pub errors: u32,
+    /// The number of warnings that lint found.
+    pub warnings: u32,
+    /// The first ten findings.
+    #[serde(default)]
+    pub diagnostics: Vec<RejectedDiagnostic>,
+}
+
+/// One finding of lint. It names places, never values; `rototo lint` on the source shows the rest.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct RejectedDiagnostic {
+    /// The rule, such as `rototo/resource-object-schema-mismatch`.
+    pub rule: String,
+    /// The file in the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The line in the file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The message, without values.
+    pub message: String,
+}
+
+/// The content of the published workspace, in numbers.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub struct WorkspaceStatus {
+    /// The number of variables.
+    pub variables: u32,
+    /// The number of qualifiers.
+    pub qualifiers: u32,
+    /// The number of resources.
+    pub resources: u32,
+    /// The number of files.
+    pub documents: u32,
+    /// The number of variables and rules whose `expires` is today in UTC, or has passed. `rototo lint --expired` on the
+    /// source lists them. Absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u32,
+}
+
+/// The progress of the published content through the fleet.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetStatus {
+    /// The number of processes that should run the published content, with one for each running pod that has not
+    /// reported. Absent where no running pod is selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u32>,
+    /// The number of processes that report.
+    pub processes: u32,
+    /// The number of processes that run the published content.
+    pub applied: u32,
+    /// The number of processes that refuse the published content and keep the content that they had.
+    pub rejected: u32,
+    /// The number of processes that have not reported for three times the time after which their next report was due.
+    pub silent: u32,
+    /// The number of processes that are bound to no pod, so that their end can't be seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unbound: u32,
+    /// The number of processes that were counted before the operator was restarted, and have not reported since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unaccounted: u32,
+    /// The number of processes that stopped reporting, whose end nobody observed, and for which the operator no longer
+    /// waits.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u32,
+    /// The time to which these numbers, and the condition `Converged`, refer. The operator writes it while somebody
+    /// waits, with each change, and every ten minutes. `rototo wait` accepts no claim that is older than the silence
+    /// window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Time>,
+    /// The number of seconds for which a claim about this fleet is good: three heartbeats.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub claim_seconds: u32,
+    /// The time from the detection of the change to each step of its publish, in milliseconds by the operator's clock.
+    /// Absent for a publish that another operator process began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<FleetMillis>,
+    /// The first ten processes and pods, by name, that do not run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<Straggler>,
+}
+
+/// The time from the detection of a change to each step of its publish, in milliseconds by the operator's clock.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct FleetMillis {
+    /// Until the files of the new commit had been read.
+    pub fetched: u64,
+    /// Until lint ended.
+    pub linted: u64,
+    /// Until the API server had accepted the marker, which notifies every process.
+    pub published: u64,
+    /// Until the first process had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Until half of the processes had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<u64>,
+    /// Until 99 of 100 processes had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// Until all had applied it. Absent while some have not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<u64>,
+}
+
+/// One publish.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The digest of the content.
+    pub fingerprint: String,
+    /// The revision that the content came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The author and the subject of that revision's commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
+    /// The time at which it was published.
+    #[schemars(with = "String")]
+    pub updated_at: UpdatedAt,
+    /// True if a person published it although a process refused it, or had not prepared it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anyway: bool,
+    /// The user who had it published past what held it, or before its last step; `unverified` if the API server has not
+    /// verified the user. Absent where nobody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The time from the detection of the change until every process ran it. Absent where that did not happen, or where
+    /// no single operator process measured it from start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_millis: Option<u64>,
+}
+
+/// Texts for the columns of `kubectl get`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusColumns {
+    /// The published revision, with the first digits of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The first digits of the published fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The count of the fleet: `37/37`, or `37 reporting` where the number that there should be is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
+    /// The time that the published change took to reach the fleet, such as `64ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_in: Option<String>,
+}

@@ -1,0 +1,108 @@
+//! `rototo rollout --advance`: takes a commit through clusters, one after the other.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use rototo_api::rollout::RolloutStatus;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use tokio::time::Instant;
+
+use crate::cluster::verdict::WaitTarget;
+use crate::cluster::{ClusterOptions, Clusters, OperatorOptions, short_revision};
+use crate::commands::steering::{SteeringAction, send};
+use crate::commands::wait::{Goal, WaitEnd, WaitOutcome, end, several};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::wording::plain;
+
+/// Goes through the clusters until one fails.
+pub(super) async fn run(
+    clusters: Clusters,
+    name: &str,
+    target: WaitTarget,
+    timeout: Duration,
+    global: &GlobalArguments,
+) -> anyhow::Result<ExitCode> {
+    let Clusters::Several(clusters) = clusters else {
+        bail!("--advance goes from one cluster to the next: name each with --context, in order");
+    };
+    let operator = OperatorOptions::default().for_several()?;
+    let goal = |stage| Goal {
+        name: name.to_owned(),
+        target: target.clone(),
+        stage,
+        timeout,
+        deadline: Instant::now() + timeout,
+    };
+    let mut ends = Vec::new();
+    for (context, options) in &clusters {
+        let end = Box::pin(wave(context, options, goal, &operator, global)).await;
+        if !global.json {
+            several::print(context, &end, global)?;
+        }
+        let has_converged = end.as_ref().is_ok_and(WaitEnd::has_converged);
+        ends.push((context.clone(), end));
+        if !has_converged {
+            break;
+        }
+    }
+    let pending: Vec<_> = clusters.iter().skip(ends.len()).map(|(context, _)| plain(context)).collect();
+    if !pending.is_empty() {
+        terminal::print_error_text(&format!("nothing was promoted in {}\n", pending.join(", ")))?;
+    }
+    several::finish(&ends, global)
+}
+
+/// Waits for the commit in one cluster, and promotes it if its rollout pauses until somebody does.
+async fn wave(
+    context: &str,
+    options: &ClusterOptions,
+    goal: impl Fn(Option<u32>) -> Goal,
+    operator: &OperatorOptions,
+    global: &GlobalArguments,
+) -> anyhow::Result<WaitEnd> {
+    let cluster = options.connect().await?;
+    let name = goal(None).name;
+    if let Some(step) = pause(&cluster.workspace(&name).await?) {
+        let staged = end(options, &goal(Some(step)), operator).await?;
+        let WaitOutcome::Staged(rollout) = &staged.outcome else { return Ok(staged) };
+        // Somebody may have promoted it already.
+        if rollout.step == step {
+            let status = RototoWorkspaceStatus { rollout: Some(rollout.clone()), ..Default::default() };
+            let (_, revision) = send(&cluster, &name, &status, SteeringAction::PromoteStep).await?;
+            if !global.quiet && !global.json {
+                let RolloutStatus { step, steps, .. } = rollout;
+                let (context, revision) = (plain(context), short_revision(Some(revision)));
+                terminal::text(&format!("{context}: promoted {revision} from step {step} of {steps}\n"))?;
+            }
+        }
+    }
+    end(options, &goal(None), operator).await
+}
+
+/// Returns the first step of the workspace that ends when somebody promotes the revision.
+fn pause(workspace: &RototoWorkspace) -> Option<u32> {
+    let steps = &workspace.spec.rollout.as_ref()?.steps;
+    let waits = |pause: &rototo_api::rollout::PauseStep| pause.duration.is_none();
+    let index = steps.iter().position(|step| step.pause.as_ref().is_some_and(waits))?;
+    u32::try_from(index).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_wave_promotes_at_the_first_pause_without_a_duration() {
+        let workspace = |steps| -> RototoWorkspace {
+            let spec = json!({ "source": "x", "rollout": { "steps": steps } });
+            serde_json::from_value(json!({ "metadata": { "name": "policy" }, "spec": spec })).unwrap()
+        };
+        assert_eq!(pause(&workspace(json!([{ "setWeight": 0 }, { "pause": {} }, { "setWeight": 50 }]))), Some(1));
+        assert_eq!(pause(&workspace(json!([{ "pods": 1 }, { "pause": { "duration": "2m" } }]))), None);
+        assert_eq!(pause(&workspace(json!([]))), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! The reasons why a poll fails, with their codes, and whether a later poll may succeed.
+
+use std::time::Duration;
+
+use rototo_api::condition::reason;
+use rototo_source::{InvalidSource, SourceError, SourceFault, StoreError};
+
+use crate::source::credentials::SecretError;
+use crate::source::disk::DiskFull;
+use crate::source::poll_turn::Displaced;
+
+/// The reason why a poll failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The text of the spec names no source.
+    #[error("spec.source: {0}")]
+    Invalid(InvalidSource),
+    /// The Secret that opens it can't be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The source did not answer in the time that the spec gives it.
+    #[error("the source did not answer within {0:?} (spec.timeout)")]
+    TimedOut(Duration),
+    /// The custom rules did not end in the time that the spec gives the poll.
+    #[error("the custom rules did not end within {0:?} of the beginning of the poll (spec.timeout)")]
+    LintTimedOut(Duration),
+    /// The tests of the workspace did not end in the time that the spec gives the poll.
+    #[error("the tests of the workspace did not end within {0:?} of the beginning of the poll (spec.timeout)")]
+    TestsTimedOut(Duration),
+    /// The source is slow, and others waited for its place.
+    #[error(
+        "the source had not answered after {0:?}, and others waited for its place among the polls (--polls, limits.polls); \
+         it is read again once one of the places for slow sources is free"
+    )]
+    Displaced(Duration),
+    /// Too many polls wait for a turn.
+    #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
+    Crowded(&'static str),
+    /// The namespace has used up its share of the disk.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
+    /// The namespace has too many workspaces.
+    #[error(
+        "this namespace has more than {0} RototoWorkspaces, and this one is younger than those: the operator does not read \
+         its source (--workspaces-per-namespace, limits.workspacesPerNamespace); remove others, or raise the limit"
+    )]
+    TooManyWorkspaces(usize),
+    /// The snapshot could not be written.
+    #[error("the snapshot could not be kept: {0}")]
+    Store(#[from] StoreError),
+    /// The work was ended from outside, as when the process ends.
+    #[error("the poll of the source was interrupted")]
+    Interrupted,
+}
+
+impl From<Displaced> for PollError {
+    fn from(Displaced(after): Displaced) -> Self {
+        Self::Displaced(after)
+    }
+}
+
+impl PollError {
+    /// Returns a code for the failure, for metrics and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_source",
+            Self::Secret(_) => "secret_unusable",
+            Self::Source(error) => error.code(),
+            Self::TimedOut(_) => "timed_out",
+            Self::LintTimedOut(_) => "lint_timed_out",
+            Self::TestsTimedOut(_) => "tests_timed_out",
+            Self::Crowded(_) => "crowded",
+            Self::Displaced(_) => "slow_source",
+            Self::DiskFull(full) => full.code(),
+            Self::TooManyWorkspaces(_) => "workspaces_of_namespace",
+            Self::Store(_) => "snapshot_not_kept",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Returns the reason that `SourceReady` has.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
+            Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
+            Self::DiskFull(_) | Self::TooManyWorkspaces(_) | Self::Displaced(_) => reason::LIMIT_REACHED,
+            _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
+            _ => reason::SOURCE_REFUSED,
+        }
+    }
+
+    /// Returns the time that the host asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the same poll may succeed later without a change of the spec.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Source(error) => error.is_transient(),
+            // A Secret that is created or mended does not change the spec.
+            Self::Secret(_)
+            | Self::TimedOut(_)
+            | Self::LintTimedOut(_)
+            | Self::TestsTimedOut(_)
+            | Self::Displaced(_)
+            | Self::Crowded(_)
+            | Self::DiskFull(_)
+            | Self::TooManyWorkspaces(_)
+            | Self::Store(_)
+            | Self::Interrupted => true,
+        }
+    }
+}
