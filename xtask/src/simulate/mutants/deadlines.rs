@@ -1,6 +1,6 @@
-//! Faults in how long things take, and in what is said of them.
+//! Faults in how long things take, and in what is taken for somebody's edit.
 
-use super::{FLEET, Mutant, PLAN, PROCESS, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHER, STATUS_EDGE, WORKSPACE_EDGE, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
@@ -38,5 +38,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         WORKSPACE_EDGE,
         "if exists || leader.marker_confirmed.is_some() {",
         "if leader.marker_confirmed.is_some() {",
+    ),
+    mutant(
+        "a patch that is under way is forgotten once the marker is right",
+        PUBLISHER,
+        "self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());",
+        "self.attempts.clear();",
+    ),
+    mutant(
+        "what an earlier leader published is undone on a workspace that is suspended",
+        PLAN,
+        "accepted.or(promoted.or(known).map(|right| right.fingerprint))",
+        "accepted.or(known.map(|known| known.fingerprint))",
+    ),
+    mutant(
+        "a name that the marker announces is an edit of somebody else",
+        PLAN,
+        "self.reported.filter(|reported| announced < Some(*reported))",
+        "self.reported.filter(|_| announced.is_none_or(|_| true))",
     ),
 ];
