@@ -208,7 +208,9 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let marked = observed.map.marked();
     let published = marked.map(|marked| marked.publish);
     let PlanInput { accepted, known, .. } = observed;
-    let right = accepted.or(known.map(|known| known.fingerprint));
+    // An earlier leader has published what it had announced, and this one read the marker of before.
+    let promoted = published.filter(|published| observed.announced.is_some_and(|(next, _)| next == *published));
+    let right = accepted.or(promoted.or(known).map(|right| right.fingerprint));
     let adopted = right.filter(|right| !observed.is_kept_back(*right, marked));
     let tampered = known.is_some_and(|known| !says(published, known, adopted)) || observed.unknown(published).is_some();
     if tampered && !observed.verified_again {
@@ -377,9 +379,11 @@ impl PlanInput {
             .is_some_and(|(next, rehearsed)| next.fingerprint == fingerprint && rehearsed == Rehearsed::Passed)
     }
 
-    /// Returns the name of a reported publish that is later than what the marker names.
+    /// Returns the name of a reported publish that is later than what the marker names and announces.
     fn unknown(&self, published: Option<Publish>) -> Option<UpdatedAt> {
-        self.reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
+        let announced = self.map.marked().and_then(|marked| marked.next).map(|next| next.updated_at);
+        let reported = self.reported.filter(|reported| announced < Some(*reported));
+        reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
     }
 }
 

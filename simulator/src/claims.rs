@@ -5,15 +5,18 @@
 use std::time::Duration;
 
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{FleetView, Pod, Verdict};
+use rototo_protocol::fleet::{FleetView, Moment, Pod, Verdict};
 
 use crate::operator::record::ReceivedReport;
+use crate::process::Process;
 use crate::script::Client;
 use crate::violation::{Invariant, name};
 use crate::world::World;
 
 /// A report takes so long at most.
 const LATEST: Duration = Duration::from_millis(4_100);
+/// A report takes so long at most where the network delays none.
+const PROMPT: Duration = Duration::from_millis(30);
 /// Nothing was in the way of a process for so long.
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
@@ -200,6 +203,15 @@ impl World {
             return;
         }
         let Some(landed) = landed else { return };
+        let slowest = self.slowest(publish).filter(|slowest| {
+            let needed = (*slowest).max(landed.learned).saturating_sub(landed.detected) + self.latest();
+            u128::from(shown) > needed.as_millis() + 1
+        });
+        if let Some(slowest) = slowest {
+            let needed = slowest.saturating_sub(landed.detected).as_millis();
+            let what = format!("{} took {shown} ms, and the slowest process needed {needed} ms", name(publish));
+            return self.breaks(Invariant::TrueFigure, what);
+        }
         for index in landed.members {
             match self.processes[index].applied_at(publish) {
                 _ if !self.processes[index].speaks_for_all_handles() => {}
@@ -216,6 +228,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Returns when the last process applied a publish, if that is known of all that might have been counted.
+    fn slowest(&self, publish: Publish) -> Option<Moment> {
+        let speak = self.processes.iter().all(Process::speaks_for_all_handles);
+        self.processes.iter().filter_map(|process| process.applied_at(publish)).max().filter(|_| speak)
+    }
+
+    /// Returns how long a message takes at most.
+    fn latest(&self) -> Duration {
+        if self.network_faults > 0 { LATEST } else { PROMPT }
     }
 
     /// Checks what a report has made of the verdict.

@@ -24,7 +24,7 @@ pub enum Had {
     NotEvenDirectly,
 }
 
-/// Something that happens at its time.
+/// Something that happens at its time. What is large is boxed, because the queue moves its events.
 #[derive(Debug)]
 pub enum Event {
     Act(Act),
@@ -97,7 +97,7 @@ pub enum Event {
         operator: usize,
         record: u64,
         version: Option<u64>,
-        marked: Marked,
+        marked: Box<Marked>,
         answered: bool,
     },
     PatchAnswer {
@@ -131,7 +131,8 @@ pub enum Event {
         operator: usize,
         life: u64,
         version: u64,
-        marker: MarkerEntry,
+        marker: Box<MarkerEntry>,
+        decided: Moment,
     },
     /// The workspace is no longer suspended.
     Resume,

@@ -7,6 +7,7 @@
 
 mod acts;
 mod claims;
+mod deadlines;
 mod event;
 pub mod history;
 mod markers;

@@ -7,6 +7,7 @@ use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 
+use crate::violation::Invariant;
 use crate::world::{Claim, World, content};
 
 impl World {
@@ -45,6 +46,20 @@ impl World {
         // A name that nobody has written down, and that is overwritten, is known to nobody.
         self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
         self.write_marker(marker);
+    }
+
+    /// Checks that somebody else than the operator that leads wrote the marker before it puts one back.
+    pub fn check_put_back(&mut self, operator: usize) {
+        let api = &self.api;
+        // An operator that starts does not know under which names an earlier one announced content, and takes a process that
+        // stays in a stage that is over for one that follows somebody else's marker.
+        let is_over = |publish: &Publish| api.staged.contains_key(publish) && !api.published.contains(publish);
+        let mut reported = self.processes.iter().filter_map(|process| process.last_taken.as_ref()?.publish);
+        let stays = reported.any(|publish| is_over(&publish));
+        if !(stays || api.edited || api.announcement_edited || api.stage_edited || api.written_late) {
+            let what = format!("operator {operator} puts the marker back, and nobody else wrote it");
+            self.breaks(Invariant::PutBackAfterAnEdit, what);
+        }
     }
 
     /// Somebody announces this content, under a later name or an earlier one, or announces nothing any more.

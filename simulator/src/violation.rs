@@ -18,7 +18,8 @@ pub enum Invariant {
     RestartClaimsNothing,
     /// A figure that was shown never changes.
     FrozenFigure,
-    /// A figure is not less than what a member needed, and absent where one left before it had applied.
+    /// A figure is not less than what a member needed, not more than what anybody needed and one delivery, and absent where a
+    /// member left before it had applied.
     TrueFigure,
     /// Names of publishes grow, and so do those of announcements: a publish has the announced name, or a later one.
     NamesGrow,
@@ -38,8 +39,17 @@ pub enum Invariant {
     EveryoneFollows,
     /// When everything rests and everyone runs what is published, that is claimed.
     RestIsClaimed,
+    /// What everyone runs is claimed within the recount window and a heartbeat, or within the forget window where nobody can
+    /// see an end, and stays claimed.
+    ClaimedInTime,
     /// When everything rests, status says what the operator knows.
     StatusRepaired,
+    /// The stored status is what the operator claims, within the time of a reconcile and a write, whoever wrote it.
+    StatusInTime,
+    /// A marker is put back only if somebody else than the operator that leads wrote it.
+    PutBackAfterAnEdit,
+    /// A marker is removed only if its workspace was gone when that was decided.
+    SweptOnceGone,
     /// No handle resolves from content before a marker names it as published, or names a stage with its pod.
     AnnouncedNeverRuns,
     /// Content that is rehearsed is not published while a process refuses it that lives, is selected, and runs what is

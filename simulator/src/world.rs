@@ -6,6 +6,7 @@
 //! it, one file would hold the types of all parts, and their private fields would be open to every method.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -59,6 +60,8 @@ pub struct World {
     pub disturbed: Moment,
     /// When something was done last, to whomever.
     pub acted: Moment,
+    /// Until then a write of the status may be late, or was.
+    pub status_disturbed: Moment,
     /// True if a process has left, in whatever way, or a report did not reach the operator.
     pub somebody_left: bool,
     /// The steps of the history, if they are to be printed.
@@ -120,8 +123,12 @@ pub struct Api {
     pub names: Vec<Publish>,
     /// True if somebody else than an operator has written the marker.
     pub edited: bool,
+    /// True if an operator has written the marker that did not lead any more.
+    pub written_late: bool,
     /// The UID of the workspace, as long as there is one.
     pub workspace: Option<u64>,
+    /// When it was created.
+    pub workspace_since: Moment,
     /// The number of workspaces so far, all of one name.
     pub workspaces: u64,
     /// The version of the workspace and its status.
@@ -155,6 +162,12 @@ pub struct Git {
 }
 
 impl Claim {
+    /// Returns whether another claim says the same, at whatever time.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let said = |claim: &Self| (claim.published, claim.converged, claim.counted);
+        said(self) == said(other) && self.history == other.history
+    }
+
     /// The last name that it knows of.
     pub fn last_name(&self) -> Option<UpdatedAt> {
         self.history.iter().map(|(name, _)| *name).chain(self.published.map(|publish| publish.updated_at)).max()
@@ -182,7 +195,9 @@ impl World {
             anyway: [false; 3],
             names: Vec::new(),
             edited: false,
+            written_late: false,
             workspace: Some(1),
+            workspace_since: Moment::ZERO,
             workspaces: 1,
             status_version: 1,
             status: None,
@@ -207,6 +222,7 @@ impl World {
             clock_jumped: false,
             disturbed: Moment::ZERO,
             acted: Moment::ZERO,
+            status_disturbed: Moment::ZERO,
             somebody_left: false,
             trace: None,
             claims: 0,
@@ -322,7 +338,7 @@ impl World {
             Event::Reconcile { operator, life, armed } => self.reconcile_due(operator, life, armed),
             Event::PollEnded { operator, record, began, found } => self.poll_ended(operator, record, began, found),
             Event::Patch { operator, record, version, marked, answered } => {
-                self.patch_arrives(operator, record, version, marked, answered);
+                self.patch_arrives(operator, record, version, *marked, answered);
             }
             Event::PatchAnswer { operator, record, accepted } => self.patch_answered(operator, record, accepted),
             Event::StatusPatch { operator, record, version, claim } => {
@@ -334,8 +350,8 @@ impl World {
             Event::WorkspaceSeen { operator, life } => self.workspace_seen(operator, life),
             Event::CreateWorkspace => self.create_workspace(),
             Event::Sweep { operator, life } => self.sweep(operator, life),
-            Event::SweepPatch { operator, life, version, marker } => {
-                self.sweep_arrives(operator, life, version, marker)
+            Event::SweepPatch { operator, life, version, marker, decided } => {
+                self.sweep_arrives(operator, life, version, *marker, decided)
             }
             Event::Resume => self.resume(),
             Event::OperatorsBack => self.operators_back(),
@@ -345,11 +361,17 @@ impl World {
     }
 }
 
+/// The fingerprints of all contents: every event compares some, so each is read once.
+static CONTENTS: LazyLock<[Fingerprint; 6]> = LazyLock::new(|| {
+    ["a", "b", "c", "d", "e", "f"].map(|digit| {
+        // 64 hexadecimal digits always parse.
+        format!("sha256:{}", digit.repeat(64)).parse().unwrap_or_else(|_| unreachable!("a fingerprint"))
+    })
+});
+
 /// The fingerprint of a content.
 pub fn content(number: u8) -> Fingerprint {
-    let digit = char::from(b'a' + number % 6);
-    // 64 hexadecimal digits always parse.
-    format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap_or_else(|_| unreachable!("a fingerprint"))
+    CONTENTS[usize::from(number) % CONTENTS.len()]
 }
 
 /// The number of a content.

@@ -337,6 +337,40 @@ fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_th
 }
 
 #[test]
+fn a_process_that_wakes_up_in_a_stage_that_is_over_is_no_edit_of_the_marker() {
+    let pods = [PodPlan { second: true, ..LABELLED }, PodPlan { cache: true, ..PodPlan::PLAIN }];
+    let steps = [
+        (7_900, Act::Push(2)),
+        (10_256, Act::Push(1)),
+        (25_055, Act::Push(0)),
+        (29_478, Act::Stop(8, 1_000_000)),
+        (44_173, Act::Push(1)),
+        (53_423, Act::RestartOperator(935)),
+    ];
+    check_rollout(146, &pods, rehearsed_within(50), &[Rollout::Pods(1)], &steps);
+}
+
+#[test]
+fn a_process_of_a_stage_that_a_new_leader_has_not_seen_is_no_edit_of_the_marker() {
+    let pause = Rollout::Pause(Some(Duration::from_millis(1_500)));
+    let steps = [
+        (19_770, Act::Push(2)),
+        (21_152, Act::StaleMap(7_218)),
+        (23_125, Act::HandOver),
+        (23_505, Act::Suspend(3_539)),
+    ];
+    let rollout = [Rollout::Pods(1), pause, Rollout::Weight(50)];
+    check_rollout(828, &[LABELLED], RehearsalRules::default(), &rollout, &steps);
+}
+
+#[test]
+fn a_patch_that_lands_after_the_source_has_gone_back_is_no_edit_of_the_marker() {
+    let pods = [PodPlan { mute: true, ..LABELLED }];
+    let steps = [(9_368, Act::Push(2)), (9_534, Act::LoseAnswer(11_229)), (15_236, Act::Push(0))];
+    check_fleet(100_973, &pods, 0, &steps);
+}
+
+#[test]
 fn what_was_announced_gets_no_earlier_name_than_a_publish_that_somebody_has_undone() {
     let steps = [
         (2_800, Act::Push(1)),

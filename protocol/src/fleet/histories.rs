@@ -4,8 +4,12 @@
 use super::tests::{A, B, History, publish, straggler};
 use super::*;
 
+mod edges_of_windows;
+mod figures;
+mod forgotten_processes;
 mod handovers;
 mod killed_processes;
+mod lagging_watches;
 mod sizes_and_orders;
 
 /// Returns the report of a process that is older than the last publish.
@@ -479,69 +483,6 @@ mod ends {
         history.applied("p1", publish(B, 2)).pod_ends("p2").after(100).says("p2", ProcessState::Pending, publish(A, 1));
         assert!(history.is_progressing());
         assert_eq!(history.all_run_for(50, &["p1"], publish(B, 2)).verdict(), Verdict::Converged);
-    }
-}
-
-mod figures {
-    use super::*;
-
-    #[test]
-    fn a_complete_figure_stays_whoever_leaves_afterwards() {
-        let mut history = History::new();
-        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
-        history.after(60).applied("p1", publish(B, 2)).after(840).applied("p2", publish(B, 2));
-        assert_eq!(history.view().millis.unwrap().all, Some(900));
-        assert_eq!(history.pod_ends("p2").view().millis.unwrap().all, Some(900));
-        assert_eq!(history.pod_ends("p1").view().millis.unwrap().all, Some(900));
-    }
-
-    #[test]
-    fn a_figure_does_not_grow_with_a_container_that_restarts_later() {
-        let mut history = History::new();
-        history.pod("p1").publishes(publish(B, 2)).after(60).applied("p1/c0", publish(B, 2));
-        assert_eq!(history.view().millis.unwrap().all, Some(60));
-        history.after(3_600_000).container_restarts("p1").after(500);
-        let young = Report { started_ms_ago: Some(400), ..Report::default() };
-        let taken = history.reports("p1/c1", ProcessState::Applied, Some(publish(B, 2)), young);
-        assert_eq!((taken.applied_first, history.view().millis.unwrap().all), (None, Some(60)));
-    }
-
-    #[test]
-    fn a_process_that_starts_later_does_not_count_as_slow() {
-        let mut history = History::new();
-        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));
-        history.after(86_400_000).pod("late");
-        let taken = history.reports("late", ProcessState::Applied, Some(publish(B, 2)), Report::default());
-        assert_eq!(taken.applied_first, None);
-    }
-
-    #[test]
-    fn a_process_that_was_known_when_the_patch_was_sent_belongs_to_the_cohort() {
-        let mut history = History::new();
-        history.pod("p1").applied("p1", publish(A, 1)).applied("p1/b", publish(A, 1));
-        let (now, known) = (history.now, history.fleet.known(history.now));
-        history.says("p1/b", ProcessState::Draining, publish(A, 1));
-        let times = PublishTimes { detected: now, fetched: now, linted: now, published: now };
-        history.fleet.published(publish(B, 2), times, known, now);
-        let view = history.applied("p1", publish(B, 2)).view();
-        assert_eq!(
-            (view.verdict, view.millis.unwrap().all),
-            (Verdict::Converged, None),
-            "one left before it had applied the publish"
-        );
-    }
-
-    #[test]
-    fn a_member_that_was_forgotten_before_the_answer_of_the_patch_leaves_no_figure() {
-        let mut history = History::new();
-        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(A, 1));
-        let (began, known) = (history.now, history.fleet.known(history.now));
-        history.all_run_for(86_400, &["p1"], publish(A, 1)).view();
-        let now = history.now;
-        let times = PublishTimes { detected: began, fetched: began, linted: began, published: now };
-        history.fleet.published(publish(B, 2), times, known, now);
-        let view = history.applied("p1", publish(B, 2)).view();
-        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
     }
 }
 

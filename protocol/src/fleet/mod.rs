@@ -119,7 +119,7 @@ pub struct Fleet {
     no_room: Option<(Moment, NoRoom)>,
     /// The number of processes that were dropped since the goal was published.
     dropped: u32,
-    /// The newest publish that a process reported and that is later than the goal.
+    /// The newest publish that a process reported last and that is later than the goal.
     unknown_publish: Option<UpdatedAt>,
     /// The last unknown publish that was dealt with, and when.
     dealt_with: Option<(UpdatedAt, Moment)>,
@@ -451,8 +451,12 @@ impl Fleet {
     /// operator does not know. A publish that was dealt with is not noted again, and another one has to wait for the
     /// silence window, so that no process can make the operator write again and again.
     fn notice_unknown_publish(&mut self, id: &ProcessId, now: Moment) {
+        // Nobody has to be told any more once the processes that named it have come back.
+        let named = |process: &Process| process.last_report.publish.map(|publish| publish.updated_at);
+        self.unknown_publish =
+            self.unknown_publish.filter(|unknown| self.processes.values().any(|one| named(one) == Some(*unknown)));
         let (Some(goal), Some(process)) = (&self.goal, self.processes.get(id)) else { return };
-        let Some(named) = process.last_report.publish.map(|publish| publish.updated_at) else { return };
+        let Some(named) = named(process) else { return };
         if self.newest_announced >= Some(named) {
             return;
         }

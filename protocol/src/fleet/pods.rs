@@ -180,6 +180,7 @@ mod tests {
         let restarted = pod(vec![container("app", true, Some((50, 101)))]);
         assert!(ends(&restarted, Some("app"), 10), "it started before that end");
         assert!(!ends(&restarted, Some("app"), 51), "it belongs to the next run");
+        assert!(!ends(&restarted, Some("app"), 50), "what belongs to the run that ended started before that second");
         assert!(ends(&restarted, None, 10), "there is only one container");
     }
 
@@ -196,7 +197,17 @@ mod tests {
     fn a_process_that_reports_no_start_ends_with_an_end_that_was_seen_after_its_last_report() {
         let seen = |second| pod(vec![container("app", true, Some((50, second)))]).end_of(None, None, LAST_REPORT_AT);
         assert_eq!(seen(99), None);
+        assert_eq!(seen(100), None);
         assert_eq!(seen(101), Some(Duration::from_secs(101)));
+    }
+
+    #[test]
+    fn a_pod_is_expected_if_it_is_selected_and_runs() {
+        let expected = |selected, running| {
+            let pod = Pod { selected, ..pod(vec![container("app", running, None)]) };
+            Pods { by_uid: [("uid".to_owned(), pod)].into() }.expected().count()
+        };
+        assert_eq!((expected(true, true), expected(true, false), expected(false, true)), (1, 0, 0));
     }
 
     #[test]

@@ -112,3 +112,18 @@ impl Fleet {
         self.no_room.map(|(then, full)| (then + silence, full)).filter(|(until, _)| now < *until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_has_a_code_and_says_what_to_do() {
+        let all = [NoRoom::Pod, NoRoom::Unbound, NoRoom::Fleet];
+        assert_eq!(all.map(NoRoom::code), ["processes_of_pod", "processes_without_pod", "processes_of_fleet"]);
+        let said = ["run fewer processes in it", "use the projected token of the pod", "10000 processes"];
+        for (limit, said) in all.into_iter().zip(said) {
+            assert!(limit.to_string().contains(said), "{limit}");
+        }
+    }
+}

@@ -231,7 +231,7 @@ fn a_large_fleet_has_more_time_to_report_a_change() {
         };
         (0..fleet).map(says).last().unwrap()
     };
-    assert_eq!([1, 12, 300, 10_000].map(&mut within), [0, 0, 150, 250]);
+    assert_eq!([1, 12, 20, 300, 10_000].map(&mut within), [0, 0, 10, 150, 250]);
 }
 
 #[test]

@@ -71,6 +71,32 @@ fn the_first_accepted_candidate_is_published_with_or_without_a_map() {
 }
 
 #[test]
+fn what_an_earlier_leader_had_announced_and_published_is_adopted_although_the_source_is_not_asked() {
+    let found = ours(marker(B, 20));
+    let input = PlanInput {
+        known: Some(publish(A, 10)),
+        announced: Some((publish(B, 20), Rehearsed::Passed)),
+        ..observed(None, found)
+    };
+    assert_eq!(plan(input.clone()), MarkerPlan::Keep(publish(B, 20).into()));
+    let announced = Some((publish(B, 21), Rehearsed::Passed));
+    assert_eq!(plan(PlanInput { announced, ..input }), MarkerPlan::VerifyAgain);
+}
+
+#[test]
+fn a_name_that_the_marker_announces_is_no_edit_of_somebody_else() {
+    let marked = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
+    let reported = |second| PlanInput {
+        known: Some(publish(A, 10)),
+        reported: Some(time(second)),
+        rehearses: true,
+        ..observed(Some(B), ours(MarkerEntry::Published(marked)))
+    };
+    assert_eq!(plan(reported(20)), MarkerPlan::Keep(marked));
+    assert_eq!(plan(reported(21)), MarkerPlan::VerifyAgain);
+}
+
+#[test]
 fn content_that_is_already_published_causes_no_write() {
     check(Some(A), ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10).into()));
 }

@@ -253,6 +253,129 @@ fn a_request_counts_for_the_announcement_that_it_names() {
 }
 
 #[test]
+fn a_patch_that_happens_after_the_source_has_gone_back_is_a_publish() {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    let running = map(MarkerEntry::Published(publish().into()));
+    publisher.map_observed(&running, &mut fleet, NOW);
+    let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+    let at = MapVersion::Version("8".to_owned());
+    publisher.begin_patch(next.into(), &at, WriteReason::ContentChanged, None, &fleet, NOW);
+    // Its answer is lost, and the source has the former content again: the marker is right.
+    publisher.map_observed(&running, &mut fleet, NOW);
+    let facts = PublishInput { accepted: Some(publish().fingerprint), polled_at: Some(NOW), ..Default::default() };
+    assert_eq!(plan_for(&publisher, &fleet, publish().into(), facts), MarkerPlan::Keep(publish().into()));
+    publisher.marker_confirmed(Some(publish().into()), &mut fleet, NOW);
+    // Then it happens after all.
+    let marker = MarkerEntry::Published(next.into());
+    let shown = MarkerMap::Ours { resource_version: "9".to_owned(), addressed: true, marker };
+    assert_eq!(publisher.map_observed(&shown, &mut fleet, NOW).map(|accepted| accepted.publish), Some(next));
+    let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
+    assert!(matches!(follows, MarkerPlan::Write { reason: WriteReason::ContentChanged, .. }), "{follows:?}");
+}
+
+/// The plan for a marker that stays as it is, or is written.
+fn plan_for(publisher: &Publisher, fleet: &Fleet, marker: Marked, facts: PublishInput<'_>) -> MarkerPlan {
+    publisher.decide(fleet, map(MarkerEntry::Published(marker)), facts, NOW, Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn what_the_marker_says_is_known_once_it_is_confirmed() {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    assert_eq!(publisher.marked(), None);
+    publisher.marker_confirmed(Some(staged()), &mut fleet, NOW);
+    assert_eq!((publisher.marked(), publisher.published()), (Some(staged()), Some(publish())));
+    assert!(fleet.is_staged());
+    publisher.marker_confirmed(None, &mut fleet, NOW);
+    assert_eq!((publisher.marked(), publisher.published(), fleet.is_staged()), (None, None, false));
+}
+
+#[test]
+fn the_decision_about_a_rollout_is_that_of_its_steps() {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    let marked = staged();
+    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
+    let rehearsal = fleet.rehearsal(RehearsalRules::default(), NOW).unwrap();
+    let rollout = |publisher: &Publisher, steps: &[Step], request| {
+        let facts = PublishInput { accepted: Some(other().fingerprint), steps, request, ..Default::default() };
+        publisher.rollout(&fleet, &rehearsal, &facts, NOW, Timestamp::UNIX_EPOCH)
+    };
+    assert_eq!(rollout(&publisher, &[Step::Pause(None)], None), Some(RolloutDecision::Stay { until: None }));
+    assert_eq!(rollout(&publisher, &[], None), Some(RolloutDecision::Publish), "the steps were removed");
+    let aborted = rollout(
+        &publisher,
+        &[Step::Pause(None)],
+        Some(Request { action: Action::Abort, of: marked.next.unwrap().updated_at }),
+    );
+    assert!(matches!(aborted, Some(RolloutDecision::TakeBack(_))), "{aborted:?}");
+    assert_eq!(rollout(&Publisher::default(), &[Step::Pause(None)], None), None);
+}
+
+#[test]
+fn what_was_taken_back_is_tried_again_for_the_request_that_names_it_alone() {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    let next = staged().next.unwrap();
+    let held = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
+    publisher.marker_confirmed(Some(held), &mut fleet, NOW);
+    let asked = |request| PublishInput {
+        accepted: Some(next.fingerprint),
+        polled_at: Some(NOW),
+        candidate_known: true,
+        request,
+        ..Default::default()
+    };
+    let about = |action, of| Some(Request { action, of });
+    let (hold, other) = (about(Action::Hold, next.updated_at), about(Action::Retry, publish().updated_at));
+    for request in [None, hold, other] {
+        assert_eq!(plan_for(&publisher, &fleet, held, asked(request)), MarkerPlan::Keep(held), "{request:?}");
+    }
+    let again = plan_for(&publisher, &fleet, held, asked(about(Action::Retry, next.updated_at)));
+    assert!(
+        matches!(&again, MarkerPlan::Write { marked, .. } if marked.publish.fingerprint == next.fingerprint),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn an_announcement_stays_until_the_source_has_answered_or_is_not_asked() {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    let next = staged().next;
+    let announced = Marked { next, ..publish().into() };
+    publisher.marker_confirmed(Some(announced), &mut fleet, NOW);
+    let facts = |candidate_known, suspended| PublishInput { candidate_known, suspended, ..Default::default() };
+    assert_eq!(plan_for(&publisher, &fleet, announced, facts(false, false)), MarkerPlan::Keep(announced));
+    for (candidate_known, suspended) in [(true, false), (false, true)] {
+        let withdrawn = plan_for(&publisher, &fleet, announced, facts(candidate_known, suspended));
+        assert!(matches!(&withdrawn, MarkerPlan::Write { marked, .. } if *marked == publish().into()), "{withdrawn:?}");
+    }
+}
+
+#[test]
+fn a_contradiction_is_settled_by_a_poll_that_began_after_it_or_at_once_while_suspended() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let later = NOW + Duration::from_secs(5);
+    let edited: Marked = Publish { updated_at: "2026-11-20T18:40:09.000000Z".parse().unwrap(), ..other() }.into();
+    let facts = |polled_at, suspended| PublishInput {
+        accepted: Some(publish().fingerprint),
+        candidate_known: true,
+        polled_at,
+        suspended,
+        ..Default::default()
+    };
+    let plan = |publisher: &Publisher, facts| plan_for(publisher, &fleet, edited, facts);
+    let puts_back = |plan: &MarkerPlan| matches!(plan, MarkerPlan::Write { reason: WriteReason::PutBack, .. });
+    assert_eq!(plan(&publisher, facts(Some(later), false)), MarkerPlan::VerifyAgain, "nobody has doubted it");
+    assert_eq!(plan(&publisher, facts(Some(later), true)), MarkerPlan::VerifyAgain, "nobody has doubted it");
+    assert!(publisher.doubt(later));
+    assert!(!publisher.doubt(later + Duration::from_secs(1)), "it is known already");
+    let early = later - Duration::from_millis(1);
+    assert_eq!(plan(&publisher, facts(Some(early), false)), MarkerPlan::VerifyAgain);
+    assert_eq!(plan(&publisher, facts(None, false)), MarkerPlan::VerifyAgain);
+    assert!(puts_back(&plan(&publisher, facts(Some(later), false))));
+    assert!(puts_back(&plan(&publisher, facts(None, true))));
+}
+
+#[test]
 fn a_refused_patch_never_was() {
     let (mut publisher, mut fleet) = patched();
     publisher.refused();

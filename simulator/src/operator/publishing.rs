@@ -151,7 +151,7 @@ impl World {
             && matches!(plan, MarkerPlan::Keep(kept) if !waits(kept)
                 && record.candidate.is_some_and(|candidate| !names(kept, candidate)));
         let (known, source_known) = (publisher.marked(), record.candidate.is_some());
-        let (mut publishes, mut decided) = (None, None);
+        let (mut publishes, mut decided, mut puts_back) = (None, None, false);
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
             MarkerPlan::Keep(marked) => {
@@ -164,6 +164,7 @@ impl World {
                 record.patching = Some(marked);
                 record.announcements.extend(marked.next.map(|next| next.updated_at));
                 publishes = (reason != WriteReason::Announcement).then_some(marked.publish);
+                puts_back = reason == WriteReason::PutBack;
                 let version = match at {
                     MapVersion::Version(version) => version.parse().ok(),
                     MapVersion::Missing => None,
@@ -179,6 +180,9 @@ impl World {
         self.note_staged(operator);
         if strays {
             self.breaks(Invariant::OldTermsLeaveNoTrace, "the operator keeps what its source does not say".to_owned());
+        }
+        if puts_back {
+            self.check_put_back(operator);
         }
         if doubts {
             self.poll(operator);
@@ -213,7 +217,10 @@ impl World {
         let Some(record) = self.operators[operator].record.as_ref().map(|record| record.number) else { return };
         let lost = self.faults.lose_answer.take();
         let delay = lost.unwrap_or(Duration::from_millis(self.rng.u64(1..20)));
-        self.after(delay, Event::Patch { operator, record, version, marked, answered: lost.is_none() });
+        self.after(
+            delay,
+            Event::Patch { operator, record, version, marked: Box::new(marked), answered: lost.is_none() },
+        );
         if lost.is_some() {
             self.after(ANSWERS_WITHIN, Event::PatchAnswer { operator, record, accepted: None });
         }
@@ -229,6 +236,7 @@ impl World {
     ) {
         let accepted = version == Some(self.api.map_version);
         if accepted {
+            self.api.written_late |= self.record_of(operator, record).is_none();
             self.check_names(marked);
             self.note_taken_back(marked);
             self.write_marker(MarkerEntry::Published(marked));
@@ -299,7 +307,7 @@ impl World {
         let counted = record.received_reports.iter();
         let counted = counted.filter(|(index, last_report)| !last_report.drained() && !record.dropped.contains(index));
         let members = counted.map(|(index, _)| *index).filter(lives).collect();
-        let members = Members { members, detected: landed.times.detected, staged: false };
+        let members = Members { members, detected: landed.times.detected, learned: self.now, staged: false };
         record.landed.insert(landed.publish.updated_at, members);
     }
 

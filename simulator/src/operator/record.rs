@@ -44,6 +44,8 @@ pub struct Record {
     /// It may not know all processes when it begins to listen.
     pub recounts: bool,
     // Known to the world for its checks.
+    /// Since when the stored status is another than the one that it claims.
+    pub status_wrong_since: Option<Moment>,
     pub received_reports: BTreeMap<usize, ReceivedReport>,
     /// The processes that status counted when this record began.
     pub inherited: BTreeSet<usize>,
@@ -71,6 +73,8 @@ pub struct ReceivedReport {
 pub struct Members {
     pub members: Vec<usize>,
     pub detected: Moment,
+    /// When the operator learned that the API server has accepted it.
+    pub learned: Moment,
     /// A part of the fleet should have run something else since.
     pub staged: bool,
 }
@@ -143,6 +147,7 @@ impl World {
             writing_status: false,
             listening_since: now,
             recounts: start != FleetStart::New,
+            status_wrong_since: None,
             received_reports: BTreeMap::new(),
             inherited: status.iter().flat_map(|claim| claim.members.iter().copied()).collect(),
             dropped: BTreeSet::new(),

@@ -33,6 +33,7 @@ impl World {
         let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change));
         let next = next.chain(self.step_ends(operator, rehearsal.as_ref())).min();
         self.check_view(operator, &view);
+        self.check_claimed_in_time(operator, &view);
         self.check_rehearsal_ends();
         self.check_rollout_goes_on();
         self.log(|| {
@@ -45,17 +46,18 @@ impl World {
             })
         });
         let Some(claim) = self.claim(operator, &view, wall) else { return };
+        self.check_status_in_time(operator, &claim);
         let cut = self.is_cut();
         let leader = &mut self.operators[operator];
         let Some(record) = &mut leader.record else { return };
         let (version, known) = &record.status;
-        let same = known.as_ref().is_some_and(|known| {
-            Claim { as_of: claim.as_of, members: claim.members.clone(), ..known.clone() } == claim
-        });
+        let same = known.as_ref().is_some_and(|known| known.says_the_same(&claim));
         if !same && !record.writing_status && !cut {
             record.writing_status = true;
             let (record, version) = (record.number, *version);
-            let delay = self.delay() + self.faults.late_status.take().unwrap_or_default();
+            let late = self.faults.late_status.take().unwrap_or_default();
+            let delay = self.delay() + late;
+            self.disturb_status(self.now + late);
             self.after(delay, Event::StatusPatch { operator, record, version, claim: Box::new(claim) });
         }
         let wake = next.unwrap_or(now + INTERVAL).min(now + INTERVAL).max(now + Duration::from_millis(1));

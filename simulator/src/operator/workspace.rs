@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
+use rototo_protocol::fleet::Moment;
 use rototo_protocol::plan::MarkerEntry;
 
 use crate::event::Event;
+use crate::violation::Invariant;
 use crate::world::World;
 
 /// A sweep says first that the workspace is gone, and takes the marker away then.
@@ -33,6 +35,7 @@ impl World {
         }
         self.api.workspaces += 1;
         self.api.workspace = Some(self.api.workspaces);
+        self.api.workspace_since = self.now;
         self.api.anyway = [false; 3];
         self.api.requests.asked = None;
         self.api.requests.suspended = Duration::ZERO;
@@ -105,11 +108,19 @@ impl World {
             (MarkerEntry::Removed(_) | MarkerEntry::Unreadable, _) => MarkerEntry::Nothing,
         };
         let delay = Duration::from_millis(self.rng.u64(1..20));
-        self.after(delay, Event::SweepPatch { operator, life, version, marker });
+        let decided = self.now;
+        self.after(delay, Event::SweepPatch { operator, life, version, marker: Box::new(marker), decided });
     }
 
-    pub fn sweep_arrives(&mut self, operator: usize, life: u64, version: u64, marker: MarkerEntry) {
+    pub fn sweep_arrives(&mut self, operator: usize, life: u64, version: u64, marker: MarkerEntry, decided: Moment) {
         if version == self.api.map_version {
+            // Whoever creates it between the question and the write comes too late.
+            if self.api.workspace.is_some() && self.api.workspace_since < decided {
+                let since = self.api.workspace_since.as_millis();
+                self.breaks(Invariant::SweptOnceGone, format!("the workspace that is swept exists since {since} ms"));
+            }
+            // The operator of its namesake takes the sweep for an edit.
+            self.api.written_late |= self.api.workspace.is_some();
             match marker {
                 MarkerEntry::Removed(name) => self.api.last_name = self.api.last_name.max(Some(name)),
                 // Nothing remembers its name any more, and a clock that is set back comes before it.

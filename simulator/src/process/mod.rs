@@ -80,6 +80,11 @@ impl Handle {
         self.resolves.last().map(|(_, publish)| *publish)
     }
 
+    /// Returns since when it resolves from this publish, if it does.
+    pub fn runs_since(&self, publish: Publish) -> Option<Moment> {
+        self.resolves.last().filter(|(_, current)| *current == publish).map(|(since, _)| *since)
+    }
+
     /// Returns the content that it holds beside what it resolves.
     pub fn held(&self) -> Option<Fingerprint> {
         self.held

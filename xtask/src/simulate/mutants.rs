@@ -1,6 +1,7 @@
 //! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
-//! `rehearsals` has those of rehearsals, and `rollouts` those of their steps.
+//! `rehearsals` has those of rehearsals, `rollouts` those of their steps, and `deadlines` those of time.
 
+mod deadlines;
 mod rehearsals;
 mod rollouts;
 
@@ -34,11 +35,12 @@ const OPERATOR_EDGE: &str = "simulator/src/operator/mod.rs";
 const RECORD_EDGE: &str = "simulator/src/operator/record.rs";
 const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
 const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
+const WORKSPACE_EDGE: &str = "simulator/src/operator/workspace.rs";
 const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
 /// Returns all faults. Their numbers stay when one is added at the end.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(rehearsals::MUTANTS).chain(rollouts::MUTANTS)
+    MUTANTS.iter().chain(rehearsals::MUTANTS).chain(rollouts::MUTANTS).chain(deadlines::MUTANTS)
 }
 
 const MUTANTS: &[Mutant] = &[

@@ -1,5 +1,7 @@
 //! Evidence that one operator process passes on to the next.
 
+use rototo_api::fleet::{Degradation, Preparation, PreparationState, Testimony};
+
 use super::*;
 
 /// Ends the leader in order, which passes its evidence on to a process with the same watch of the pods.
@@ -82,4 +84,69 @@ fn nothing_is_passed_on_during_a_recount() {
     let mut history = History::new();
     history.pod("p1").restarts(publish(B, 2), 1).all_run_for(10, &["p1"], publish(B, 2));
     assert_eq!(history.fleet.evidence(history.now), None);
+}
+
+/// A process about which all is known that a report can say.
+fn spoken_for() -> History {
+    let mut history = History::new();
+    history.pod("p1").publishes(publish(A, 1)).applied("p1/witness", publish(A, 1)).after(1_000);
+    let refusal = Preparation {
+        fingerprint: publish(B, 2).fingerprint.to_string(),
+        updated_at: publish(B, 2).updated_at,
+        state: PreparationState::Refused,
+        reason: Some("check_failed".to_owned()),
+    };
+    let report = |sequence| Report {
+        sequence: Some(sequence),
+        container: Some("app".to_owned()),
+        started_at: Some(jiff::Timestamp::UNIX_EPOCH),
+        started_ms_ago: Some(7_000),
+        applied_ms_ago: Some(500),
+        pid: Some(Pid { pid: 7, started: 8, namespace: 9 }),
+        reason: Some("stale_content".to_owned()),
+        prepares: true,
+        next: Some(refusal.clone()),
+        degraded: Some(Degradation { reason: "errors".to_owned(), ms_ago: 100 }),
+        ..Report::default()
+    };
+    history.reports("p1", ProcessState::Stale, Some(publish(A, 1)), report(4));
+    history.after(1_000).reports("p1", ProcessState::Stale, Some(publish(A, 1)), report(5));
+    history
+}
+
+#[test]
+fn all_that_was_reported_is_passed_on() {
+    let mut history = spoken_for();
+    let now = history.after(2_000).now;
+    let evidence = history.fleet.evidence(now).unwrap();
+    let one = evidence.processes.iter().find(|one| one.report.process == "p1").unwrap();
+    let report = &one.report;
+    assert_eq!(report.sequence, Some(5));
+    assert_eq!(report.container.as_deref(), Some("app"));
+    assert_eq!(report.started_at, Some(jiff::Timestamp::UNIX_EPOCH));
+    assert_eq!(report.pid, Some(Pid { pid: 7, started: 8, namespace: 9 }));
+    assert_eq!((report.state, report.reason.as_deref()), (ProcessState::Stale, Some("stale_content")));
+    assert_eq!(report.updated_at, Some(publish(A, 1).updated_at));
+    assert!(report.prepares);
+    assert_eq!(report.next.as_ref().map(|next| next.state), Some(PreparationState::Refused));
+    assert_eq!(report.degraded.as_ref().map(|degraded| degraded.reason.as_str()), Some("errors"));
+    assert_eq!(report.applied_ms_ago, Some(0), "it became degraded after it had applied what it runs");
+    assert_eq!((one.reported_ms_ago, one.first_reported_ms_ago, one.interval_ms), (2_000, 3_000, 15_000));
+    assert_eq!(one.pod.as_ref().map(|pod| pod.name.as_str()), Some("p1"));
+}
+
+#[test]
+fn the_next_operator_knows_all_that_was_passed_on() {
+    let mut history = spoken_for();
+    // Its sibling says that it is gone.
+    let testimony = Testimony { pid: Pid { pid: 7, started: 8, namespace: 9 }, fate: Testified::Gone };
+    let pid = Some(Pid { pid: 1, started: 1, namespace: 9 });
+    let witness = Report { pid, siblings: vec![testimony], ..Report::default() };
+    history.after(1_000).reports("p1/witness", ProcessState::Applied, Some(publish(A, 1)), witness);
+    let now = history.after(2_000).now;
+    let evidence = history.fleet.evidence(now).unwrap();
+    let gone: Vec<_> = evidence.processes.iter().map(|one| one.testified_gone_ms_ago).collect();
+    assert_eq!(gone, [Some(2_000), None]);
+    let mut next = Fleet::inherited(&evidence, crate::windows::HEARTBEAT, history.now);
+    assert_eq!(next.evidence(history.now), Some(evidence));
 }

@@ -321,3 +321,87 @@ fn an_announcement_that_is_withdrawn_has_no_rehearsal() {
     assert_eq!(history.fleet.rehearsal(BEST_EFFORT, history.now), None);
     assert!(!history.runs("p/1", says(PreparationState::Refused)), "it is of no interest any more");
 }
+
+#[test]
+fn a_report_that_says_nothing_about_an_announcement_takes_a_preparation_back() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.check(BEST_EFFORT, RehearsalVerdict::Waiting, 1, 2);
+    history.runs("p/1", able());
+    history.check(BEST_EFFORT, RehearsalVerdict::Waiting, 0, 2);
+}
+
+#[test]
+fn a_process_that_no_longer_prepares_no_longer_refuses() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Refused));
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 0, 2);
+    history.runs("p/1", Report::default());
+    history.check(BEST_EFFORT, RehearsalVerdict::Waiting, 0, 2);
+}
+
+#[test]
+fn a_process_that_names_what_is_published_and_does_not_run_it_holds_nothing() {
+    let mut history = two();
+    history.runs("q/1", says(PreparationState::Prepared));
+    history.reports("p/1", ProcessState::Pending, Some(publish(A, 10)), says(PreparationState::Refused));
+    history.check(BEST_EFFORT, RehearsalVerdict::Passed, 1, 2);
+}
+
+#[test]
+fn the_time_of_an_announcement_is_known_as_long_as_it_stands() {
+    let mut history = two();
+    let announced = history.now;
+    assert_eq!(history.after(5_000).fleet.announced_since(), Some(announced));
+    history.fleet.announcement_observed(None, history.now);
+    assert_eq!(history.fleet.announced_since(), None);
+}
+
+#[test]
+fn a_restarted_operator_waits_for_processes_that_are_bound_to_no_pod() {
+    let mut history = History::new();
+    history.restarts(publish(A, 10), 2);
+    history.fleet.announcement_observed(Some(next()), history.now);
+    history.runs("-/1", says(PreparationState::Prepared));
+    history.after(10_000).check(BEST_EFFORT, RehearsalVerdict::Waiting, 1, 1);
+    history.runs("-/2", says(PreparationState::Prepared));
+    history.check(BEST_EFFORT, RehearsalVerdict::Passed, 2, 2);
+}
+
+#[test]
+fn who_reports_during_a_recount_is_awaited_if_it_prepares_and_an_earlier_operator_asked() {
+    /// One process of two has answered, and the second reports: it can prepare or can't.
+    fn waits(found: bool, restarted: bool, second: Report) -> bool {
+        let mut history = two();
+        if restarted {
+            history.restarts(publish(A, 10), 2);
+        }
+        if found {
+            history.fleet.announcement_observed(None, history.now);
+            history.fleet.announcement_observed(Some(next()), history.now);
+        } else {
+            history.announces();
+        }
+        history.runs("p/1", says(PreparationState::Prepared));
+        history.pod("r").runs("r/1", second);
+        history.runs("q/1", says(PreparationState::Prepared));
+        history.fleet.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.awaited.iter().any(|id| id.process == "r/1"))
+    }
+    assert!(waits(true, true, able()));
+    assert!(!waits(true, true, Report::default()), "it can't prepare");
+    assert!(!waits(true, false, able()), "everybody is known who was asked");
+    assert!(!waits(false, true, able()), "this operator asked, and knows whom");
+}
+
+#[test]
+fn a_required_rehearsal_is_judged_again_each_second() {
+    let mut history = two();
+    let rules = RehearsalRules { within: Duration::from_secs(10), ..REQUIRE };
+    let now = history.now;
+    assert_eq!(history.rehearsal(rules).next_change, Some(now + Duration::from_secs(1)));
+    history.after(9_500);
+    assert_eq!(history.rehearsal(rules).next_change, Some(now + rules.within));
+    history.after(1_000).check(rules, RehearsalVerdict::Incomplete, 0, 2);
+    let again = history.now + Duration::from_secs(1);
+    assert_eq!(history.rehearsal(rules).next_change, Some(again));
+}

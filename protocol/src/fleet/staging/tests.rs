@@ -207,3 +207,21 @@ fn a_restarted_operator_does_not_take_a_stage_for_converged_before_it_knows_ever
     history.view();
     assert!(history.facts().converged && !history.facts().recounting);
 }
+
+#[test]
+fn a_pod_that_has_not_reported_counts_on_its_side() {
+    let (mut history, _) = one_of_two();
+    let [p, q] = hashes();
+    let mut sides = [0, 0];
+    for pod in ["r", "s", "t", "u", "v", "w", "x", "y"] {
+        history.pod(pod);
+        sides[usize::from(pod_hash(next().fingerprint, pod) <= p.min(q))] += 1;
+        let counts = history.fleet.stage_counts(history.now);
+        assert_eq!(counts.stable, StageCount { intended: 1 + sides[0], applied: 1 }, "{pod}");
+        assert_eq!(counts.next, StageCount { intended: 1 + sides[1], applied: 0 }, "{pod}");
+    }
+    assert!(sides.iter().all(|pods| *pods > 0), "{sides:?}");
+    assert!(history.fleet.is_staged());
+    history.fleet.staged(None, history.now);
+    assert!(!history.fleet.is_staged());
+}

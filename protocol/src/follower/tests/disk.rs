@@ -69,3 +69,11 @@ fn the_disk_cache_replaces_nothing_once_a_marker_was_seen() {
     process.now = Duration::from_secs(9);
     process.check(FollowerEvent::Timer, &["report Starting"]);
 }
+
+#[test]
+fn content_from_the_disk_makes_nothing_stale_that_was_confirmed() {
+    let mut process = TestProcess::running("a@1");
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(FollowerEvent::Loaded(fingerprint("b"), ContentSource::Disk), &["swap b@2", "report Applied b@2"]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Applied);
+}

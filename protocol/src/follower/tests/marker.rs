@@ -152,3 +152,15 @@ fn an_older_publish_after_an_unreadable_marker_is_followed() {
     process.check(changed("unreadable"), &["report Rejected marker_version_unknown"]);
     process.check(changed("a@1"), &["fetch a on b"]);
 }
+
+#[test]
+fn a_marker_that_can_not_be_read_is_the_trouble_of_a_process() {
+    let mut process = TestProcess::running("a@1");
+    assert_eq!(process.state.trouble(), None);
+    process.check_but_reports(changed("b@2"), &["fetch b on a"]);
+    process.check_but_reports(failed("operator_unreachable"), &[]);
+    assert_eq!(process.state.trouble().map(|fault| fault.code), Some("operator_unreachable"));
+    let event = changed("unreadable");
+    let (state, _) = step(process.state, event, StepTime { now: process.now, chance: 1.0 });
+    assert_eq!(state.trouble().map(|fault| fault.code), Some("marker_version_unknown"));
+}

@@ -147,3 +147,19 @@ fn a_new_process_that_may_not_watch_reports_so() {
     );
     assert_eq!(process.state.trouble().map(|fault| fault.message.as_str()), Some("grant it"));
 }
+
+#[test]
+fn a_process_whose_reports_fail_tries_again_after_one_heartbeat_at_the_latest() {
+    let mut process = TestProcess::running("a@1");
+    process.wait(15.0);
+    process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
+    process.check(FollowerEvent::Answered(ReportResponse { next_report_in_ms: 4_000, ..answer("a@1") }), &[]);
+    assert_eq!(process.state.report_trouble(), None);
+    process.wait(4.0);
+    for wait in [0.5, 1.0, 2.0, 4.0, 4.0] {
+        process.check(FollowerEvent::Timer, &["report Applied a@1"]);
+        process.check(FollowerEvent::ReportFailed(Fault::transient("operator_unreachable", "")), &[]);
+        assert_eq!(process.state.report_trouble().map(|fault| fault.code), Some("operator_unreachable"));
+        process.wait(wait);
+    }
+}

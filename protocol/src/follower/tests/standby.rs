@@ -100,6 +100,20 @@ fn a_refusal_beforehand_leaves_the_reported_state_as_it_is_and_holds_when_it_is_
 }
 
 #[test]
+fn a_refused_announcement_is_tried_again_when_a_refresh_is_requested() {
+    let mut process = refusing();
+    process.check_but_reports(FollowerEvent::RefreshRequested, &["fetch b on a"]);
+}
+
+#[test]
+fn a_process_says_whether_it_prepares() {
+    let process = TestProcess::running("a@1");
+    assert!(process.state.prepares() && process.state.reported(process.now).prepares);
+    let state = process.state.without_preparing();
+    assert!(!state.prepares() && !state.reported(process.now).prepares);
+}
+
+#[test]
 fn a_refused_announcement_is_tried_again_after_a_while_and_at_once_under_a_new_name() {
     let mut process = refusing();
     process.check(changed("a@1 next b@3"), &["fetch b on a"]);
@@ -209,6 +223,18 @@ fn a_process_has_prepared_a_publish_once_each_of_its_handles_has() {
     ] {
         assert_eq!(combine(&handles).unwrap().prepares, prepares, "{handles:?}");
     }
+}
+
+#[test]
+fn a_process_of_which_one_handle_refuses_says_the_same_about_an_announcement_and_its_application() {
+    let next = ReportedNext { publish: publish("b@2"), state: PreparationState::Refused, reason: None };
+    let (next, degraded) = (Some(next), Some("errors".to_owned()));
+    let off = reported_states(&["Applied a@1"]).remove(0);
+    let off = ReportedState { prepares: false, next, degraded: degraded.clone(), ..off };
+    let refuses = reported_states(&["Rejected c@3"]).remove(0);
+    let combined = combine(&[off, refuses]).unwrap();
+    assert_eq!((combined.state, combined.prepares, combined.next), (ProcessState::Rejected, false, next));
+    assert_eq!(combined.degraded, degraded);
 }
 
 /// A process of a pod that runs a@1, and holds b@2.

@@ -1,0 +1,60 @@
+//! Faults in how long things take, and in what is taken for somebody's edit.
+
+use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHER, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "a recount is as long as the operator waits for a process whose end can't be seen",
+        FLEET,
+        "if self.recounting && now >= self.listening_since + self.windows().recount {",
+        "if self.recounting && now >= self.listening_since + self.windows().forget {",
+    ),
+    mutant(
+        "a process whose end can't be seen is waited for twice as long",
+        PROCESS,
+        "process.last_report_at.max(self.listening_since).max(self.turned_away) + self.windows().forget",
+        "process.last_report_at.max(self.listening_since).max(self.turned_away) + self.windows().forget * 2",
+    ),
+    mutant(
+        "the figure counts when a process reported that it applied a publish",
+        FLEET,
+        "now.checked_sub(ago.unwrap_or_default())",
+        "now.checked_sub(ago.unwrap_or_default().min(Duration::ZERO))",
+    ),
+    mutant(
+        "a publish is told as a marker that was put back",
+        PLAN,
+        "let put_back = tampered || accepted != Some(fingerprint);",
+        "let put_back = tampered || accepted.is_some();",
+    ),
+    mutant(
+        "what changed while a status was written is written at the next reconcile",
+        STATUS_EDGE,
+        "record.status = known;\n        self.requeue(operator, Duration::from_millis(20));",
+        "record.status = known;",
+    ),
+    mutant(
+        "a sweep trusts its watch and does not ask whether the workspace is gone",
+        WORKSPACE_EDGE,
+        "if exists || leader.marker_confirmed.is_some() {",
+        "if leader.marker_confirmed.is_some() {",
+    ),
+    mutant(
+        "a patch that is under way is forgotten once the marker is right",
+        PUBLISHER,
+        "self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());",
+        "self.attempts.clear();",
+    ),
+    mutant(
+        "what an earlier leader published is undone on a workspace that is suspended",
+        PLAN,
+        "accepted.or(promoted.or(known).map(|right| right.fingerprint))",
+        "accepted.or(known.map(|known| known.fingerprint))",
+    ),
+    mutant(
+        "a name that the marker announces is an edit of somebody else",
+        PLAN,
+        "self.reported.filter(|reported| announced < Some(*reported))",
+        "self.reported.filter(|_| announced.is_none_or(|_| true))",
+    ),
+];
