@@ -31,8 +31,6 @@ pub struct Publisher {
     marked: Option<Marked>,
     /// The patches without an answer, the newest last. All are for one version of the map, so at most one happens.
     attempts: Vec<PatchAttempt>,
-    /// The version of the map that was read last: a patch for it may still happen.
-    version: Option<MapVersion>,
     /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
 }
@@ -235,8 +233,6 @@ impl Publisher {
     }
 
     fn happened(&mut self, attempt: PatchAttempt, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        // At most one of them happens.
-        self.attempts.clear();
         let PatchAttempt { marked, reason, detection, known, .. } = attempt;
         let publish = marked.publish;
         if let Some(next) = marked.next.filter(|next| fleet.announced_publish() != Some(*next)) {
@@ -262,7 +258,6 @@ impl Publisher {
     /// publish is returned. What the first reading shows is known from then on, before anything is decided: also the gates
     /// of a stage that an earlier operator process began.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        self.version = map.version();
         let marked = map.marked()?;
         if self.marked.is_none() && self.attempts.is_empty() {
             self.marker_confirmed(Some(marked), fleet, now);
@@ -273,8 +268,7 @@ impl Publisher {
         self.happened(attempt, fleet, now)
     }
 
-    /// Records that the marker is correct and says `marked`, or nothing. That ends the contradiction, and the patches for
-    /// earlier versions of the map.
+    /// Records that the marker is correct and says `marked`, or nothing. That ends the patches and the contradiction.
     pub fn marker_confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         match marked {
             Some(marked) => fleet.adopt(marked.publish, now),
@@ -286,8 +280,7 @@ impl Publisher {
             fleet.know_name(held.updated_at);
         }
         self.marked = marked;
-        // What is right now may still be overwritten by a patch that is under way.
-        self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());
+        self.attempts.clear();
         self.doubted_since = None;
     }
 }

@@ -364,13 +364,6 @@ fn a_process_of_a_stage_that_a_new_leader_has_not_seen_is_no_edit_of_the_marker(
 }
 
 #[test]
-fn a_patch_that_lands_after_the_source_has_gone_back_is_no_edit_of_the_marker() {
-    let pods = [PodPlan { mute: true, ..LABELLED }];
-    let steps = [(9_368, Act::Push(2)), (9_534, Act::LoseAnswer(11_229)), (15_236, Act::Push(0))];
-    check_fleet(100_973, &pods, 0, &steps);
-}
-
-#[test]
 fn what_was_announced_gets_no_earlier_name_than_a_publish_that_somebody_has_undone() {
     let steps = [
         (2_800, Act::Push(1)),

@@ -252,27 +252,6 @@ fn a_request_counts_for_the_announcement_that_it_names() {
     assert!(matches!(decides(next.updated_at), MarkerPlan::Write { marked, .. } if marked == next.into()));
 }
 
-#[test]
-fn a_patch_that_happens_after_the_source_has_gone_back_is_a_publish() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let running = map(MarkerEntry::Published(publish().into()));
-    publisher.map_observed(&running, &mut fleet, NOW);
-    let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
-    let at = MapVersion::Version("8".to_owned());
-    publisher.begin_patch(next.into(), &at, WriteReason::ContentChanged, None, &fleet, NOW);
-    // Its answer is lost, and the source has the former content again: the marker is right.
-    publisher.map_observed(&running, &mut fleet, NOW);
-    let facts = PublishInput { accepted: Some(publish().fingerprint), polled_at: Some(NOW), ..Default::default() };
-    assert_eq!(plan_for(&publisher, &fleet, publish().into(), facts), MarkerPlan::Keep(publish().into()));
-    publisher.marker_confirmed(Some(publish().into()), &mut fleet, NOW);
-    // Then it happens after all.
-    let marker = MarkerEntry::Published(next.into());
-    let shown = MarkerMap::Ours { resource_version: "9".to_owned(), addressed: true, marker };
-    assert_eq!(publisher.map_observed(&shown, &mut fleet, NOW).map(|accepted| accepted.publish), Some(next));
-    let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
-    assert!(matches!(follows, MarkerPlan::Write { reason: WriteReason::ContentChanged, .. }), "{follows:?}");
-}
-
 /// The plan for a marker that stays as it is, or is written.
 fn plan_for(publisher: &Publisher, fleet: &Fleet, marker: Marked, facts: PublishInput<'_>) -> MarkerPlan {
     publisher.decide(fleet, map(MarkerEntry::Published(marker)), facts, NOW, Timestamp::UNIX_EPOCH)

@@ -365,7 +365,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a marker that was removed stays away",
         PLAN,
-        "let right = accepted.or(known.map(|known| known.fingerprint));",
+        "let right = accepted.or(promoted.or(known).map(|right| right.fingerprint));",
         "let right = accepted.filter(|_| published.is_some() || known.is_none());",
     ),
     mutant(

@@ -1,6 +1,6 @@
 //! Faults in how long things take, and in what is taken for somebody's edit.
 
-use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHER, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+use super::{FLEET, Mutant, PLAN, PROCESS, STATUS_EDGE, WORKSPACE_EDGE, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
@@ -36,14 +36,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a sweep trusts its watch and does not ask whether the workspace is gone",
         WORKSPACE_EDGE,
-        "if exists || leader.marker_confirmed.is_some() {",
-        "if leader.marker_confirmed.is_some() {",
-    ),
-    mutant(
-        "a patch that is under way is forgotten once the marker is right",
-        PUBLISHER,
-        "self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());",
-        "self.attempts.clear();",
+        "if exists || leader.shown_workspace.is_some() {",
+        "if leader.shown_workspace.is_some() {",
     ),
     mutant(
         "what an earlier leader published is undone on a workspace that is suspended",
