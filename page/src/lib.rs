@@ -12,6 +12,7 @@ mod http;
 mod view;
 
 pub use crate::http::document::{Document, Part, Unreadable};
-pub use crate::http::routes::{API, Refusal, Source, Wanted, routes};
+pub use crate::http::routes::routes;
+pub use crate::http::source::{API, Refusal, Source, Wanted};
 pub use crate::view::roster::Roster;
 pub use crate::view::{Detail, Row, detail, row};

@@ -57,7 +57,7 @@ pub(crate) async fn bulk(
                 values += 1;
             }
             Err(error) => {
-                let fault = Fault::of(&error, &context);
+                let fault = context.fault(&error);
                 fault.code.count(&metrics.errors);
                 fault.write(&mut out, Some(id));
             }

@@ -1,8 +1,5 @@
 //! The errors of the protocol.
 
-use rototo::ResolveError;
-
-use crate::evaluation::request::EvaluationContext;
 use crate::evaluation::write_json;
 use crate::metrics::ErrorCounters;
 
@@ -59,18 +56,6 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(code: Code, details: impl Into<String>) -> Self {
         Self { code, details: details.into() }
-    }
-
-    /// Returns the error of a resolution with this context.
-    pub(crate) fn of(error: &rototo::Error, context: &EvaluationContext) -> Self {
-        let rototo::Error::Resolve(reason) = error else { return Self::new(Code::General, error.to_string()) };
-        match reason {
-            ResolveError::UnknownVariable(_) => Self::new(Code::FlagNotFound, reason.to_string()),
-            ResolveError::MissingAttribute { attribute, .. } if context.lacks_targeting_key_at(attribute) => {
-                Self::new(Code::TargetingKeyMissing, format!("the context has no targetingKey: {reason}"))
-            }
-            _ => Self::new(Code::InvalidContext, reason.to_string()),
-        }
     }
 
     /// Returns the body of an answer with this error. `key` is the variable, if the request names one.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rototo::ResolveContext;
+use rototo::{ResolveContext, ResolveError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -108,8 +108,20 @@ impl<'a> EvaluationContext<'a> {
         Ok(Self { facts, has_targeting_key, attribute })
     }
 
-    /// Returns whether this attribute is missing because there is no targeting key.
-    pub(super) fn lacks_targeting_key_at(&self, attribute: &str) -> bool {
+    /// Returns the error of a resolution with this context.
+    pub(super) fn fault(&self, error: &rototo::Error) -> Fault {
+        let rototo::Error::Resolve(reason) = error else { return Fault::new(Code::General, error.to_string()) };
+        match reason {
+            ResolveError::UnknownVariable(_) => Fault::new(Code::FlagNotFound, reason.to_string()),
+            ResolveError::MissingAttribute { attribute, .. } if self.lacks_targeting_key_at(attribute) => {
+                Fault::new(Code::TargetingKeyMissing, format!("the context has no targetingKey: {reason}"))
+            }
+            _ => Fault::new(Code::InvalidContext, reason.to_string()),
+        }
+    }
+
+    /// Returns true if this attribute is missing because there is no targeting key.
+    fn lacks_targeting_key_at(&self, attribute: &str) -> bool {
         !self.has_targeting_key && self.attribute.text == attribute
     }
 

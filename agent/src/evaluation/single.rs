@@ -21,7 +21,7 @@ pub(crate) fn single(
     let evaluated = served.workspace.resolve_with_cause(key, &context.facts, ResolveOptions::default());
     let (resolution, cause) = evaluated.map_err(|error| match error {
         rototo::Error::Resolve(ResolveError::ContextMismatch(_)) => mismatch(served, &error, &context),
-        error => Fault::of(&error, &context),
+        error => context.fault(&error),
     })?;
     let mut out = Vec::with_capacity(USUAL_ANSWER);
     write_evaluation(&mut out, &resolution, cause, served);
@@ -35,5 +35,5 @@ pub(super) fn mismatch(served: &Served, error: &rototo::Error, context: &Evaluat
     if context.with_any_targeting_key().is_some_and(matches_with) {
         return Fault::new(Code::TargetingKeyMissing, format!("the context has no targetingKey: {error}"));
     }
-    Fault::of(error, context)
+    context.fault(error)
 }

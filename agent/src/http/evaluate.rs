@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use crate::evaluation::bulk::{bulk, etag, is_known};
 use crate::evaluation::fault::{Code, Fault, LONGEST_KEY};
 use crate::evaluation::single::single;
+use crate::http::agent::Agent;
 use crate::http::answer::{self, Answer, AnswerBody, json, permitted, refusal, unavailable};
-use crate::http::routes::Agent;
 use crate::serving::Served;
 
 /// The time for which a bulk request waits for its turn to be answered.

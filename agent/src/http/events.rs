@@ -13,8 +13,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::agent::Agent;
 use crate::http::answer::{Answer, AnswerBody, unavailable};
-use crate::http::routes::Agent;
 use crate::metrics::Metrics;
 use crate::serving::Announced;
 

@@ -10,6 +10,7 @@
 //! Every answer has a JSON body, except those for probes and metrics, and `304 Not Modified`. No answer is
 //! `429 Too Many Requests`: two SDKs then stop all evaluations for a while.
 
+mod agent;
 mod answer;
 mod body;
 mod evaluate;
@@ -17,4 +18,5 @@ mod events;
 mod probes;
 mod routes;
 
-pub(crate) use routes::{Agent, AgentService, ProbesService, RequestLimits};
+pub(crate) use agent::{Agent, RequestLimits};
+pub(crate) use routes::{AgentService, ProbesService};

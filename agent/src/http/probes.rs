@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
+use crate::http::agent::Agent;
 use crate::http::answer::{Answer, answer, wrong_method};
-use crate::http::routes::Agent;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod routes;
+pub(crate) mod source;
 mod stream;
 #[cfg(test)]
 mod tests;

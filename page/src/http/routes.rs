@@ -1,32 +1,22 @@
-//! The routes of the page. They are the same wherever it is served; a [`Source`] decides who may ask, and what is known.
+//! The routes of the page, which are the same wherever it is served.
 
-use std::future::Future;
-use std::time::Duration;
-
+use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use rototo_api::snapshot::ErrorBody;
 use serde::Deserialize;
 
 use crate::assets;
 use crate::http::document::Document;
+use crate::http::source::{API, Refusal, Source, Wanted};
 use crate::http::stream::events;
-
-/// The path of the list. A workspace is below it, at `/NAMESPACE/NAME`.
-pub const API: &str = "/ui/api/workspaces";
-/// The interval at which a stream reads one workspace, and the list.
-const WORKSPACE_EVERY: Duration = Duration::from_millis(250);
-const LIST_EVERY: Duration = Duration::from_secs(1);
 
 /// The permissions of the page: load its own files, and talk to its own server. No text becomes a script or a form.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -42,37 +32,6 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// The subject of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// The workspaces of a namespace, or of all.
-    List {
-        /// The namespace; `None` for all.
-        namespace: Option<String>,
-    },
-    /// One workspace.
-    Workspace {
-        /// The context of its cluster, if there are several.
-        cluster: Option<String>,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-/// Knows the workspaces, and who may see them.
-pub trait Source: Clone + Send + Sync + 'static {
-    /// A place among the streams, which is free when it is dropped.
-    type Place: Send + 'static;
-
-    /// Returns the document, if whoever sent a request with these `parts` may see it.
-    fn document(&self, parts: &Parts, wanted: &Wanted) -> impl Future<Output = Result<Document, Refusal>> + Send;
-
-    /// Returns a place for a stream that a request with these `parts` asks for.
-    fn place(&self, parts: &Parts) -> Result<Self::Place, Refusal>;
-}
-
 #[derive(Deserialize)]
 struct ListQuery {
     namespace: Option<String>,
@@ -81,26 +40,6 @@ struct ListQuery {
 #[derive(Deserialize)]
 struct WorkspaceQuery {
     cluster: Option<String>,
-}
-
-impl Wanted {
-    /// Returns the interval at which a stream reads it.
-    pub(super) fn every(&self) -> Duration {
-        match self {
-            Self::List { .. } => LIST_EVERY,
-            Self::Workspace { .. } => WORKSPACE_EVERY,
-        }
-    }
-
-    /// Returns its path and query at a replica of an operator, which knows one cluster.
-    #[must_use]
-    pub fn path(&self) -> String {
-        match self {
-            Self::List { namespace: None } => API.to_owned(),
-            Self::List { namespace: Some(namespace) } => format!("{API}?namespace={namespace}"),
-            Self::Workspace { namespace, name, .. } => format!("{API}/{namespace}/{name}"),
-        }
-    }
 }
 
 /// Returns the routes, all of them below `/ui`.
@@ -151,33 +90,4 @@ async fn with_headers(mut response: Response) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// The answer to a request that is refused.
-#[derive(Debug)]
-pub struct Refusal(Box<Response>);
-
-impl Refusal {
-    /// Makes an answer with a code for programs and a sentence for people.
-    #[must_use]
-    pub fn new(status: StatusCode, code: &str, message: String) -> Self {
-        (status, Json(ErrorBody { code: code.to_owned(), message })).into_response().into()
-    }
-
-    /// Returns the status of the answer.
-    pub(super) fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-}
-
-impl From<Response> for Refusal {
-    fn from(response: Response) -> Self {
-        Self(Box::new(response))
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        *self.0
-    }
 }

@@ -15,7 +15,7 @@ use futures::Stream;
 use tokio::time::{Instant, sleep};
 
 use crate::http::document::{Document, Part};
-use crate::http::routes::{Refusal, Source, Wanted};
+use crate::http::source::{Refusal, Source, Wanted};
 
 /// The time for which a stream lasts: less than the operator gives a reader for one answer.
 pub(super) const LASTS: Duration = Duration::from_secs(25);

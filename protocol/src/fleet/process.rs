@@ -155,6 +155,11 @@ impl Fleet {
 }
 
 impl Process {
+    /// Returns the name that people know: that of its pod, or else its own UUID.
+    pub(super) fn name<'a>(&'a self, id: &'a ProcessId) -> &'a str {
+        self.pod_name.as_deref().unwrap_or(&id.process)
+    }
+
     pub(super) fn of(report: &Report, pod_name: Option<String>, now: Moment) -> Self {
         Self {
             pod_name,

@@ -17,7 +17,6 @@ use rototo_api::marker::Stage;
 use rototo_engine::Fingerprint;
 
 use super::process::{Liveness, Process, ProcessId};
-use super::view::name;
 use super::{Fleet, Moment};
 use crate::Publish;
 
@@ -292,7 +291,7 @@ impl Fleet {
                 _ => "pending",
             };
             let straggler = Straggler {
-                name: name(id, process.pod_name.as_deref()).to_owned(),
+                name: process.name(id).to_owned(),
                 state: state.to_owned(),
                 reason: reported.and_then(|reported| reported.reason.clone()),
             };

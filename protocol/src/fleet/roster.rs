@@ -4,7 +4,7 @@ use rototo_api::convergence::Straggler;
 
 use super::process::Liveness;
 use super::staging::intended;
-use super::view::{name, straggler};
+use super::view::straggler;
 use super::{Fleet, Moment};
 
 /// The state of a process that runs what is published.
@@ -23,8 +23,7 @@ impl Fleet {
             let liveness = self.liveness(id, process, now);
             let running = || {
                 let staged = marked.is_some_and(|marked| intended(&marked, id, process) != marked.publish);
-                let (name, state) =
-                    (name(id, process.pod_name.as_deref()), if staged { RUNNING_NEXT } else { RUNNING });
+                let (name, state) = (process.name(id), if staged { RUNNING_NEXT } else { RUNNING });
                 Straggler { name: name.to_owned(), state: state.to_owned(), reason: None }
             };
             liveness.counts().then(|| straggler(id, process, liveness != Liveness::Live).unwrap_or_else(running))

@@ -10,7 +10,6 @@ use rototo_api::marker::Stage;
 
 use super::pods::{Pod, PodObjectState};
 use super::process::{Liveness, Process, ProcessId};
-use super::view::name;
 use super::{Fleet, Moment};
 use crate::rollout::StageFacts;
 use crate::stage::{includes, pod_hash};
@@ -108,13 +107,13 @@ impl Fleet {
             }
             if process.refuses(&next) {
                 refused.push(Straggler::process(
-                    name(id, process.pod_name.as_deref()),
+                    process.name(id),
                     ProcessState::Rejected,
                     process.last_report.reason.as_deref(),
                 ));
             }
             if let Some(reason) = process.degraded_by(&next) {
-                degraded.push(Straggler::degraded(name(id, process.pod_name.as_deref()).to_owned(), reason));
+                degraded.push(Straggler::degraded(process.name(id).to_owned(), reason));
             }
             let runs = process.runs(&next) && liveness == Liveness::Live;
             applied |= runs;

@@ -137,10 +137,6 @@ impl FleetView {
 
 /// Returns a process that counts as a straggler, if it does not run the publish or is silent.
 pub(super) fn straggler(id: &ProcessId, process: &Process, silent: bool) -> Option<Straggler> {
-    let (name, reason) = (name(id, process.pod_name.as_deref()), process.last_report.reason.as_deref());
+    let (name, reason) = (process.name(id), process.last_report.reason.as_deref());
     (silent || process.applied.is_none()).then(|| Straggler::process(name, process.state(silent), reason))
-}
-
-pub(super) fn name<'a>(id: &'a ProcessId, pod: Option<&'a str>) -> &'a str {
-    pod.unwrap_or(&id.process)
 }

@@ -1,0 +1,56 @@
+//! The state that all requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::evaluation::request::TargetingAttribute;
+use crate::http::body::BodyLimits;
+use crate::metrics::Metrics;
+use crate::serving::Serving;
+
+/// The largest number of bulk answers that are being made or sent. Each takes as much memory as all values have in JSON.
+const BULK_ANSWERS: usize = 32;
+
+/// The limits of requests that options set.
+pub(crate) struct RequestLimits {
+    /// The largest body, in bytes.
+    pub(crate) body: usize,
+    /// The time for a body.
+    pub(crate) body_time: Duration,
+    /// The largest number of event streams.
+    pub(crate) streams: usize,
+}
+
+/// All that requests share.
+pub(crate) struct Agent {
+    pub(super) serving: Arc<Serving>,
+    pub(super) attribute: TargetingAttribute,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) bodies: BodyLimits,
+    pub(super) bulk_answers: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        serving: Arc<Serving>,
+        attribute: TargetingAttribute,
+        metrics: Arc<Metrics>,
+        limits: &RequestLimits,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            serving,
+            attribute,
+            metrics,
+            bodies: BodyLimits::new(limits.body, limits.body_time),
+            bulk_answers: Arc::new(Semaphore::new(BULK_ANSWERS)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            shutdown,
+        }
+    }
+}
