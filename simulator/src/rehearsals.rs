@@ -116,7 +116,7 @@ impl World {
         };
         let rules = self.rules_of(Some(self.git.content));
         let waits = rules.mode == RehearsalMode::BestEffort && !self.is_staged() && !self.is_suspended();
-        let Some(operator) = self.lease.filter(|_| waits) else { return };
+        let Some(operator) = self.lease.filter(|_| waits && self.api.workspace.is_some()) else { return };
         if self.asked_about(next) == Some(Action::Hold) {
             return;
         }

@@ -113,7 +113,8 @@ impl World {
         }
         let published = known.or(Some(*before)).map(|known| known.publish.fingerprint);
         // What the marker says already is adopted, and not published.
-        let publishes = published != Some(after.publish.fingerprint) && *before != *after;
+        let says = |fingerprint| published == Some(fingerprint) || before.publish.fingerprint == fingerprint;
+        let publishes = !says(after.publish.fingerprint);
         let enters = after.next.zip(after.stage).filter(|entered| Some(*entered) != stage);
         let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
         let promoted = change.is_promoted();
@@ -427,7 +428,7 @@ impl World {
             return;
         };
         let goes_on = self.queues || next.fingerprint == content(self.git.content);
-        let Some(operator) = self.lease.filter(|_| goes_on) else { return };
+        let Some(operator) = self.lease.filter(|_| goes_on && self.api.workspace.is_some()) else { return };
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;
         };

@@ -79,7 +79,7 @@ async fn an_administrator_can_not_write_markers() {
     let elsewhere = Namespace::create(namespace.cluster(), "elsewhere").await.unwrap();
     install_chart(&elsewhere, &["markersPolicy.enabled=false"]).unwrap();
     let account = format!("--serviceaccount={}:rototo-operator", elsewhere.name());
-    write(&namespace, admin, &["create", "rolebinding", "other", "--clusterrole=admin", &account]).unwrap();
+    write(&namespace, admin, &["create", "rolebinding", "other", "--clusterrole=cluster-admin", &account]).unwrap();
     let token = elsewhere.token("rototo-operator").unwrap();
     let other = namespace.cluster().kubeconfig_for_token(&token).unwrap();
     // The API server learns of a grant a moment after it was made.
