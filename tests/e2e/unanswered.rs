@@ -137,7 +137,10 @@ async fn a_successor_whose_watch_is_behind_removes_no_marker() {
 
     gate.open();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
-    assert_eq!(scene.push().await.history.len(), 2);
+    scene.push().await;
+    // It may wait for the copy of the operator that has ended, and publishes a second later.
+    let published = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(|now| now.history.len() == 2);
+    scene.namespace.wait_for_workspace(WORKSPACE, "published anew", published).await.unwrap();
 }
 
 #[tokio::test]
