@@ -9,16 +9,24 @@ use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::operator::{OperatorOptions, answers};
-use crate::cluster::verdict::{WaitTarget, WaitVerdict};
+use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::{QueryResult, WaitState};
 use crate::cluster::{NamespaceClient, WatchProblem};
 
 /// A wait that is over.
 #[derive(Debug)]
 pub(crate) struct FinishedWait {
-    /// The last verdict; `None` where the workspace was never seen.
-    pub(crate) verdict: Option<WaitVerdict>,
+    /// The last verdict; pending at the deadline.
+    pub(crate) verdict: WaitVerdict,
     pub(crate) wait_state: WaitState,
+}
+
+impl FinishedWait {
+    /// Ends a wait with what is known now.
+    pub(crate) fn of(wait_state: WaitState, now: Instant) -> Self {
+        let unseen = || WaitVerdict::Pending(Pending::Unseen("the API server has not answered".to_owned()));
+        Self { verdict: wait_state.verdict(now).unwrap_or_else(unseen), wait_state }
+    }
 }
 
 /// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns `None` when there is no such workspace.
@@ -53,13 +61,12 @@ pub(crate) async fn follow(
                 pending_query.set(cluster.query(name, query).map(move |queried| (at, queried)).fuse());
             }
             () = sleep_until(deadline) => {
-                let verdict = wait_state.verdict(Instant::now());
-                return Ok(Some(FinishedWait { verdict, wait_state }));
+                return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
             }
         }
-        let verdict = wait_state.verdict(Instant::now());
-        if !matches!(verdict, None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_))) {
-            return Ok(Some(FinishedWait { verdict, wait_state }));
+        let now = Instant::now();
+        if !matches!(wait_state.verdict(now), None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_))) {
+            return Ok(Some(FinishedWait::of(wait_state, now)));
         }
     }
 }

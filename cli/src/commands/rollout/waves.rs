@@ -8,10 +8,10 @@ use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
-use crate::cluster::verdict::WaitTarget;
+use crate::cluster::verdict::{WaitTarget, WaitVerdict};
 use crate::cluster::{ClusterOptions, Clusters, OperatorOptions, short_revision};
 use crate::commands::steering::{SteeringAction, send};
-use crate::commands::wait::{Goal, WaitEnd, WaitOutcome, end, several};
+use crate::commands::wait::{Goal, WaitEnd, end, several};
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::wording::plain;
@@ -41,7 +41,7 @@ pub(super) async fn run(
         if !global.json {
             several::print(context, &end, global)?;
         }
-        let has_converged = end.as_ref().is_ok_and(WaitEnd::has_converged);
+        let has_converged = end.as_ref().is_ok_and(|end| matches!(end.verdict(), WaitVerdict::Converged(_)));
         ends.push((context.clone(), end));
         if !has_converged {
             break;
@@ -65,8 +65,8 @@ async fn wave(
     let cluster = options.connect().await?;
     let name = goal(None).name;
     if let Some(step) = pause(&cluster.workspace(&name).await?) {
-        let staged = end(options, &goal(Some(step)), operator).await?;
-        let WaitOutcome::Staged(rollout) = &staged.outcome else { return Ok(staged) };
+        let staged = end(&cluster, &goal(Some(step)), operator).await?;
+        let WaitVerdict::Staged(rollout) = staged.verdict() else { return Ok(staged) };
         // Somebody may have promoted it already.
         if rollout.step == step {
             let status = RototoWorkspaceStatus { rollout: Some(rollout.clone()), ..Default::default() };
@@ -78,7 +78,7 @@ async fn wave(
             }
         }
     }
-    end(options, &goal(None), operator).await
+    end(&cluster, &goal(None), operator).await
 }
 
 /// Returns the first step of the workspace that ends when somebody promotes the revision.

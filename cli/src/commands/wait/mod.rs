@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use rototo_api::rollout::RolloutStatus;
-use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspaceStatus, Straggler};
+use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 use serde::Serialize;
@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
-use crate::cluster::wait_state::Channel;
+use crate::cluster::wait_state::{Channel, WaitState};
 use crate::cluster::{
-    ClusterOptions, Clusters, ClustersOptions, FinishedWait, OperatorOptions, faults, findings, follow, held_in_words,
+    Clusters, ClustersOptions, FinishedWait, NamespaceClient, OperatorOptions, faults, findings, follow, held_in_words,
     short_fingerprint, short_revision, straggler,
 };
 use crate::global::GlobalArguments;
@@ -96,24 +96,13 @@ struct WaitReport<'a> {
     name: &'a str,
     /// `converged`, `staged`, `refused`, `held`, `suspended`, `timed_out`, or `unconfirmed`.
     outcome: &'static str,
-    message: &'a str,
+    message: String,
     behind: &'a [Straggler],
     status: Option<&'a RototoWorkspaceStatus>,
     /// `operator` or `status`: the source of the confirmed claim that every process runs the target.
     confirmed_by: Option<&'static str>,
     /// The time of the claim, by the operator's clock.
     as_of: Option<String>,
-}
-
-/// The outcome of a wait.
-pub(super) enum WaitOutcome {
-    Converged(Claim),
-    Unconfirmed(Claim),
-    Staged(RolloutStatus),
-    Refused(RejectedStatus),
-    Held(HeldStatus),
-    Suspended(&'static str),
-    TimedOut(Option<Pending>),
 }
 
 pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
@@ -123,13 +112,13 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     let goal = Goal { name, target, stage, timeout, deadline: Instant::now() + timeout };
     match clusters.clusters()? {
         Clusters::One(cluster) => {
-            let end = end(&cluster, &goal, &operator).await?;
+            let end = end(&cluster.connect().await?, &goal, &operator).await?;
             if global.json {
                 terminal::json(&end.report())?;
             } else {
                 end.print(None, global)?;
             }
-            Ok(end.outcome.exit_code())
+            Ok(ExitCode::from(end.code()))
         }
         Clusters::Several(clusters) => several::run(clusters, &goal, operator, global).await,
     }
@@ -149,146 +138,110 @@ pub(super) struct WaitEnd {
     namespace: String,
     name: String,
     ended: FinishedWait,
-    pub(super) outcome: WaitOutcome,
-    text: String,
+    timeout: Duration,
 }
 
 /// Waits in one cluster.
-pub(super) async fn end(cluster: &ClusterOptions, goal: &Goal, operator: &OperatorOptions) -> anyhow::Result<WaitEnd> {
-    let cluster = cluster.connect().await?;
+pub(super) async fn end(cluster: &NamespaceClient, goal: &Goal, operator: &OperatorOptions) -> anyhow::Result<WaitEnd> {
     let Goal { name, target, stage, timeout, deadline } = goal;
-    let followed = Box::pin(follow(&cluster, name, (target.clone(), *stage), operator, *deadline)).await?;
+    let followed = Box::pin(follow(cluster, name, (target.clone(), *stage), operator, *deadline)).await?;
     let Some(ended) = followed else { return Err(cluster.missing(name)) };
-    let outcome = WaitOutcome::of(&ended);
-    let text = outcome.text(&ended, *timeout);
-    Ok(WaitEnd { namespace: cluster.namespace, name: name.clone(), ended, outcome, text })
+    Ok(WaitEnd { namespace: cluster.namespace.clone(), name: name.clone(), ended, timeout: *timeout })
 }
 
 impl WaitEnd {
-    pub(super) fn has_converged(&self) -> bool {
-        matches!(self.outcome, WaitOutcome::Converged(_))
-    }
-
-    fn report(&self) -> WaitReport<'_> {
-        self.outcome.report(&self.ended, &self.namespace, &self.name, &self.text)
+    pub(super) fn verdict(&self) -> &WaitVerdict {
+        &self.ended.verdict
     }
 
     /// Prints the end, with the context of its cluster where there are several.
     pub(super) fn print(&self, context: Option<&str>, global: &GlobalArguments) -> anyhow::Result<()> {
-        let (start, text) = (context.map_or_else(String::new, |context| format!("{}: ", plain(context))), &self.text);
-        match &self.outcome {
-            WaitOutcome::Converged(_) | WaitOutcome::Staged(_) if global.quiet => {}
-            WaitOutcome::Converged(_) => terminal::text(&format!("{start}{GOOD}converged{GOOD:#}: {text}\n"))?,
-            WaitOutcome::Staged(_) => terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?,
+        let (start, text) = (context.map_or_else(String::new, |context| format!("{}: ", plain(context))), self.text());
+        match self.verdict() {
+            WaitVerdict::Converged(_) | WaitVerdict::Staged(_) if global.quiet => {}
+            WaitVerdict::Converged(_) => terminal::text(&format!("{start}{GOOD}converged{GOOD:#}: {text}\n"))?,
+            WaitVerdict::Staged(_) => terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?,
             _ => terminal::print_error(&anyhow!("{start}{text}")),
         }
-        if let WaitOutcome::Refused(rejected) = &self.outcome {
+        if let WaitVerdict::Refused(rejected) = self.verdict() {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
             terminal::print_error_text(&findings.collect::<String>())?;
         }
         Ok(())
     }
-}
-
-impl WaitOutcome {
-    fn of(ended: &FinishedWait) -> Self {
-        match ended.verdict.clone() {
-            Some(WaitVerdict::Converged(claim)) => Self::Converged(claim),
-            Some(WaitVerdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
-            Some(WaitVerdict::Staged(rollout)) => Self::Staged(rollout),
-            Some(WaitVerdict::Refused(rejected)) => Self::Refused(rejected),
-            Some(WaitVerdict::Held(held)) => Self::Held(held),
-            Some(WaitVerdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
-            Some(WaitVerdict::Pending(pending)) => Self::TimedOut(Some(pending)),
-            None => Self::TimedOut(None),
-        }
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code())
-    }
 
     fn code(&self) -> u8 {
-        match self {
-            Self::Converged(_) | Self::Staged(_) => 0,
-            Self::Suspended(_) => FAILED,
-            Self::Refused(_) | Self::Held(_) => REFUSED,
-            Self::TimedOut(_) => TIMED_OUT,
-            Self::Unconfirmed(_) => UNCONFIRMED,
+        match self.verdict() {
+            WaitVerdict::Converged(_) | WaitVerdict::Staged(_) => 0,
+            WaitVerdict::Suspended(_) => FAILED,
+            WaitVerdict::Refused(_) | WaitVerdict::Held(_) => REFUSED,
+            WaitVerdict::Pending(_) => TIMED_OUT,
+            WaitVerdict::Unconfirmed(_) => UNCONFIRMED,
         }
     }
 
     fn outcome(&self) -> &'static str {
-        match self {
-            Self::Converged(_) => "converged",
-            Self::Unconfirmed(_) => "unconfirmed",
-            Self::Staged(_) => "staged",
-            Self::Refused(_) => "refused",
-            Self::Held(_) => "held",
-            Self::Suspended(_) => "suspended",
-            Self::TimedOut(_) => "timed_out",
+        match self.verdict() {
+            WaitVerdict::Converged(_) => "converged",
+            WaitVerdict::Unconfirmed(_) => "unconfirmed",
+            WaitVerdict::Staged(_) => "staged",
+            WaitVerdict::Refused(_) => "refused",
+            WaitVerdict::Held(_) => "held",
+            WaitVerdict::Suspended(_) => "suspended",
+            WaitVerdict::Pending(_) => "timed_out",
         }
     }
 
-    fn behind(&self) -> &[Straggler] {
-        match self {
-            Self::TimedOut(Some(Pending::Moving { behind, .. } | Pending::Unknown { behind, .. })) => behind,
-            _ => &[],
-        }
-    }
-
-    fn report<'a>(
-        &'a self,
-        ended: &'a FinishedWait,
-        namespace: &'a str,
-        name: &'a str,
-        message: &'a str,
-    ) -> WaitReport<'a> {
-        let (confirmed, claim) = match self {
-            Self::Converged(claim) => (Some(claim), Some(claim)),
-            Self::Unconfirmed(claim) => (None, Some(claim)),
+    fn report(&self) -> WaitReport<'_> {
+        let (confirmed, claim) = match self.verdict() {
+            WaitVerdict::Converged(claim) => (Some(claim), Some(claim)),
+            WaitVerdict::Unconfirmed(claim) => (None, Some(claim)),
             _ => (None, None),
         };
+        let behind = match self.verdict() {
+            WaitVerdict::Pending(Pending::Moving { behind, .. } | Pending::Unknown { behind, .. }) => behind,
+            _ => &[][..],
+        };
         WaitReport {
-            namespace,
-            name,
+            namespace: &self.namespace,
+            name: &self.name,
             outcome: self.outcome(),
-            message,
-            behind: self.behind(),
-            status: ended.wait_state.status(),
+            message: self.text(),
+            behind,
+            status: self.ended.wait_state.status(),
             confirmed_by: confirmed.map(|claim| claim.by.name()),
             as_of: claim.and_then(|claim| claim.as_of).map(|time| time.to_string()),
         }
     }
 
-    fn text(&self, ended: &FinishedWait, patience: Duration) -> String {
-        let seconds = patience.as_secs_f64();
-        match self {
-            Self::Converged(claim) => {
-                let suspended = ended.wait_state.workspace().is_some_and(|workspace| workspace.spec.suspend);
+    fn text(&self) -> String {
+        let (wait_state, seconds) = (&self.ended.wait_state, self.timeout.as_secs_f64());
+        match self.verdict() {
+            WaitVerdict::Converged(claim) => {
+                let suspended = wait_state.workspace().is_some_and(|workspace| workspace.spec.suspend);
                 let note =
                     if suspended { "; the workspace is suspended, so nothing newer will be published" } else { "" };
-                format!("{}, as of {}{note}", published(claim, ended.wait_state.target()), date(claim))
+                format!("{}, as of {}{note}", published(claim, wait_state.target()), date(claim))
             }
-            Self::Unconfirmed(claim) => format!(
+            WaitVerdict::Unconfirmed(claim) => format!(
                 "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still \
                     holds: {}",
-                published(claim, ended.wait_state.target()),
+                published(claim, wait_state.target()),
                 date(claim),
-                unconfirmed_because(ended)
+                unconfirmed_because(wait_state)
             ),
-            Self::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
+            WaitVerdict::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
                 let revision = short_revision(Some(revision));
                 format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
             }
-            Self::Held(held) => held_in_words(held),
-            Self::Refused(rejected) => {
+            WaitVerdict::Held(held) => held_in_words(held),
+            WaitVerdict::Refused(rejected) => {
                 format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
             }
-            Self::Suspended(what_to_do) => (*what_to_do).to_owned(),
-            Self::TimedOut(pending) => {
-                let problem = ended.wait_state.problem().map(|problem| format!("{problem:#}"));
-                format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending.as_ref())))
+            WaitVerdict::Suspended(what_to_do) => (*what_to_do).to_owned(),
+            WaitVerdict::Pending(pending) => {
+                let problem = wait_state.problem().map(|problem| format!("{problem:#}"));
+                format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending)))
             }
         }
     }
@@ -308,8 +261,7 @@ fn date(claim: &Claim) -> String {
 }
 
 /// Returns the reasons why no way led to a recent claim, each with its remedy.
-fn unconfirmed_because(ended: &FinishedWait) -> String {
-    let wait_state = &ended.wait_state;
+fn unconfirmed_because(wait_state: &WaitState) -> String {
     let operator = match wait_state.operator() {
         Channel::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
         Channel::Untried | Channel::Open => "the operator has not answered for this workspace".to_owned(),
@@ -324,19 +276,18 @@ fn unconfirmed_because(ended: &FinishedWait) -> String {
 }
 
 /// Returns the sentence for a pending wait.
-fn missing(pending: Option<&Pending>) -> String {
+fn missing(pending: &Pending) -> String {
     match pending {
-        Some(Pending::Unseen(why)) => why.clone(),
-        Some(Pending::Unpublished(why)) => format!("it is not published: {why}"),
-        Some(Pending::Moving { applied, total, behind, says }) if behind.is_empty() => {
+        Pending::Unseen(why) => why.clone(),
+        Pending::Unpublished(why) => format!("it is not published: {why}"),
+        Pending::Moving { applied, total, behind, says } if behind.is_empty() => {
             format!("{applied} of {total} run it: {says}")
         }
-        Some(Pending::Moving { applied, total, behind, .. }) => {
+        Pending::Moving { applied, total, behind, .. } => {
             let names: Vec<_> = behind.iter().map(straggler).collect();
             format!("{applied} of {total} run it; behind: {}", names.join(", "))
         }
-        Some(Pending::Unknown { says, .. }) => format!("it is unknown whether every process runs it: {says}"),
-        None => "the API server has not answered".to_owned(),
+        Pending::Unknown { says, .. } => format!("it is unknown whether every process runs it: {says}"),
     }
 }
 
@@ -376,7 +327,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::wait_state::{QueryResult, WaitState};
+    use crate::cluster::wait_state::QueryResult;
 
     const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -405,20 +356,19 @@ mod tests {
     }
 
     /// Returns a wait for [`A`] that has seen these workspaces.
-    fn ended(seen: &[RototoWorkspace]) -> FinishedWait {
+    fn ended(seen: &[RototoWorkspace]) -> WaitEnd {
         let start = Instant::now();
         let mut wait_state = WaitState::new(revision(A).unwrap(), start);
         wait_state.answered(start, Err(anyhow!("there is no token")));
         for workspace in seen {
             wait_state.saw(workspace.clone());
         }
-        FinishedWait { verdict: wait_state.verdict(start), wait_state }
+        let (namespace, name) = ("prod".to_owned(), "degradation".to_owned());
+        WaitEnd { namespace, name, ended: FinishedWait::of(wait_state, start), timeout: Duration::from_secs(60) }
     }
 
-    fn check(ended: &FinishedWait, code: u8, text: &str) {
-        let end = WaitOutcome::of(ended);
-        assert_eq!(end.exit_code(), ExitCode::from(code));
-        assert_eq!(end.text(ended, Duration::from_secs(60)), text);
+    fn check(end: &WaitEnd, code: u8, text: &str) {
+        assert_eq!((end.code(), end.text().as_str()), (code, text));
     }
 
     fn dated(mut workspace: RototoWorkspace) -> RototoWorkspace {
@@ -432,7 +382,7 @@ mod tests {
         let seen = workspace(&[A], json!({}));
         let ended = ended(&[seen.clone(), dated(seen)]);
         check(&ended, 0, "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z");
-        let report = serde_json::to_value(WaitOutcome::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        let report = serde_json::to_value(ended.report()).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("converged"), &json!("status")));
         assert_eq!(report["as_of"], "2026-11-20T18:40:01Z");
     }
@@ -459,18 +409,18 @@ mod tests {
     #[test]
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
         let seen = workspace(&[A], json!({}));
-        let mut ended = ended(std::slice::from_ref(&seen));
+        let mut end = ended(std::slice::from_ref(&seen));
         let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of \
             2026-11-20T18:40:00Z, and nothing confirms that this still holds: the operator can't be asked: there is \
             no token; you may not patch";
-        ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
-        check(&ended, 5, text);
+        end.ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
+        check(&end, 5, text);
         let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));
-        ended.wait_state.queried(Instant::now(), requested);
+        end.ended.wait_state.queried(Instant::now(), requested);
         let text =
             text.replace("you may not patch", "it has not handled the request to write the status: does it run?");
-        check(&ended, 5, &text);
-        let report = serde_json::to_value(WaitOutcome::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        check(&end, 5, &text);
+        let report = serde_json::to_value(end.report()).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("unconfirmed"), &json!(null)));
         assert_eq!(report["as_of"], TIME);
     }

@@ -41,7 +41,10 @@ pub(super) async fn run(
     global: &GlobalArguments,
 ) -> anyhow::Result<ExitCode> {
     let operator = &operator.for_several()?;
-    let waits = clusters.into_iter().map(async |(context, options)| (context, end(&options, goal, operator).await));
+    let waits = clusters.into_iter().map(async |(context, options)| {
+        let wait = async { end(&options.connect().await?, goal, operator).await };
+        (context, wait.await)
+    });
     let ends = Box::pin(join_all(waits)).await;
     if !global.json {
         for (context, end) in &ends {
@@ -77,7 +80,7 @@ pub(in crate::commands) fn finish(ends: &Ends, global: &GlobalArguments) -> anyh
 
 /// Returns 0 if each cluster has it, or else the lowest code of a cluster that has not.
 fn code(ends: &Ends) -> u8 {
-    let code = |end: &anyhow::Result<WaitEnd>| end.as_ref().map_or(FAILED, |end| end.outcome.code());
+    let code = |end: &anyhow::Result<WaitEnd>| end.as_ref().map_or(FAILED, WaitEnd::code);
     ends.iter().map(|(_, end)| code(end)).filter(|code| *code != 0).min().unwrap_or(0)
 }
 
@@ -90,28 +93,29 @@ fn report((context, end): &(String, anyhow::Result<WaitEnd>)) -> ClusterReport<'
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rototo_api::workspace::RejectedStatus;
     use serde_json::json;
 
     use super::*;
     use crate::cluster::FinishedWait;
-    use crate::cluster::verdict::WaitTarget;
+    use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
     use crate::cluster::wait_state::WaitState;
-    use crate::commands::wait::WaitOutcome;
 
-    fn ended(context: &str, outcome: WaitOutcome) -> (String, anyhow::Result<WaitEnd>) {
+    fn ended(context: &str, verdict: WaitVerdict) -> (String, anyhow::Result<WaitEnd>) {
         let wait_state = WaitState::new(WaitTarget::Newest, tokio::time::Instant::now());
-        let ended = FinishedWait { verdict: None, wait_state };
         let (namespace, name) = ("shop".to_owned(), "policy".to_owned());
-        (context.to_owned(), Ok(WaitEnd { namespace, name, ended, outcome, text: "as it is".to_owned() }))
+        let ended = FinishedWait { verdict, wait_state };
+        (context.to_owned(), Ok(WaitEnd { namespace, name, ended, timeout: Duration::ZERO }))
     }
 
     #[test]
     fn several_clusters_have_the_lowest_code_of_those_that_fail() {
         let rejected = json!({ "time": "2026-11-20T18:40:00Z", "errors": 1, "warnings": 0 });
         let rejected: RejectedStatus = serde_json::from_value(rejected).unwrap();
-        let late = || ended("eu", WaitOutcome::TimedOut(None));
-        let refused = || ended("us", WaitOutcome::Refused(rejected.clone()));
+        let late = || ended("eu", WaitVerdict::Pending(Pending::Unseen("nothing".to_owned())));
+        let refused = || ended("us", WaitVerdict::Refused(rejected.clone()));
         let unread = || ("ap".to_owned(), Err(anyhow!("no route")));
         assert_eq!(code(&vec![]), 0);
         assert_eq!(code(&vec![late()]), 4);
