@@ -21,6 +21,12 @@ export function partName(part) {
   return [part.cluster, part.namespace, part.name].filter(Boolean).join("/");
 }
 
+/** Returns the place of a workspace below the list, in addresses. */
+export function partPlace({ cluster, namespace, name }) {
+  const within = cluster ? `?cluster=${encodeURIComponent(cluster)}` : "";
+  return `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${within}`;
+}
+
 /** A document and its age. Ages count by this machine's steady clock from the moment at which it arrived. */
 export class Received {
   constructor() {

@@ -1,6 +1,6 @@
 // The list of all workspaces: a line for each, which is changed in place, so that a thousand of them stay quick.
 
-import { partName } from "./connection.js";
+import { partName, partPlace } from "./connection.js";
 import { count, duration, element, fill, millis, setText } from "./elements.js";
 
 // What the states mean for somebody who looks for trouble.
@@ -176,8 +176,7 @@ export function listView(filter, signal, opened) {
 
   function draw(entry, part) {
     const [, workspace, fleet, version, change] = entry.cells;
-    const cluster = part.cluster ? `?cluster=${encodeURIComponent(part.cluster)}` : "";
-    const place = `#/${encodeURIComponent(part.namespace)}/${encodeURIComponent(part.name)}${cluster}`;
+    const place = `#/${partPlace(part)}`;
     const link = workspace.querySelector("a");
     if (!link) {
       const dimmed = element("span", { class: "dim" }, partName(part).slice(0, -part.name.length));

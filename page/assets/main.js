@@ -1,7 +1,7 @@
 // The frame of the page: places, the token, and the state of the connection. `list.js` and `workspace.js` show what was
 // received.
 
-import { follow, partName, token } from "./connection.js";
+import { follow, partName, partPlace, token } from "./connection.js";
 import { duration, element, fill, setText } from "./elements.js";
 import { listView } from "./list.js";
 import { workspaceView } from "./workspace.js";
@@ -48,7 +48,7 @@ function show() {
   state();
   const within = filter.get("namespace");
   const api = one
-    ? `api/workspaces/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${cluster ? `?cluster=${encodeURIComponent(cluster)}` : ""}`
+    ? `api/workspaces/${partPlace(opened)}`
     : `api/workspaces${within ? `?namespace=${encodeURIComponent(within)}` : ""}`;
   follow(api, stop.signal, {
     changed(received) {

@@ -64,9 +64,9 @@ pub(crate) async fn follow(
                 return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
             }
         }
-        let now = Instant::now();
-        if !matches!(wait_state.verdict(now), None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_))) {
-            return Ok(Some(FinishedWait::of(wait_state, now)));
+        match wait_state.verdict(Instant::now()) {
+            None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_)) => {}
+            Some(verdict) => return Ok(Some(FinishedWait { verdict, wait_state })),
         }
     }
 }

@@ -77,20 +77,18 @@ fn full_name(workspace: &RototoWorkspace) -> String {
 
 /// Returns one sentence for all clusters. A cluster that can't be read has converged nowhere.
 fn answer(clusters: &[ClusterWorkspaces], now: Timestamp) -> String {
-    let read = || clusters.iter().filter_map(|one| Some((one, one.workspaces.as_ref().ok()?)));
-    let workspaces: Vec<&RototoWorkspace> = read().flat_map(|(_, workspaces)| workspaces).collect();
+    let workspaces: Vec<&RototoWorkspace> = clusters.iter().flat_map(|one| one.workspaces.iter().flatten()).collect();
     let converged = workspaces.iter().filter(|workspace| row(workspace, false).is_converged()).count();
     let mut text = format!("{converged} of {} converged", count(workspaces.len(), "workspace"));
     let claims = workspaces.iter().filter_map(|workspace| claim::as_of(workspace.status.as_ref()?));
     if let Some(oldest) = claims.min().filter(|oldest| now.duration_since(*oldest) > SignedDuration::ZERO) {
         text += &format!("; the oldest claim is of {}", ago(oldest, now));
     }
-    let unread = clusters.len() - read().count();
+    let unread = clusters.iter().filter(|one| one.workspaces.is_err()).count();
     if unread > 0 {
         text += &format!("; {} can't be read", count(unread, "cluster"));
     }
-    let several = versions(clusters);
-    for (name, versions) in several {
+    for (name, versions) in versions(clusters) {
         text += &format!("\n{name} is not the same everywhere: {}", versions.join(", "));
     }
     text

@@ -25,7 +25,7 @@ const CONFIRMED_EVERY: Duration = Duration::from_secs(10);
 /// The workspaces of the clusters.
 #[derive(Clone)]
 pub(super) struct ClusterSource {
-    clusters: Arc<[WatchedCluster]>,
+    clusters: Arc<[Arc<WatchedCluster>]>,
     token: Arc<str>,
     streams: Arc<Semaphore>,
 }
@@ -70,21 +70,45 @@ impl WatchedCluster {
     fn rows(&self, namespace: Option<&String>) -> Vec<Part> {
         let mut found = self.workspaces.state();
         found.retain(|workspace| namespace.is_none() || workspace.metadata.namespace.as_ref() == namespace);
-        let row = |workspace: &RototoWorkspace| match &self.context {
-            Some(context) => row(workspace, false).in_cluster(context),
-            None => row(workspace, false),
-        };
+        let row = |workspace: &RototoWorkspace| row(workspace, false).in_cluster(self.context.as_deref());
         found.iter().map(|workspace| Part::row(&row(workspace))).collect()
+    }
+
+    /// Asks the operator to date a claim again before it is no longer good.
+    fn confirm(self: &Arc<Self>, workspace: &RototoWorkspace, namespace: &str, name: &str) {
+        let Some(confirms) = &self.confirms else { return };
+        let status = workspace.status.clone().unwrap_or_default();
+        let age = as_of(&status).map(|as_of| Timestamp::now().duration_since(as_of));
+        let good = SignedDuration::try_from(good_for(&status)).unwrap_or(SignedDuration::ZERO);
+        if age.is_some_and(|age| age < good / 2) {
+            return;
+        }
+        let key = (namespace.to_owned(), name.to_owned());
+        let now = Instant::now();
+        let mut asked = lock(&confirms.asked);
+        asked.retain(|_, at| now.duration_since(*at) < CONFIRMED_EVERY);
+        if asked.contains_key(&key) {
+            return;
+        }
+        asked.insert(key.clone(), now);
+        drop(asked);
+        let (cluster, client, (namespace, name)) = (Arc::clone(self), confirms.cluster.clone(), key);
+        tokio::spawn(async move {
+            if let Err(error) = client.request_reconcile(&namespace, &name).await {
+                cluster.set_trouble(Some(format!("{error:#}")));
+            }
+        });
     }
 }
 
 impl ClusterSource {
     /// Shows the workspaces of `clusters` to whoever has `token`.
     pub(super) fn new(clusters: Vec<WatchedCluster>, token: &str) -> Self {
-        Self { clusters: clusters.into(), token: token.into(), streams: Arc::new(Semaphore::new(STREAMS)) }
+        let clusters = clusters.into_iter().map(Arc::new).collect();
+        Self { clusters, token: token.into(), streams: Arc::new(Semaphore::new(STREAMS)) }
     }
 
-    pub(super) fn clusters(&self) -> &[WatchedCluster] {
+    pub(super) fn clusters(&self) -> &[Arc<WatchedCluster>] {
         &self.clusters
     }
 
@@ -113,44 +137,14 @@ impl ClusterSource {
 
     fn workspace(&self, context: Option<&str>, namespace: &str, name: &str) -> Result<Vec<Part>, Refusal> {
         let object = ObjectRef::new(name).within(namespace);
-        let index = self.clusters.iter().position(|cluster| cluster.context.as_deref() == context);
-        let found = index.and_then(|index| Some((index, self.clusters[index].workspaces.get(&object)?)));
-        let Some((index, workspace)) = found else {
+        let cluster = self.clusters.iter().find(|cluster| cluster.context.as_deref() == context);
+        let found = cluster.and_then(|cluster| Some((cluster, cluster.workspaces.get(&object)?)));
+        let Some((cluster, workspace)) = found else {
             let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
             return Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_workspace", message));
         };
-        self.confirm(index, &workspace, namespace, name);
-        let shown = detail(&workspace, None, false);
-        Ok(vec![Part::detail(&match context {
-            Some(context) => shown.in_cluster(context),
-            None => shown,
-        })])
-    }
-
-    /// Asks the operator to date a claim again before it is no longer good.
-    fn confirm(&self, index: usize, workspace: &RototoWorkspace, namespace: &str, name: &str) {
-        let Some(confirms) = &self.clusters[index].confirms else { return };
-        let status = workspace.status.clone().unwrap_or_default();
-        let age = as_of(&status).map(|as_of| Timestamp::now().duration_since(as_of));
-        let good = SignedDuration::try_from(good_for(&status)).unwrap_or(SignedDuration::ZERO);
-        if age.is_some_and(|age| age < good / 2) {
-            return;
-        }
-        let key = (namespace.to_owned(), name.to_owned());
-        let now = Instant::now();
-        let mut asked = lock(&confirms.asked);
-        asked.retain(|_, at| now.duration_since(*at) < CONFIRMED_EVERY);
-        if asked.contains_key(&key) {
-            return;
-        }
-        asked.insert(key.clone(), now);
-        drop(asked);
-        let (clusters, client, (namespace, name)) = (self.clusters.clone(), confirms.cluster.clone(), key);
-        tokio::spawn(async move {
-            if let Err(error) = client.request_reconcile(&namespace, &name).await {
-                clusters[index].set_trouble(Some(format!("{error:#}")));
-            }
-        });
+        cluster.confirm(&workspace, namespace, name);
+        Ok(vec![Part::detail(&detail(&workspace, None, false).in_cluster(context))])
     }
 }
 
@@ -159,7 +153,7 @@ impl Source for ClusterSource {
 
     async fn document(&self, parts: &Parts, wanted: &Wanted) -> Result<Document, Refusal> {
         self.authorize(parts)?;
-        let troubles: Vec<_> = self.clusters.iter().filter_map(WatchedCluster::trouble).collect();
+        let troubles: Vec<_> = self.clusters.iter().filter_map(|cluster| cluster.trouble()).collect();
         let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
         Ok(Document { now: Timestamp::now(), parts: self.parts(wanted)?, trouble })
     }

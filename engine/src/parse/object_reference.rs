@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::parse::{PathStep, Schema};
 
-/// The keyword of a schema whose values are keys of objects.
-const KEYWORD: &str = "x-rototo-resource";
+/// The keyword of a schema whose values are keys of objects of a resource.
+pub const OBJECT_OF: &str = "x-rototo-resource";
 
 /// A reference in a value.
 #[derive(Debug, PartialEq)]
@@ -16,18 +16,30 @@ pub(crate) struct ObjectReference<'v> {
     pub(crate) key: &'v str,
 }
 
+impl Schema {
+    /// Returns the value of each [`OBJECT_OF`] in the schema: the resources to whose objects values may refer.
+    pub fn object_keywords(&self) -> impl Iterator<Item = &Value> {
+        let mut open = vec![&self.json];
+        std::iter::from_fn(move || {
+            loop {
+                match open.pop()? {
+                    Value::Object(entries) => {
+                        open.extend(entries.values());
+                        if let Some(resource) = entries.get(OBJECT_OF) {
+                            return Some(resource);
+                        }
+                    }
+                    Value::Array(items) => open.extend(items),
+                    _ => {}
+                }
+            }
+        })
+    }
+}
+
 /// Returns whether values of this schema may refer to objects of resources.
 pub(crate) fn refers_to_objects(schema: &Schema) -> bool {
-    let mut open = vec![&schema.json];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(entries) if entries.contains_key(KEYWORD) => return true,
-            Value::Object(entries) => open.extend(entries.values()),
-            Value::Array(items) => open.extend(items),
-            _ => {}
-        }
-    }
-    false
+    schema.object_keywords().next().is_some()
 }
 
 /// Returns the references in `value`, which is at `from` in its document.
@@ -60,7 +72,7 @@ fn follow<'v>(schema: &'v Value, value: &'v Value, steps: Vec<PathStep>, found: 
             follow(schema, value, steps.clone(), found);
         }
     }
-    if let (Some(Value::String(resource)), Value::String(key)) = (schema.get(KEYWORD), value) {
+    if let (Some(Value::String(resource)), Value::String(key)) = (schema.get(OBJECT_OF), value) {
         let reference = ObjectReference { steps, resource, key };
         if !found.contains(&reference) {
             found.push(reference);

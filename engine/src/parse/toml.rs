@@ -56,8 +56,10 @@ pub(super) fn recover<T>(bytes: &[u8], project: impl FnOnce(TomlTable<'_, '_>) -
     project(TomlTable { entries: &root.into_inner().into(), span: None }).ok()
 }
 
-/// Returns a text as it stands in a document: every escape of JSON is one of TOML.
-pub(crate) fn quoted(text: &str) -> String {
+/// Returns a text as it stands in a document of TOML, in quotes. Every escape of JSON is one of TOML, which also forbids
+/// the control character U+007F.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 

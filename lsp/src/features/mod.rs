@@ -13,7 +13,7 @@ mod words;
 use gen_lsp_types as lsp;
 use rototo_engine::DocumentKind;
 use rototo_engine::mention::{Mention, in_document};
-use rototo_engine::parse::KeyPlace;
+use rototo_engine::parse::{KeyPlace, quoted};
 use rototo_engine::text::Span;
 
 use crate::position::{byte_at, range_of, uri_of};
@@ -76,13 +76,8 @@ fn key_place(kind: DocumentKind, table: &[String]) -> Option<KeyPlace> {
     })
 }
 
-/// A name as a text of TOML: every escape of JSON is one of TOML.
-pub(crate) fn toml_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 /// A name as a key of TOML.
 pub(crate) fn toml_key(text: &str) -> String {
     let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    if text.chars().all(is_bare) { text.to_owned() } else { toml_text(text) }
+    if !text.is_empty() && text.chars().all(is_bare) { text.to_owned() } else { quoted(text) }
 }

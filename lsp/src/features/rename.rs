@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use gen_lsp_types as lsp;
 use rototo_engine::mention::{Form, Mention, Name, everywhere};
-use rototo_engine::parse::Schema;
+use rototo_engine::parse::{OBJECT_OF, Schema, quoted};
 use rototo_engine::text::Span;
 use rototo_engine::{DocumentKind, Parsed, parse_after};
-use serde_json::Value;
 
-use crate::features::{Site, toml_key, toml_text, uri};
+use crate::features::{Site, toml_key, uri};
 use crate::position::{range_of, uri_of};
 use crate::workspace::Workspace;
 
@@ -89,7 +88,8 @@ fn files(workspace: &Workspace, name: &Name, target: &Name) -> Result<Vec<(Strin
     let mut files: Vec<(String, String)> = name.document().zip(target.document()).into_iter().collect();
     let (Name::Resource { id: old }, Name::Resource { id: new }) = (name, target) else { return Ok(files) };
     let parsed = workspace.parsed();
-    if let Some((path, _)) = parsed.schemas.iter().find(|(_, schema)| refers_to(schema.content(), old)) {
+    let refers = |schema: &Schema| schema.object_keywords().any(|resource| resource == &**old);
+    if let Some((path, _)) = parsed.schemas.iter().find(|(_, schema)| schema.content().is_some_and(refers)) {
         return Err(format!("the schema `{path}` refers to objects of it: change `{OBJECT_OF}` there by hand first"));
     }
     let folder = |id: &str| format!("resources/{id}-objects");
@@ -104,23 +104,6 @@ fn files(workspace: &Workspace, name: &Name, target: &Name) -> Result<Vec<(Strin
         files.push((folder(old), folder(new)));
     }
     Ok(files)
-}
-
-/// The keyword of a schema whose values are keys of objects of a resource.
-const OBJECT_OF: &str = "x-rototo-resource";
-
-/// Returns whether values of a schema refer to objects of a resource.
-fn refers_to(schema: Option<&Schema>, resource: &str) -> bool {
-    let mut open: Vec<&Value> = schema.map(|schema| &schema.json).into_iter().collect();
-    while let Some(part) = open.pop() {
-        match part {
-            Value::Object(members) if members.get(OBJECT_OF).is_some_and(|it| it == resource) => return true,
-            Value::Object(members) => open.extend(members.values()),
-            Value::Array(items) => open.extend(items),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// The thing under another name; `None` for a kind that cannot be renamed.
@@ -149,7 +132,7 @@ fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, Str
         }
         let text = match mention.form {
             Form::Key => toml_key(target.text()),
-            Form::Text(prefix) => toml_text(&format!("{prefix}{}", target.text())),
+            Form::Text(prefix) => quoted(&format!("{prefix}{}", target.text())),
             Form::RelativePath => continue,
         };
         edits.entry(mention.path.to_string()).or_default().push((mention.span, text));

@@ -55,10 +55,13 @@ impl Advice {
 /// Returns a command of kubectl or rototo for the cluster of a kubeconfig's context.
 pub(super) fn in_cluster(command: String, context: &str) -> String {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@-".contains(&byte);
-    match !context.is_empty() && context.bytes().all(harmless) {
-        true => format!("{command} --context {context}"),
-        false => format!("{command} --context '{}'", context.replace('\'', r"'\''")),
-    }
+    let option = match !context.is_empty() && context.bytes().all(harmless) {
+        true => format!(" --context {context}"),
+        false => format!(" --context '{}'", context.replace('\'', r"'\''")),
+    };
+    // A command that signs asks the API server of the same cluster for the user.
+    let command = command.replace("$(kubectl auth whoami", &format!("$(kubectl auth whoami{option}"));
+    command + &option
 }
 
 /// Returns whether a name is that of a pod, and not the UUID of a process. Only such a name enters a command.
@@ -92,6 +95,8 @@ mod tests {
     fn a_command_names_the_context_of_its_cluster() {
         let of = |context: &str| in_cluster("kubectl get rws".to_owned(), context);
         assert_eq!(of("arn:aws:eks:eu:1:cluster/a"), "kubectl get rws --context arn:aws:eks:eu:1:cluster/a");
+        let signed = in_cluster("kubectl annotate \"a user=$(kubectl auth whoami -o x)\"".to_owned(), "eu");
+        assert_eq!(signed, "kubectl annotate \"a user=$(kubectl auth whoami --context eu -o x)\" --context eu");
         assert_eq!(of("it's; reboot"), r"kubectl get rws --context 'it'\''s; reboot'");
     }
 }

@@ -63,11 +63,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// Names the context of its cluster.
+    /// Names the context of its cluster, if there are several.
     #[must_use]
-    pub fn in_cluster(mut self, context: &str) -> Self {
-        self.cluster = Some(context.to_owned());
-        self
+    pub fn in_cluster(self, context: Option<&str>) -> Self {
+        Self { cluster: context.map(str::to_owned), ..self }
     }
 
     /// Returns the state in a word or two.
@@ -132,10 +131,11 @@ struct ConditionLine {
 }
 
 impl Detail {
-    /// Names the context of its cluster, also in the commands.
+    /// Names the context of its cluster, if there are several, also in the commands.
     #[must_use]
-    pub fn in_cluster(mut self, context: &str) -> Self {
-        self.row = self.row.in_cluster(context);
+    pub fn in_cluster(mut self, context: Option<&str>) -> Self {
+        let Some(context) = context else { return self };
+        self.row = self.row.in_cluster(Some(context));
         for advice in &mut self.behind {
             advice.in_cluster(context);
         }
@@ -289,7 +289,7 @@ mod tests {
         let mut fleet = fleet(Some(3), 3, 2);
         fleet["behind"] = behind;
         let all = workspace(json!({ "fleet": fleet, "held": held, "rollout": rollout }));
-        let shown = serde_json::to_value(detail(&all, None, false).in_cluster("eu")).unwrap();
+        let shown = serde_json::to_value(detail(&all, None, false).in_cluster(Some("eu"))).unwrap();
         assert_eq!(shown["cluster"], "eu");
         let commands = ["/behind/0/command", "/held/release", "/rollout/promote", "/rollout/abort"];
         for command in commands {

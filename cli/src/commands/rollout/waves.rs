@@ -28,15 +28,10 @@ pub(super) async fn run(
         bail!("--advance goes from one cluster to the next: name each with --context, in order");
     };
     let operator = OperatorOptions::default().for_several()?;
-    let goal = |stage| Goal {
-        name: name.to_owned(),
-        target: target.clone(),
-        stage,
-        timeout,
-        deadline: Instant::now() + timeout,
-    };
     let mut ends = Vec::new();
     for (context, options) in &clusters {
+        let (name, target) = (name.to_owned(), target.clone());
+        let goal = Goal { name, target, stage: None, timeout, deadline: Instant::now() + timeout };
         let end = Box::pin(wave(context, options, goal, &operator, global)).await;
         if !global.json {
             several::print(context, &end, global)?;
@@ -58,27 +53,28 @@ pub(super) async fn run(
 async fn wave(
     context: &str,
     options: &ClusterOptions,
-    goal: impl Fn(Option<u32>) -> Goal,
+    mut goal: Goal,
     operator: &OperatorOptions,
     global: &GlobalArguments,
 ) -> anyhow::Result<WaitEnd> {
     let cluster = options.connect().await?;
-    let name = goal(None).name;
-    if let Some(step) = pause(&cluster.workspace(&name).await?) {
-        let staged = end(&cluster, &goal(Some(step)), operator).await?;
+    goal.stage = pause(&cluster.workspace(&goal.name).await?);
+    if let Some(step) = goal.stage {
+        let staged = end(&cluster, &goal, operator).await?;
         let WaitVerdict::Staged(rollout) = staged.verdict() else { return Ok(staged) };
         // Somebody may have promoted it already.
         if rollout.step == step {
             let status = RototoWorkspaceStatus { rollout: Some(rollout.clone()), ..Default::default() };
-            let (_, revision) = send(&cluster, &name, &status, SteeringAction::PromoteStep).await?;
+            let (_, revision) = send(&cluster, &goal.name, &status, SteeringAction::PromoteStep).await?;
             if !global.quiet && !global.json {
                 let RolloutStatus { step, steps, .. } = rollout;
                 let (context, revision) = (plain(context), short_revision(Some(revision)));
                 terminal::text(&format!("{context}: promoted {revision} from step {step} of {steps}\n"))?;
             }
         }
+        goal.stage = None;
     }
-    end(&cluster, &goal(None), operator).await
+    end(&cluster, &goal, operator).await
 }
 
 /// Returns the first step of the workspace that ends when somebody promotes the revision.

@@ -1,10 +1,12 @@
 //! The members that a JSON Schema declares, in values of object variables and in objects of resources.
 
+use std::collections::BTreeMap;
+
 use gen_lsp_types::CompletionItemKind;
-use rototo_engine::mention::{Name, in_document};
-use rototo_engine::parse::Parse;
-use rototo_engine::{DocumentKind, Parsed};
-use serde_json::{Map, Value};
+use rototo_engine::Parsed;
+use rototo_engine::mention::Name;
+use rototo_engine::parse::OBJECT_OF;
+use serde_json::Value;
 
 use crate::cursor::Cursor;
 use crate::features::completion::Item;
@@ -14,24 +16,21 @@ use crate::features::{Site, toml_key};
 /// The most parts of a schema that are read for one place. References may lead in circles.
 const MOST_PARTS: usize = 1_000;
 
-/// The keyword whose values are keys of objects of a resource.
-const OBJECT_OF: &str = "x-rototo-resource";
-
 /// The keys that the table around the cursor may have, those that it must have first.
-pub(super) fn keys(site: Site<'_>, kind: DocumentKind, cursor: &Cursor) -> Vec<Item> {
+pub(super) fn keys(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
     let is_new = |item: &Item| !cursor.siblings.iter().any(|(sibling, _)| *sibling == item.label);
-    members(site, kind, cursor).into_iter().filter(is_new).collect()
+    members(site, cursor).into_iter().filter(is_new).collect()
 }
 
 /// The keys that may follow those in front of the cursor in a header.
-pub(super) fn headers(site: Site<'_>, kind: DocumentKind, cursor: &Cursor) -> Vec<Item> {
+pub(super) fn headers(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
     let as_header = |item: Item| Item { text: toml_key(&item.label), kind: CompletionItemKind::Struct, ..item };
-    members(site, kind, cursor).into_iter().map(as_header).collect()
+    members(site, cursor).into_iter().map(as_header).collect()
 }
 
 /// The values that `key` may have, if the schema names them.
-pub(super) fn values(site: Site<'_>, kind: DocumentKind, key: &str, cursor: &Cursor) -> Vec<Item> {
-    let Some((schema, inner)) = schema_at(site, kind, &cursor.table) else { return Vec::new() };
+pub(super) fn values(site: Site<'_>, key: &str, cursor: &Cursor) -> Vec<Item> {
+    let Some((schema, inner)) = schema_at(site, &cursor.table) else { return Vec::new() };
     let of_key = inner.iter().map(String::as_str).chain([key]);
     let parts = declared(schema, of_key);
     let mut items: Vec<Item> = Vec::new();
@@ -54,51 +53,43 @@ fn objects(parsed: &Parsed, part: &Value) -> Vec<Item> {
     keys.map(|key| Item::quoted(&**key, CompletionItemKind::Reference)).collect()
 }
 
-fn members(site: Site<'_>, kind: DocumentKind, cursor: &Cursor) -> Vec<Item> {
-    let Some((schema, inner)) = schema_at(site, kind, &cursor.table) else { return Vec::new() };
+fn members(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
+    let Some((schema, inner)) = schema_at(site, &cursor.table) else { return Vec::new() };
     let parts = declared(schema, inner.iter().map(String::as_str));
-    let mut members: Map<String, Value> = Map::new();
+    let mut members: BTreeMap<&str, &Value> = BTreeMap::new();
     for part in &parts {
         for (key, declared) in part.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            members.entry(key.as_str()).or_insert_with(|| declared.clone());
+            members.entry(key).or_insert(declared);
         }
     }
     let required = parts.iter().filter_map(|part| part.get("required")?.as_array()).flatten();
     let required: Vec<&str> = required.filter_map(Value::as_str).collect();
-    let (first, others): (Vec<_>, Vec<_>) = members.iter().partition(|(key, _)| required.contains(&key.as_str()));
-    let of = |(key, declared): (&String, &Value), must: bool| {
+    let (first, others): (Vec<_>, Vec<_>) = members.into_iter().partition(|(key, _)| required.contains(key));
+    let of = |(key, declared): (&str, &Value), must: bool| {
         let kind = declared.get("type").map(short);
         let detail =
             if must { Some(kind.map_or("required".to_owned(), |kind| format!("{kind}, required"))) } else { kind };
         let description = declared.get("description").and_then(Value::as_str).map(str::to_owned);
-        let item = Item::new(key.as_str(), CompletionItemKind::Property).text(format!("{} = ", toml_key(key)));
+        let item = Item::new(key, CompletionItemKind::Property).text(format!("{} = ", toml_key(key)));
         item.detail(detail).documentation(description)
     };
     first.into_iter().map(|member| of(member, true)).chain(others.into_iter().map(|member| of(member, false))).collect()
 }
 
 /// The schema of the value around the cursor, and the keys that lead to the table in it.
-fn schema_at<'a>(site: Site<'a>, kind: DocumentKind, table: &'a [String]) -> Option<(&'a Value, &'a [String])> {
+fn schema_at<'a>(site: Site<'a>, table: &'a [String]) -> Option<(&'a Value, &'a [String])> {
     let parsed = site.workspace.parsed();
-    match (kind, table) {
-        (DocumentKind::Variable, [values, _, inner @ ..]) if values == "values" => {
-            Some((schema_of(parsed, site.path)?, inner))
+    let (path, reference, inner) = match (Name::of_document(site.path)?, table) {
+        (Name::Variable { id }, [values, _, inner @ ..]) if values == "values" => {
+            (site.path.to_owned(), parsed.readable_variable(&id)?.schema.value()?.clone(), inner)
         }
-        (DocumentKind::ResourceObject, inner) => {
-            let Some(Name::Object { resource, .. }) = Name::of_document(site.path) else { return None };
-            Some((schema_of(parsed, &Name::Resource { id: resource }.document()?)?, inner))
+        (Name::Object { resource, .. }, inner) => {
+            let reference = parsed.readable_resource(&resource)?.schema.value()?.clone();
+            (Name::Resource { id: resource }.document()?, reference, inner)
         }
-        _ => None,
-    }
-}
-
-/// The schema that a document names.
-fn schema_of<'a>(parsed: &'a Parsed, path: &str) -> Option<&'a Value> {
-    let mentioned = in_document(parsed, path).into_iter().find_map(|mention| match mention.name {
-        Name::Schema { path } => Some(path),
-        _ => None,
-    })?;
-    parsed.schemas.get(&mentioned).and_then(Parse::content).map(|schema| &schema.json)
+        _ => return None,
+    };
+    Some((&parsed.schema_at(&path, &reference).ok()?.content()?.json, inner))
 }
 
 /// The parts of a schema that describe the value at the end of these keys. An item of a list is described as the list

@@ -6,6 +6,7 @@ mod values;
 
 use gen_lsp_types as lsp;
 use rototo_engine::DocumentKind;
+use rototo_engine::parse::quoted;
 use rototo_engine::text::Span;
 
 use crate::cursor::{Place, cursor};
@@ -53,9 +54,9 @@ fn proposals(site: Site<'_>) -> Option<(Span, Vec<Item>)> {
     let text = site.text()?;
     let found = cursor(text, site.at);
     let (of_format, mut items) = match &found.place {
-        Place::Key(_) => (keys::keys(kind, text, &found), members::keys(site, kind, &found)),
-        Place::Header => (keys::headers_after(kind, &found.table), members::headers(site, kind, &found)),
-        Place::Value(key) => (values::values(site, kind, key, &found), members::values(site, kind, key, &found)),
+        Place::Key(_) => (keys::keys(kind, text, &found), members::keys(site, &found)),
+        Place::Header => (keys::headers_after(kind, &found.table), members::headers(site, &found)),
+        Place::Value(key) => (values::values(site, kind, key, &found), members::values(site, key, &found)),
         Place::Other => return None,
     };
     items.extend(of_format);
@@ -71,7 +72,7 @@ impl Item {
     /// An item that is written as a text of TOML.
     fn quoted(label: impl Into<String>, kind: lsp::CompletionItemKind) -> Self {
         let label = label.into();
-        Self { text: serde_json::Value::from(label.as_str()).to_string(), ..Self::new(label, kind) }
+        Self { text: quoted(&label), ..Self::new(label, kind) }
     }
 
     fn text(self, text: impl Into<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use gen_lsp_types::CompletionItemKind;
 use rototo_engine::mention::Name;
-use rototo_engine::parse::{CONTEXT_SCHEMA, KeyPlace, Op, Parse, Primitive};
+use rototo_engine::parse::{CONTEXT_SCHEMA, KeyPlace, Op, Parse, Primitive, quoted};
 use rototo_engine::text::shortened_to;
 use rototo_engine::{DocumentKind, Parsed};
 use serde_json::Value;
@@ -109,8 +109,12 @@ fn operands(parsed: &Parsed, cursor: &Cursor) -> Vec<Item> {
 
 /// A value as it is written. TOML has no null, and writes tables in another way.
 pub(super) fn literal(value: &Value) -> Option<Item> {
-    let is_plain = value.is_string() || value.is_number() || value.is_boolean();
-    is_plain.then(|| Item::new(value.to_string(), CompletionItemKind::EnumMember))
+    let text = match value {
+        Value::String(text) => quoted(text),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return None,
+    };
+    Some(Item::new(text, CompletionItemKind::EnumMember))
 }
 
 pub(super) fn short(value: &Value) -> String {
