@@ -1,6 +1,6 @@
 //! Finds the API server as kubectl does: the files of `KUBECONFIG`, the proxy of a cluster, the proxies of the environment.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use http::Uri;
@@ -124,9 +124,15 @@ fn with_scheme(config: &Config) -> Result<Uri, ConfigError> {
 
 /// Refuses a configuration whose credentials a program makes that is not here. The crate does not name it.
 fn require_plugin(config: &Config) -> Result<(), ConfigError> {
-    let Some(plugin) = &config.auth_info.exec else { return Ok(()) };
+    let user = &config.auth_info;
+    // These come before the program, which then does not run.
+    let has_login = user.username.is_some() && user.password.is_some();
+    let has_other = has_login || user.token.is_some() || user.token_file.is_some();
+    let Some(plugin) = user.exec.as_ref().filter(|_| !has_other) else { return Ok(()) };
     let Some(program) = plugin.command.clone() else { return Ok(()) };
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let of_plugin = plugin.env.iter().flatten().rev().find(|one| one.get("name").is_some_and(|name| name == "PATH"));
+    let of_plugin = of_plugin.and_then(|path| path.get("value")).map(OsString::from);
+    let path = of_plugin.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
     let is_here = if program.contains('/') {
         Path::new(&program).is_file()
     } else {
@@ -200,6 +206,27 @@ mod tests {
                     interactiveMode: Never}}";
         let error = with("{server: 'https://h'}", user).await.unwrap_err().to_string();
         assert!(error.contains("`no-such-plugin`") && error.ends_with("PATH: get it"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_for_credentials_is_asked_for_only_where_it_would_run() {
+        let exec = |more: &str| {
+            format!(
+                "exec: {{apiVersion: client.authentication.k8s.io/v1, command: own-plugin, interactiveMode: Never{more}}}"
+            )
+        };
+        let user = |more: &str, exec: String| format!("{{{more}{exec}}}");
+        for other in ["token: t, ", "tokenFile: /t, ", "username: u, password: p, "] {
+            assert!(with("{server: 'https://h'}", &user(other, exec(""))).await.is_ok(), "{other}");
+        }
+        assert!(with("{server: 'https://h'}", &user("username: u, ", exec(""))).await.is_err());
+        let directory = std::env::temp_dir().join(format!("rototo-plugin-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("own-plugin"), "").unwrap();
+        let own_path = format!(", env: [{{name: PATH, value: '{}'}}]", directory.display());
+        let found = with("{server: 'https://h'}", &user("", exec(&own_path))).await;
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert!(found.is_ok());
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct AcceptedPublish {
     pub reason: WriteReason,
     /// The times of its steps.
     pub times: PublishTimes,
+    /// The number of processes whose report that they run it came before the answer of the API server.
+    pub applied: usize,
 }
 
 /// The state of source, status, and disk at one moment.
@@ -246,12 +248,12 @@ impl Publisher {
         let detection = detection.unwrap_or(Detection { detected: now, fetched: now, linted: now });
         let Detection { detected, fetched, linted } = detection;
         let times = PublishTimes { detected, fetched, linted, published: now };
-        fleet.published(publish, times, known, now);
+        let applied = fleet.published(publish, times, known, now);
         if reason == WriteReason::PutBack {
             fleet.dealt_with_unknown_publish(now);
         }
         self.marker_confirmed(Some(marked), fleet, now);
-        Some(AcceptedPublish { publish, reason, times })
+        Some(AcceptedPublish { publish, reason, times, applied })
     }
 
     /// Takes a reading of the map. A patch without an answer was accepted if the map shows its publish: then that

@@ -31,7 +31,7 @@ async fn a_commit_reaches_every_process_and_the_status_shows_it() {
     let history = &after.history;
     assert_eq!(history.len(), 2);
     assert!(history[0].converged_millis.is_some(), "{history:?}");
-    assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"published\""]).unwrap() >= 1.0);
+    assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"applied\""]).unwrap() >= 3.0);
 }
 
 /// All names that the chart derives from the name of the release must fit together.

@@ -120,7 +120,7 @@ impl Cluster {
 
     /// Runs helm as an administrator, and returns its output.
     pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(Programs::locate_helm()?);
+        let mut command = Command::new(&self.0.programs.helm);
         command.args(arguments).stdin(Stdio::null()).env("KUBECONFIG", self.admin_kubeconfig());
         command.env("KUBECACHEDIR", self.0.directory.join("kubectl-cache"));
         for (name, folder) in [("CACHE", "cache"), ("CONFIG", "config"), ("DATA", "data")] {

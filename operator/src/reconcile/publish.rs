@@ -254,6 +254,7 @@ impl Publishing<'_> {
     fn note(&self, accepted: &AcceptedPublish) -> Option<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
         let fingerprint = accepted.publish.fingerprint;
+        self.context.metrics().applied_early(accepted);
         match accepted.reason {
             WriteReason::ContentChanged => {
                 self.context.metrics().published(&accepted.times);

@@ -19,6 +19,7 @@ use crate::source::poll_error::PollError;
 use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::analysis::Outcome;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
+use rototo_protocol::publisher::AcceptedPublish;
 
 /// The buckets of durations, in seconds: from five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
@@ -188,6 +189,13 @@ impl Metrics {
     /// Records that a process has applied a publish for the first time, this long `after` its detection.
     pub fn applied(&self, after: Duration) {
         self.observe("applied", Moment::ZERO, after);
+    }
+
+    /// Records the processes whose report that they run a publish came before the answer of the API server.
+    pub fn applied_early(&self, accepted: &AcceptedPublish) {
+        for _ in 0..accepted.applied {
+            self.applied(accepted.times.published.saturating_sub(accepted.times.detected));
+        }
     }
 
     fn observe(&self, stage: &'static str, since: Moment, time: Moment) {

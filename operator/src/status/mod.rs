@@ -123,7 +123,8 @@ fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
     let revision = candidate
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
         .or_else(|| before.and_then(|before| before.revision.clone()))
-        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()));
+        // A source without commits is rolled out by its fingerprint, which is no revision.
+        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()).filter(|revision| *revision != fingerprint));
     let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
     let commit = match candidate {
         Some(candidate) => candidate.commit.as_ref().map(words),

@@ -52,7 +52,7 @@ fn times() -> PublishTimes {
 }
 
 fn accepted(digit: char) -> AcceptedPublish {
-    AcceptedPublish { publish: publish(digit), reason: WriteReason::ContentChanged, times: times() }
+    AcceptedPublish { publish: publish(digit), reason: WriteReason::ContentChanged, times: times(), applied: 0 }
 }
 
 fn view(verdict: Verdict, all: Option<u64>) -> FleetView {

@@ -242,11 +242,19 @@ impl Fleet {
     }
 
     /// Records that the API server has accepted the marker with `publish`. The cohort is everyone who is known now, and
-    /// everyone who was `known` when the patch was sent.
-    pub fn published(&mut self, publish: Publish, times: PublishTimes, known: KnownMembers, now: Moment) {
+    /// everyone who was `known` when the patch was sent. Returns the number of processes that have reported already that
+    /// they run it, and that no stage made run it.
+    pub fn published(&mut self, publish: Publish, times: PublishTimes, known: KnownMembers, now: Moment) -> usize {
         let mut members = known.0;
         members.extend(self.members(now));
+        let before = self.marked();
+        let runs_early = |(id, process): &(&ProcessId, &Process)| {
+            let was_staged = before.is_some_and(|marked| staging::intended(&marked, id, process) == publish);
+            process.runs(&publish) && !was_staged
+        };
+        let early = self.processes.iter().filter(runs_early).count();
         self.aim(publish, Some(Cohort::of(times, members)), now);
+        early
     }
 
     /// Records that the marker names a publish of another operator process. If it is the goal already, nothing changes.

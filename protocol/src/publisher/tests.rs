@@ -100,6 +100,19 @@ fn a_patch_that_happened_after_the_next_one_was_sent_is_a_publish() {
     assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
 }
 
+#[test]
+fn processes_that_report_before_the_answer_are_counted_unless_a_stage_made_them_run_it() {
+    let (mut publisher, mut fleet) = patched();
+    reports(&mut fleet, publish(), ProcessState::Applied);
+    assert_eq!(publisher.accepted(&mut fleet, NOW).unwrap().applied, 1);
+    let next = staged().next.unwrap();
+    publisher.begin_patch(staged(), &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+    assert!(publisher.accepted(&mut fleet, NOW).is_none());
+    reports(&mut fleet, next, ProcessState::Applied);
+    publisher.begin_patch(next.into(), &MapVersion::Missing, WriteReason::ContentChanged, None, &fleet, NOW);
+    assert_eq!(publisher.accepted(&mut fleet, NOW).unwrap().applied, 0);
+}
+
 /// The marker of a rollout that has begun in every pod.
 fn staged() -> Marked {
     let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };

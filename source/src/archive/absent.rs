@@ -11,6 +11,7 @@ use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
+use crate::limits::memory::SharedMemory;
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveSource, Subdirectory};
 
@@ -23,7 +24,7 @@ impl Archive {
         _: &Credentials,
         _: (&Egress, Option<&Proxy>),
         _: &Hosts,
-        _: PathBuf,
+        _: (PathBuf, SharedMemory),
         _: Limits,
     ) -> Result<Self, ArchiveFault> {
         Err(ArchiveFault::NotBuilt)

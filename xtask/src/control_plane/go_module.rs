@@ -14,9 +14,8 @@ pub(crate) struct GoModule {
     pub(crate) go_mod: &'static str,
 }
 
-/// The names of the programs that only some tests need.
+/// The name of the program that only some tests need.
 pub(super) const CONTROLLERS: &str = "kube-controller-manager";
-pub(super) const HELM: &str = "helm";
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane");
 const GO_MOD: &str = include_str!("../../control-plane/go.mod");
@@ -37,7 +36,7 @@ pub(super) const GO_MODULES: &[GoModule] = &[
     },
     GoModule {
         folder: FOLDER,
-        programs: &[(HELM, "helm.sh/helm/v4/cmd/helm")],
+        programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
         parts: &[("helm", "helm.sh/helm/v4")],
         go_mod: GO_MOD,
     },

@@ -1,5 +1,5 @@
-//! Supplies the programs of a real control plane: etcd, kube-apiserver, and kubectl, and for those who need them helm and
-//! kube-controller-manager.
+//! Supplies the programs of a real control plane: etcd, kube-apiserver, kubectl, and helm, and kube-controller-manager for
+//! those who need it.
 //!
 //! Each program is taken from `$KUBEBUILDER_ASSETS`, or else from the cache of the project, or else built into that
 //! cache with Go, once. The cache is `$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`. A directory below it is named by the
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use crate::progress;
-use go_module::{CONTROLLERS, GO_MODULES, HELM};
+use go_module::{CONTROLLERS, GO_MODULES};
 
 /// The paths of the programs.
 #[derive(Clone, Debug)]
@@ -29,13 +29,14 @@ pub struct Programs {
     pub kube_apiserver: PathBuf,
     /// The path of kubectl.
     pub kubectl: PathBuf,
+    /// The path of helm, which installs the chart.
+    pub helm: PathBuf,
 }
 
 /// Supplies all programs, and prints their paths.
 pub fn run() -> anyhow::Result<()> {
     println!("{}", Programs::ensure_with_controllers()?);
     println!("{}", Programs::locate_controllers()?.display());
-    println!("{}", Programs::locate_helm()?.display());
     Ok(())
 }
 
@@ -46,18 +47,18 @@ impl Programs {
         Self::lookup(|program| places.find(program))
     }
 
-    /// Returns the build of these programs, if one of them is missing.
+    /// Returns the build of the programs that are missing, if one is.
     pub(crate) fn missing() -> anyhow::Result<Option<GoBuild>> {
-        missing(|program| ![CONTROLLERS, HELM].contains(&program))
+        missing(|program| program != CONTROLLERS)
     }
 
-    /// Finds these programs, and builds the missing ones and helm: once, in minutes, with progress on stderr.
+    /// Finds the programs, and builds the missing ones: once, in minutes, with progress on stderr.
     pub fn ensure() -> anyhow::Result<Self> {
         ensure(|program| program != CONTROLLERS)?;
         Self::locate()
     }
 
-    /// Does the same as [`Programs::ensure`], and builds the controllers too.
+    /// Does the same as [`Programs::ensure`], and finds or builds the controllers too.
     pub fn ensure_with_controllers() -> anyhow::Result<Self> {
         ensure(|_| true)?;
         Self::locate()
@@ -76,17 +77,12 @@ impl Programs {
         found(CONTROLLERS, |program| places.find(program))
     }
 
-    /// Finds helm, which installs the chart, without building it.
-    pub fn locate_helm() -> anyhow::Result<PathBuf> {
-        let places = ProgramDirectories::from_environment()?;
-        found(HELM, |program| places.find(program))
-    }
-
     fn lookup(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
         Ok(Self {
             etcd: found("etcd", &find)?,
             kube_apiserver: found("kube-apiserver", &find)?,
             kubectl: found("kubectl", &find)?,
+            helm: found("helm", &find)?,
         })
     }
 }
@@ -117,7 +113,7 @@ fn missing(wanted: impl Fn(&str) -> bool) -> anyhow::Result<Option<GoBuild>> {
 
 impl fmt::Display for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths = [&self.etcd, &self.kube_apiserver, &self.kubectl];
+        let paths = [&self.etcd, &self.kube_apiserver, &self.kubectl, &self.helm];
         let lines: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         f.write_str(&lines.join("\n"))
     }
@@ -176,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_together_with_the_command_that_supplies_it() {
-        let error = Programs::lookup(|program| (program != "kubectl").then(|| PathBuf::from(program))).unwrap_err();
+        let error = Programs::lookup(|program| (program != "helm").then(|| PathBuf::from(program))).unwrap_err();
         let message = error.to_string();
-        assert!(message.contains("`kubectl`") && message.contains("cargo xtask control-plane"), "{message}");
+        assert!(message.contains("`helm`") && message.contains("cargo xtask control-plane"), "{message}");
     }
 }

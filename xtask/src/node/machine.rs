@@ -74,8 +74,8 @@ impl Machine {
 
     /// Returns the API of the node's cluster.
     pub(crate) fn cluster(&self) -> Cluster {
-        let (kubectl, helm) = (self.programs.control_plane.kubectl.clone(), self.programs.helm.clone());
-        Cluster { kubeconfig: self.kubeconfig(), kubectl, helm }
+        let programs = &self.programs.control_plane;
+        Cluster { kubeconfig: self.kubeconfig(), kubectl: programs.kubectl.clone(), helm: programs.helm.clone() }
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {

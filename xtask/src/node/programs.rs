@@ -58,8 +58,6 @@ pub(crate) struct Programs {
     pub(crate) control_plane: control_plane::Programs,
     /// The path of kube-controller-manager.
     pub(crate) controllers: PathBuf,
-    /// The path of helm.
-    pub(crate) helm: PathBuf,
     /// The directory with kubelet, kube-scheduler, kube-proxy, dns, and pause.
     pub(crate) node: PathBuf,
     /// The directory into which Debian's packages are unpacked.
@@ -76,13 +74,12 @@ impl Programs {
         }
         let control_plane = control_plane::Programs::ensure_with_controllers()?;
         let controllers = control_plane::Programs::locate_controllers()?;
-        let helm = control_plane::Programs::locate_helm()?;
         let cache = cache_directory()?.join("node");
         let node = NODE.directory(&cache);
         if !node.is_dir() {
             control_plane::build(&NODE, &cache)?;
         }
-        Ok(Self { control_plane, controllers, helm, node, debian: debian(&cache)? })
+        Ok(Self { control_plane, controllers, node, debian: debian(&cache)? })
     }
 
     /// Returns the path of containerd's client.

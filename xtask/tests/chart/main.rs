@@ -27,7 +27,7 @@ fn read(path: &str) -> String {
 /// Runs helm without a cluster. Returns what it printed, or the error that it printed.
 fn helm(arguments: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().unwrap();
-    let mut command = Command::new(Programs::locate_helm().unwrap());
+    let mut command = Command::new(Programs::locate().unwrap().helm);
     command.args(arguments).stdin(Stdio::null()).env("KUBECONFIG", "/dev/null");
     for name in ["CACHE", "CONFIG", "DATA"] {
         command.env(format!("HELM_{name}_HOME"), home.path().join(name));

@@ -278,6 +278,11 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
     world.previous = status;
     (world.rollout, world.published) = (None, Some(publish("B", 9)));
     assert_eq!(world.status().published.unwrap().revision, Some(revision("b")));
+
+    // A source without commits has no revision, and its rollout has the name of the content.
+    let rolled_out = world.previous.rollout.as_mut().unwrap();
+    rolled_out.revision = publish("B", 9).fingerprint.to_string();
+    assert_eq!(world.status().published.unwrap().revision, None);
 }
 
 #[test]
