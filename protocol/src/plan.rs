@@ -208,8 +208,7 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let marked = observed.map.marked();
     let published = marked.map(|marked| marked.publish);
     let PlanInput { accepted, known, .. } = observed;
-    // An earlier leader has published what it had announced, and this one read the marker of before.
-    let promoted = published.filter(|published| observed.announced.is_some_and(|(next, _)| next == *published));
+    let promoted = observed.promoted(published);
     let right = accepted.or(promoted.or(known).map(|right| right.fingerprint));
     let adopted = right.filter(|right| !observed.is_kept_back(*right, marked));
     let tampered = known.is_some_and(|known| !says(published, known, adopted)) || observed.unknown(published).is_some();
@@ -351,10 +350,15 @@ impl PlanInput {
     /// rollout is not over.
     fn is_kept_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
         let published = self.known.is_some_and(|known| known.fingerprint == fingerprint);
-        // An earlier leader has ended the rollout, and its write arrives late.
-        let promoted = marked.is_some_and(|marked| self.announced.is_some_and(|(next, _)| next == marked.publish));
+        let promoted = self.promoted(marked.map(|marked| marked.publish)).is_some();
         let rolls_out = self.rollout.is_some() && !promoted && !self.may_publish(fingerprint);
         !published && (rolls_out || self.held_back(fingerprint, marked).is_some())
+    }
+
+    /// Returns what is published, if this process knows it as announced: an earlier leader has published it, and its write
+    /// arrives late, or this process read the marker of before.
+    fn promoted(&self, published: Option<Publish>) -> Option<Publish> {
+        published.filter(|published| self.announced.is_some_and(|(next, _)| next == *published))
     }
 
     /// Returns the publish that was taken back: as this process knows it, or else as the marker says.

@@ -11,10 +11,11 @@ use crate::scene::{POLICY, Scene, WORKSPACE, condition};
 
 /// A second cluster that follows the repository of a scene.
 struct Second {
-    plane: ControlPlane,
-    namespace: Namespace,
-    operator: Operator,
     app: App,
+    _operator: Operator,
+    namespace: Namespace,
+    // It ends last, after those who ask it.
+    plane: ControlPlane,
 }
 
 impl Second {
@@ -33,7 +34,7 @@ impl Second {
             workspace.status.as_ref().is_some_and(|status| condition(status, "Converged") == "True/Converged")
         };
         namespace.wait_for_workspace(WORKSPACE, "converged", converged).await.unwrap();
-        Self { plane, namespace, operator, app }
+        Self { app, _operator: operator, namespace, plane }
     }
 }
 
@@ -117,5 +118,4 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     assert_eq!(advanced.status.code(), Some(3), "{}", text(&advanced));
     assert!(text(&advanced).contains("nothing was promoted in us"), "{}", text(&advanced));
     assert_eq!(us.app.state().unwrap()["fingerprint"], published);
-    drop(us.operator);
 }

@@ -22,8 +22,6 @@ const AT_ONCE: u32 = 6;
 const SHOWN_AFTER: u32 = 3;
 /// The wait between two attempts.
 const PACE: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(300) };
-/// The longest wait that a git host may ask for.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// The place to which the states of a workspace go.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,7 +158,7 @@ impl Outbox {
     ) -> Consequences {
         self.is_sending = false;
         let Some(known) = self.known(to, state) else { return Consequences { gives_up: true, is_event: false } };
-        let asked = failure.wait.unwrap_or_default().min(LONGEST_WAIT);
+        let asked = failure.wait.unwrap_or_default();
         if failure.kind == FailureKind::Unsent {
             // All workspaces wait for the same moment, and come one after the other.
             known.not_before = now + asked + PACE.first.mul_f64(10.0 * chance);

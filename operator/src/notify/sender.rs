@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::load::remembered::Remembered;
 use crate::load::turns::{TurnLimits, Turns};
-use crate::notify::outbox::{Destination, Failure, FailureKind, LONGEST_WAIT};
+use crate::notify::outbox::{Destination, Failure, FailureKind};
 use crate::notify::request::status_request;
 use crate::notify::state::CommitState;
 use crate::notify::target::{NoTarget, Target};
@@ -25,6 +25,8 @@ const LIMITS: AnswerLimits = AnswerLimits { bytes: 64 << 10, time: Duration::fro
 const TURNS: TurnLimits = TurnLimits { at_once: 256, per_key: 4, waiting: usize::MAX, waiting_per_key: usize::MAX };
 /// The least wait after a refusal that may be a limit of requests, which GitHub asks for.
 const AFTER_LIMIT: Duration = Duration::from_secs(60);
+/// The longest wait that a git host may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The number of credentials of which it is known that their host asked to wait.
 const WAITS: usize = 4_096;
 /// A part of the answer of GitLab where a commit has the state already.
@@ -134,7 +136,7 @@ impl CommitStatuses {
         let answer = self.http.post_json(&target.address, &request.path, json, &credentials, LIMITS).await?;
         let judged = judge(target.host_type, answer);
         if let Err(SendError::Busy { wait: Some(wait), .. }) = &judged {
-            let end = Instant::now() + (*wait).min(LONGEST_WAIT);
+            let end = Instant::now() + *wait;
             self.waits.put(credentials_key, end, 0, end);
         }
         judged
@@ -143,6 +145,7 @@ impl CommitStatuses {
 
 /// Decides whether the host has the state. Nothing of what it says is shown: the text may be of another service.
 fn judge(host_type: GitHostType, HttpAnswer { status, retry_after, body }: HttpAnswer) -> Result<(), SendError> {
+    let retry_after = retry_after.map(|wait| wait.min(LONGEST_WAIT));
     match status {
         200..=299 => Ok(()),
         400 if host_type == GitHostType::GitLab && holds(&body, GITLAB_SAME_STATE) => Ok(()),

@@ -26,13 +26,14 @@ pub(super) fn send_if_due(
     let now = Instant::now();
     let spec = workspace.spec.commit_status().cloned();
     let destination = spec.map(|spec| Destination { source: workspace.spec.source.clone(), spec });
+    // A status that speaks of another spec, or of a source that can't be read, may name a commit of another repository.
+    let is_of_source = status.observed_generation == workspace.metadata.generation
+        && status.source.as_ref().is_some_and(|source| source.last_error.is_none());
+    let state = destination.as_ref().filter(|_| is_of_source).and_then(|_| commit_state(status));
     let begun = {
         let mut record = shared.lock();
         record.outbox.follow(destination);
-        // A status that speaks of another spec, or of a source that can't be read, may name a commit of another repository.
-        let is_of_source = status.observed_generation == workspace.metadata.generation
-            && status.source.as_ref().is_some_and(|source| source.last_error.is_none());
-        if let Some(state) = commit_state(status).filter(|_| is_of_source) {
+        if let Some(state) = state {
             record.outbox.offer(state, now);
         }
         if context.leadership().term(now) != Some(term) {

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::hold_record::Held;
+use crate::reconcile::hold_record::{Held, Variables};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::source::poll::Candidate;
 use crate::workspace_key::WorkspaceKey;
@@ -23,8 +23,10 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
         let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
         match published(workspace, &record, context).filter(|_| accepted.is_some()) {
             Some(published) if Some(published) != accepted => {
-                let unread = accepted.filter(|_| record.source.tree().is_none());
-                (published, record.hold.variables_of(published).is_some(), unread)
+                let compared = |newest| record.hold.compared(published, newest).is_some();
+                let is_compared = accepted.is_some_and(compared);
+                let unread = accepted.filter(|_| !is_compared && record.source.tree().is_none());
+                (published, is_compared || record.hold.variables_of(published).is_some(), unread)
             }
             _ => {
                 record.hold.judge(accepted, None);
@@ -42,7 +44,7 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
         None => None,
     };
     let mut record = shared.lock();
-    let held = hold(workspace, &record, published, accepted.as_ref());
+    let held = hold(workspace, &mut record, published, accepted.as_ref());
     let judged = record.source.accepted().map(|candidate| candidate.fingerprint);
     let before = record.hold.judge(judged, held);
     match held {
@@ -86,25 +88,30 @@ async fn read(context: &OperatorContext, key: &WorkspaceKey, fingerprint: Finger
 /// Compares the newest accepted content with what is published. `read` is accepted content that was read from the disk.
 fn hold(
     workspace: &RototoWorkspace,
-    record: &WorkspaceRecord,
+    record: &mut WorkspaceRecord,
     published: Fingerprint,
     read: Option<&(Fingerprint, Tree)>,
 ) -> Option<Held> {
     let candidate = record.source.accepted()?;
+    let newest = candidate.fingerprint;
     let read = read.filter(|(fingerprint, _)| *fingerprint == candidate.fingerprint).map(|(_, tree)| tree);
     let revision = candidate.revision.as_ref().map(ToString::to_string);
     let fingerprint = candidate.fingerprint.to_string();
     let allowed = Asked::in_annotation(workspace, ANNOTATION_ALLOW_SHRINK);
-    if allowed.is_some_and(|asked| names_revision(asked.text, revision.as_deref(), &fingerprint)) {
+    let is_allowed = allowed.is_some_and(|asked| names_revision(asked.text, revision.as_deref(), &fingerprint));
+    let between = |(variables, tree): (Variables, &Tree)| {
+        Shrink::between(variables.iter().map(|path| &**path), |path| tree.get(path).is_some())
+    };
+    let read = || record.hold.variables_of(published).zip(record.source.tree().or(read)).map(between);
+    let compared = record.hold.compared(published, newest).or_else(read);
+    let by_status = by_status(workspace, candidate, published);
+    if let Some(compared) = compared {
+        record.hold.note_compared(published, newest, compared);
+    }
+    if is_allowed {
         return None;
     }
-    let shrink = match record.hold.variables_of(published).zip(record.source.tree().or(read)) {
-        Some((variables, tree)) => {
-            Shrink::between(variables.iter().map(|path| &**path), |path| tree.get(path).is_some())
-        }
-        None => by_status(workspace, candidate, published)?,
-    };
-    shrink.is_held().then_some(Held { fingerprint: candidate.fingerprint, shrink })
+    compared.or(by_status).filter(|shrink| shrink.is_held()).map(|shrink| Held { fingerprint: newest, shrink })
 }
 
 /// Compares the numbers that status has of the published content.

@@ -18,6 +18,8 @@ pub(super) struct HoldRecord {
     /// The content that was judged last. A poll may end at any time, and what it found waits for its own judgement.
     judged: Option<Fingerprint>,
     held: Option<Held>,
+    /// The content that was compared last, published and newest, with the outcome. Content does not change.
+    compared: Option<(Fingerprint, Fingerprint, Shrink)>,
 }
 
 /// Content that is held.
@@ -50,6 +52,17 @@ impl HoldRecord {
     /// Returns what is held, if that is this content.
     pub(super) fn held(&self, candidate: &Candidate) -> Option<&Held> {
         self.held.as_ref().filter(|held| held.fingerprint == candidate.fingerprint)
+    }
+
+    /// Records that `newest` was compared with what is published.
+    pub(super) fn note_compared(&mut self, published: Fingerprint, newest: Fingerprint, shrink: Shrink) {
+        self.compared = Some((published, newest, shrink));
+    }
+
+    /// Returns the outcome of this comparison, if it was the last one.
+    pub(super) fn compared(&self, published: Fingerprint, newest: Fingerprint) -> Option<Shrink> {
+        let (before, after, shrink) = self.compared?;
+        ((before, after) == (published, newest)).then_some(shrink)
     }
 
     /// Returns the variables of this content, if they are known.

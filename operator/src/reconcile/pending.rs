@@ -1,7 +1,6 @@
 //! The newest content, while it is not published: the reason for which it is held, the progress of its rollout, and the people
 //! who steer it.
 
-use jiff::Timestamp;
 use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_ROLLOUT};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::RehearsalView;
@@ -83,18 +82,17 @@ pub(super) fn steering(
     context: &OperatorContext,
 ) -> SteeringInput {
     let verified = context.requests_policy().verifies_since();
-    let by = |annotation, about: Option<Timestamp>| {
-        Asked::in_annotation(workspace, annotation).map(|asked| asked.by(verified, about))
-    };
+    let by = |annotation| Asked::in_annotation(workspace, annotation).map(|asked| asked.by(verified, None));
+    let status = request_status(workspace, record, verified);
     let (published, asked) = (record.marker.publisher().published(), request(workspace));
     let promoted = published.zip(asked).and_then(|(published, asked)| asked.about(published.updated_at));
     let promoted = promoted == Some(Action::Promote);
     let anyway = is_published_anyway(workspace, record);
     SteeringInput {
-        request: request_status(workspace, record, verified),
-        promoted_by: promoted.then(|| by(ANNOTATION_ROLLOUT, asked.map(|asked| asked.of.timestamp()))).flatten(),
-        anyway_by: anyway.then(|| by(ANNOTATION_PUBLISH_ANYWAY, None)).flatten(),
-        shrink_by: by(ANNOTATION_ALLOW_SHRINK, None),
+        promoted_by: status.as_ref().filter(|_| promoted).map(|request| request.by.clone()),
+        request: status,
+        anyway_by: anyway.then(|| by(ANNOTATION_PUBLISH_ANYWAY)).flatten(),
+        shrink_by: by(ANNOTATION_ALLOW_SHRINK),
     }
 }
 

@@ -195,8 +195,8 @@ impl Publishing<'_> {
         let remembered = if published.is_none() { self.remembered() } else { None };
         let (record, steps) = (self.shared.lock(), steps(self.workspace));
         let analyses = runs(self.workspace, &record);
-        let queues = queues(self.workspace, &record, self.context);
-        let input = PublishInput { remembered, queues, ..input(self.workspace, &record, (&steps, &analyses)) };
+        let input = input(self.workspace, &record, self.context, (&steps, &analyses));
+        let input = PublishInput { remembered, ..input };
         record.decide(map, input)
     }
 
@@ -302,10 +302,11 @@ impl Publishing<'_> {
     }
 }
 
-/// Returns what a decision about the marker is made from, without what the disk has.
+/// Returns what a decision about the marker is made from, without what status remembers.
 pub(super) fn input<'a>(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
+    context: &OperatorContext,
     (steps, analyses): (&'a [Step], &'a [AnalysisRun]),
 ) -> PublishInput<'a> {
     PublishInput {
@@ -320,7 +321,7 @@ pub(super) fn input<'a>(
         analyses,
         request: request(workspace),
         anyway: is_published_anyway(workspace, record),
-        queues: false,
+        queues: queues(workspace, record, context),
     }
 }
 

@@ -7,7 +7,7 @@ use rototo_protocol::fleet::{RehearsalMode, RehearsalRules, RehearsalVerdict, Re
 use rototo_protocol::hold::names_revision;
 
 use crate::reconcile::asked::Asked;
-use crate::reconcile::rollout::{revision_of, waits_for_rollouts};
+use crate::reconcile::rollout::{awaited, revision_of};
 use crate::reconcile::workspace_record::WorkspaceRecord;
 use crate::status::input::HeldReason;
 
@@ -26,11 +26,9 @@ pub(super) fn rules(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Re
 /// Returns whether a person has asked to publish the content that is on its way whatever processes report about it.
 pub(super) fn is_published_anyway(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
     let Some(asked) = Asked::in_annotation(workspace, ANNOTATION_PUBLISH_ANYWAY) else { return false };
-    let staged =
-        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
     let candidate = record.source.accepted();
     // Newer content may wait for the end of a rollout, and the request is about one of both.
-    let (fingerprint, revision) = match staged.filter(|_| waits_for_rollouts(workspace)) {
+    let (fingerprint, revision) = match awaited(workspace, record) {
         Some(next) => (Some(next.fingerprint), revision_of(workspace, record, next)),
         None => (
             candidate.map(|candidate| candidate.fingerprint),

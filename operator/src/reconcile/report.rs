@@ -14,7 +14,6 @@ use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
-use rototo_protocol::publisher::PublishInput;
 use rototo_protocol::rollout::RolloutDecision;
 
 use crate::fleet::clock;
@@ -25,7 +24,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::pending::{held, rollout, steering};
 use crate::reconcile::publish::input;
 use crate::reconcile::rehearsal::rules;
-use crate::reconcile::rollout::{queues, steps};
+use crate::reconcile::rollout::steps;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
 use crate::status::input::{SourceInput, SourceProblem, StatusInput};
@@ -108,8 +107,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let (steps, analyses) = (steps(workspace), runs(workspace, &record));
-    let queues = queues(workspace, &record, context);
-    let rollout_input = PublishInput { queues, ..input(workspace, &record, (&steps, &analyses)) };
+    let rollout_input = input(workspace, &record, context, (&steps, &analyses));
     let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &rollout_input));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,

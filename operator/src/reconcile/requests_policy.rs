@@ -23,12 +23,14 @@ pub(crate) struct RequestsPolicy {
     name: Option<String>,
     /// The time of the last answer, and since when the policy applies, if it does.
     answer: Mutex<Option<(Instant, Option<Timestamp>)>>,
+    /// One reconcile asks while the others wait: all come at once when a Lease is gained.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl RequestsPolicy {
     /// The policy of this name.
     pub(crate) fn named(name: Option<String>) -> Self {
-        Self { name, answer: Mutex::default() }
+        Self { name, ..Self::default() }
     }
 
     /// Returns the time since which users are verified, by the last answer of the API server.
@@ -37,11 +39,19 @@ impl RequestsPolicy {
         answer.and_then(|(_, since)| since)
     }
 
+    fn is_recent(&self) -> bool {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.is_some_and(|(at, _)| at.elapsed() < ASKED_EVERY)
+    }
+
     /// Asks the API server, unless it has just answered.
     pub(super) async fn ask(&self, client: &Client) {
         let Some(name) = &self.name else { return };
-        let recent = |(at, _): (Instant, Option<Timestamp>)| at.elapsed() < ASKED_EVERY;
-        if self.answer.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(recent) {
+        if self.is_recent() {
+            return;
+        }
+        let _one_asks = self.turn.lock().await;
+        if self.is_recent() {
             return;
         }
         // Without an answer nobody is verified.
@@ -54,8 +64,9 @@ impl RequestsPolicy {
 }
 
 async fn read(client: &Client, name: &str) -> kube::Result<Option<Timestamp>> {
-    let policy = Api::<ValidatingAdmissionPolicy>::all(client.clone()).get_opt(name).await?;
-    let binding = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(name).await?;
+    let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
+    let (policy, binding) = tokio::try_join!(policies.get_opt(name), bindings.get_opt(name))?;
     Ok(policy.zip(binding).and_then(|(policy, binding)| applies_since(&policy, &binding)))
 }
 

@@ -36,9 +36,11 @@ fn step(step: &RolloutStep) -> Step {
     }
 }
 
-/// Returns whether newer content is to wait for the end of a rollout.
-pub(super) fn waits_for_rollouts(workspace: &RototoWorkspace) -> bool {
-    workspace.spec.rollout.as_ref().is_some_and(|rollout| rollout.on_new_commit == OnNewCommit::Queue)
+/// Returns the announced publish for the end of whose rollout newer content is to wait.
+pub(super) fn awaited(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<Publish> {
+    let waits = workspace.spec.rollout.as_ref().is_some_and(|rollout| rollout.on_new_commit == OnNewCommit::Queue);
+    let marked = record.marker.publisher().marked()?;
+    marked.next.filter(|_| waits && marked.stage.is_some())
 }
 
 /// Returns the revision of the announced content: as the source has it, or as the status names it once the source has newer
@@ -46,7 +48,7 @@ pub(super) fn waits_for_rollouts(workspace: &RototoWorkspace) -> bool {
 pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord, next: Publish) -> Option<String> {
     let candidate = record.source.candidate_of(next.fingerprint);
     let shown = || {
-        let rollout = workspace.status.as_ref()?.rollout.as_ref()?;
+        let rollout = record.status.rollout(workspace)?;
         (rollout.announced_as == Some(next.updated_at)).then(|| rollout.revision.clone())
     };
     candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string).or_else(shown)
@@ -55,10 +57,8 @@ pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord,
 /// Returns whether newer content waits for the end of a rollout. It does not once the content of the rollout is lost: nobody
 /// could go on with it.
 pub(super) fn queues(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> bool {
-    let staged =
-        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
-    let next = staged.filter(|_| waits_for_rollouts(workspace));
-    next.is_some_and(|next| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint))
+    awaited(workspace, record)
+        .is_some_and(|next| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint))
 }
 
 /// Returns what a person asks for about a rollout.

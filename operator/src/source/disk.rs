@@ -105,17 +105,15 @@ impl DiskShares {
     /// theirs. Blocks on the disk.
     pub(crate) fn make_room(&self, namespace: &str, reader: &Reader) {
         let (own, all) = self.with_counted(|counted| (counted.of(namespace), counted.all()));
-        let mut evicted = 0;
-        let left = self.limits.per_namespace.saturating_sub(own);
-        if reader.kept_bytes(namespace) > left {
-            evicted += reader.evict(namespace, left);
-        }
+        let mut evicted = reader.evict(namespace, self.limits.per_namespace.saturating_sub(own));
         let left = self.limits.total.saturating_sub(all);
-        if reader.kept_bytes_of_all() > left {
+        let mut kept = reader.kept_bytes_of_all();
+        if kept > left {
             evicted += reader.evict_of_all(left);
+            kept = reader.kept_bytes_of_all();
         }
         self.load.on_disk("snapshots", all);
-        self.load.on_disk("repositories", reader.kept_bytes_of_all());
+        self.load.on_disk("repositories", kept);
         if evicted > 0 {
             self.load.evicted(evicted);
             debug!(namespace, evicted, "a share of the disk is used up: repositories were removed");

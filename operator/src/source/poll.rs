@@ -258,8 +258,8 @@ impl Poll {
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
         let Fetched { pinned, tree, commit, signature, asked, detected, fetched } = fetched;
         let nothing = Linted::default();
-        let kept = self.known.as_ref().and_then(|known| known.linted.clone());
-        let before = kept.as_ref().map_or(&nothing, |kept| kept.linted());
+        let kept = self.known.as_ref().and_then(|known| known.linted.as_ref());
+        let before = kept.map_or(&nothing, |kept| kept.linted());
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
         let known = self.known.as_ref().map(|known| &known.candidate);
@@ -269,13 +269,11 @@ impl Poll {
         let last = before.parsed().tree();
         let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
         let (verdict, contents, expiries, provisional, linted) = match known {
-            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept),
+            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept.cloned()),
             None => {
                 let (verdict, contents, linted) = self.lint_new(tree.clone(), before)?;
                 let provisional = linted.lint().custom.interrupted;
                 let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
-                // The last one makes room for this one, unless somebody still has it.
-                drop(kept);
                 (verdict, contents, expiries, provisional, self.memory.keep(linted))
             }
         };

@@ -7,7 +7,6 @@ use rototo_source::{InvalidSource, SourceError, SourceFault, StoreError};
 
 use crate::source::credentials::SecretError;
 use crate::source::disk::DiskFull;
-use crate::source::poll_turn::Displaced;
 
 /// The reason why a poll failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +53,6 @@ pub enum PollError {
     /// The work was ended from outside, as when the process ends.
     #[error("the poll of the source was interrupted")]
     Interrupted,
-}
-
-impl From<Displaced> for PollError {
-    fn from(Displaced(after): Displaced) -> Self {
-        Self::Displaced(after)
-    }
 }
 
 impl PollError {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
+use crate::source::poll_error::PollError;
 
 /// The time after which a source counts as slow. An ordinary source answers within seconds.
 const SLOW_AFTER: Duration = Duration::from_secs(10);
@@ -38,10 +39,6 @@ pub(crate) struct PollTurn {
     turn: Option<Turn<String>>,
     is_slow: bool,
 }
-
-/// A slow source was given up after this time, because others waited for its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Displaced(pub(crate) Duration);
 
 impl PollTurns {
     /// Makes so many turns for slow sources, and as many for others.
@@ -99,7 +96,7 @@ impl PollTurns {
 
 impl PollTurn {
     /// Reads a source. One that takes long leaves its place to others: it goes on among the slow ones, or is given up.
-    pub(crate) async fn reading<T>(&mut self, mut read: impl Future<Output = T> + Unpin) -> Result<T, Displaced> {
+    pub(crate) async fn reading<T>(&mut self, mut read: impl Future<Output = T> + Unpin) -> Result<T, PollError> {
         if self.is_slow {
             return Ok(read.await);
         }
@@ -118,7 +115,7 @@ impl PollTurn {
             () = turns.others.crowded() => self.turn = None,
         }
         if self.turn.is_none() {
-            return Err(Displaced(SLOW_AFTER));
+            return Err(PollError::Displaced(SLOW_AFTER));
         }
         Ok(read.await)
     }

@@ -1,5 +1,7 @@
 //! The commands that a status names.
 
+use rototo_api::names::ANNOTATION_USER;
+
 /// The command that sets an annotation of a workspace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AnnotateCommand {
@@ -17,7 +19,7 @@ impl AnnotateCommand {
         let Self { namespace, name, signs } = self;
         // The API server's name of the user is asked for when the command runs.
         let value = if *signs {
-            format!("\"{value} user=$(kubectl auth whoami -o jsonpath={{.status.userInfo.username}})\"")
+            format!("\"{value}{ANNOTATION_USER}$(kubectl auth whoami -o jsonpath={{.status.userInfo.username}})\"")
         } else if value.contains(' ') {
             format!("'{value}'")
         } else {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use kube::ResourceExt;
 use rototo_api::UpdatedAt;
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{HistoryEntry, PublishedStatus, RototoWorkspace, RototoWorkspaceStatus};
 
 /// The status of one workspace as this process has written it.
@@ -58,6 +59,12 @@ impl StatusRecord {
     pub(crate) fn published<'a>(&'a self, workspace: &'a RototoWorkspace) -> Option<&'a PublishedStatus> {
         let written = self.written.as_ref().and_then(|written| written.status.published.as_ref());
         written.or_else(|| workspace.status.as_ref()?.published.as_ref())
+    }
+
+    /// Returns the rollout that status has: the written one, or else the one of the object.
+    pub(crate) fn rollout<'a>(&'a self, workspace: &'a RototoWorkspace) -> Option<&'a RolloutStatus> {
+        let written = self.written.as_ref().and_then(|written| written.status.rollout.as_ref());
+        written.or_else(|| workspace.status.as_ref()?.rollout.as_ref())
     }
 
     /// Returns the revision of a publish, if the last written status has that publish.

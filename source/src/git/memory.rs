@@ -3,7 +3,6 @@
 //! A repository of some kilobytes can make git use all the memory that it may have, and there are as many gits at a time as
 //! sources are read.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -31,30 +30,6 @@ pub(super) struct Programs {
     turn: MemoryTurn,
 }
 
-/// The git with much memory, while it has the turn.
-pub(super) struct LargeProgram<'a> {
-    program: &'a Program,
-    _turn: SemaphorePermit<'a>,
-}
-
-/// A fault that more memory may mend.
-pub(super) trait MemoryFault {
-    /// Returns whether git lacked memory.
-    fn is_of_memory(&self) -> bool;
-}
-
-impl MemoryFault for GitFault {
-    fn is_of_memory(&self) -> bool {
-        matches!(self, Self::OutOfMemory { .. })
-    }
-}
-
-impl MemoryFault for SourceFault {
-    fn is_of_memory(&self) -> bool {
-        matches!(self, Self::Git(fault) if fault.is_of_memory())
-    }
-}
-
 impl Programs {
     /// Limits the memory of `program` until it has the turn.
     pub(super) fn new(program: Program, turn: MemoryTurn) -> Self {
@@ -67,20 +42,12 @@ impl Programs {
         &self.usual
     }
 
-    /// Waits for the git with much memory, if the work ended for lack of it.
-    pub(super) async fn after<T, F: MemoryFault>(&self, outcome: &Result<T, F>) -> Option<LargeProgram<'_>> {
-        let lacked = outcome.as_ref().is_err_and(MemoryFault::is_of_memory);
+    /// Waits for the git with much memory, if the work ended for lack of it. It has the turn while the permit exists.
+    pub(super) async fn after<T>(&self, outcome: &Result<T, SourceFault>) -> Option<(&Program, SemaphorePermit<'_>)> {
+        let lacked = matches!(outcome, Err(SourceFault::Git(GitFault::OutOfMemory { .. })));
         if !lacked || self.usual.memory_bytes() >= self.large.memory_bytes() {
             return None;
         }
-        Some(LargeProgram { program: &self.large, _turn: self.turn.0.acquire().await.ok()? })
-    }
-}
-
-impl Deref for LargeProgram<'_> {
-    type Target = Program;
-
-    fn deref(&self) -> &Program {
-        self.program
+        Some((&self.large, self.turn.0.acquire().await.ok()?))
     }
 }

@@ -28,9 +28,8 @@ use crate::git::stderr::TRACE;
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
-    // Of ours, and not those in an address that the user wrote.
-    has_credentials: bool,
-    setup: GitSetup,
+    // Credentials in an address that the user wrote are not ours.
+    setup: Setup,
     proxy: Option<Proxy>,
     egress: Egress,
     // `None` for a repository on this machine.
@@ -58,12 +57,11 @@ impl Program {
         limits: &Limits,
     ) -> Self {
         let host = (url.scheme() != Scheme::File).then(|| hosts.host(credentials.host_key(url)));
-        let has_credentials = !credentials.is_empty();
+        let setup = Setup::of(setup, !credentials.is_empty());
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
             url,
             credentials,
-            has_credentials,
             setup,
             proxy,
             egress,
@@ -118,7 +116,7 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Blame)> {
         let uncharged = |fault| (fault, Blame::Nobody);
-        let setup = Setup::of(self.setup, self.has_credentials);
+        let setup = self.setup;
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
         let way = async {

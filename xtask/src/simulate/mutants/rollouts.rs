@@ -230,7 +230,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a late write of an earlier leader that ends a rollout is undone",
         PLAN,
-        "let promoted = marked.is_some_and(|marked| self.announced.is_some_and(|(next, _)| next == marked.publish));",
+        "let promoted = self.promoted(marked.map(|marked| marked.publish)).is_some();",
         "let promoted = false;",
     ),
     mutant(
