@@ -31,6 +31,8 @@ pub struct Publisher {
     marked: Option<Marked>,
     /// The patches without an answer, the newest last. All are for one version of the map, so at most one happens.
     attempts: Vec<PatchAttempt>,
+    /// The version of the map as it was read last.
+    version: Option<MapVersion>,
     /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
 }
@@ -142,9 +144,9 @@ impl Publisher {
     ) -> MarkerPlan {
         let rehearsal = fleet.rehearsal(input.rehearsal, now);
         let marked = map.marked();
-        let staged = marked.is_some_and(|marked| marked.stage.is_some());
         let announced = rehearsal.as_ref().map(|view| {
             // What a stage runs has passed its rehearsal. From then on its gates count.
+            let staged = marked.is_some_and(|marked| marked.stage.is_some() && marked.next == Some(view.next));
             let passed =
                 view.verdict == RehearsalVerdict::Passed || staged && view.verdict != RehearsalVerdict::Waiting;
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
@@ -237,6 +239,8 @@ impl Publisher {
     fn happened(&mut self, attempt: PatchAttempt, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let PatchAttempt { marked, reason, detection, known, .. } = attempt;
         let publish = marked.publish;
+        // The map has another version now, so no other patch for the earlier one happens.
+        self.attempts.clear();
         if let Some(next) = marked.next.filter(|next| fleet.announced_publish() != Some(*next)) {
             fleet.announced(next, now);
         }
@@ -260,6 +264,7 @@ impl Publisher {
     /// publish is returned. What the first reading shows is known from then on, before anything is decided: also the gates
     /// of a stage that an earlier operator process began.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        self.version = map.version();
         let marked = map.marked()?;
         if self.marked.is_none() && self.attempts.is_empty() {
             self.marker_confirmed(Some(marked), fleet, now);
@@ -270,7 +275,8 @@ impl Publisher {
         self.happened(attempt, fleet, now)
     }
 
-    /// Records that the marker is correct and says `marked`, or nothing. That ends the patches and the contradiction.
+    /// Records that the marker is correct and says `marked`, or nothing. That ends the contradiction, and the patches for
+    /// earlier versions of the map. One for the present version may still happen.
     pub fn marker_confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         match marked {
             Some(marked) => fleet.adopt(marked.publish, now),
@@ -282,7 +288,7 @@ impl Publisher {
             fleet.know_name(held.updated_at);
         }
         self.marked = marked;
-        self.attempts.clear();
+        self.attempts.retain(|attempt| Some(&attempt.at) == self.version.as_ref());
         self.doubted_since = None;
     }
 }

@@ -42,7 +42,10 @@ impl World {
                 }
             }
             Act::HandOver => self.hand_over(),
-            Act::CutOperator(millis) => self.faults.operator_cut = self.now + Duration::from_millis(millis),
+            Act::CutOperator(millis) => {
+                let until = self.now + Duration::from_millis(millis);
+                self.faults.operator_cut = self.faults.operator_cut.max(until);
+            }
             Act::Stop(one, millis) => self.stop_process(one, Duration::from_millis(millis)),
             Act::Kill(one) => {
                 if let Some(process) = self.living(one) {

@@ -151,7 +151,8 @@ impl World {
         let before = record.began.saturating_sub(UNDISTURBED);
         let hindered = process.cut_from_operator.max(process.stopped) >= before || self.faults.busy >= before;
         let old = process.handles.iter().all(|handle| handle.opened < before);
-        let otherwise = process.handles.iter().any(|handle| handle.current().is_some_and(|runs| runs != publish));
+        let otherwise =
+            process.handles.iter().any(|handle| handle.ran_before(before).is_some_and(|ran| ran != publish));
         lives && old && otherwise && !hindered && self.network_faults == 0
     }
 

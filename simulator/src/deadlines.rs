@@ -25,8 +25,8 @@ impl World {
             return;
         };
         // Nobody can see some ends, and the operator waits for what an earlier one counted.
-        let waits =
-            view.unaccounted > 0 || (0..self.processes.len()).any(|process| self.ended_with_no_witness(process));
+        let unseen = (0..self.processes.len()).any(|process| self.ended_with_no_witness(operator, record, process));
+        let waits = view.unaccounted > 0 || unseen;
         let window = if waits { view.windows.forget } else { view.windows.recount };
         if self.now > since + window + view.windows.heartbeat + RECONCILES_WITHIN {
             let what = format!("everybody runs it since {} ms, and it says {:?}", since.as_millis(), view.verdict);
@@ -59,10 +59,13 @@ impl World {
         lives.then_some(since)
     }
 
-    /// Returns whether a process ended where no kubelet says so.
-    fn ended_with_no_witness(&self, process: usize) -> bool {
-        let process = &self.processes[process];
-        !process.alive && process.pod.is_none_or(|pod| self.pods[pod].lost)
+    /// Returns whether a process ended where no kubelet says so, or its last report arrived at an operator that has never seen
+    /// its pod.
+    fn ended_with_no_witness(&self, operator: usize, record: &Record, index: usize) -> bool {
+        let process = &self.processes[index];
+        let knows = |pod: usize| self.operators[operator].pods.contains_key(&self.pods[pod].uid);
+        let late = |pod: usize| record.received_reports.contains_key(&index) && !knows(pod);
+        !process.alive && process.pod.is_none_or(|pod| self.pods[pod].lost || late(pod))
     }
 
     /// Checks that the status which is stored is the one that the operator claims, or has been for no longer than a write of it

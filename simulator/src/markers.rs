@@ -13,6 +13,10 @@ use crate::world::{Claim, World, content};
 impl World {
     pub fn write_marker(&mut self, marker: MarkerEntry) {
         self.api.map_version += 1;
+        self.log(|| match marker {
+            MarkerEntry::Published(marked) => format!("the marker says {}", crate::violation::marker(marked)),
+            other => format!("the marker is {other:?}"),
+        });
         let (before, after) = (announced(self.api.marker), announced(marker));
         if before != after {
             self.api.announced_since = self.now;
@@ -48,14 +52,26 @@ impl World {
         self.write_marker(marker);
     }
 
+    /// Returns whether a workspace that was created anew may have an earlier name than the one before, because a clock was set
+    /// back: then whoever has the later name is taken for an editor's.
+    pub fn is_namesake_named_back(&self) -> bool {
+        self.clock_jumped && self.api.workspaces > 1
+    }
+
+    /// Returns whether a process has stayed in a stage that is over. An operator that starts does not know under which names an
+    /// earlier one announced content, and takes it for a process that follows somebody else's marker.
+    pub fn stays_in_a_stage(&self) -> bool {
+        let is_over =
+            |publish: &Publish| self.api.staged.contains_key(publish) && !self.api.published.contains(publish);
+        let mut reported = self.processes.iter().filter_map(|process| process.last_taken.as_ref()?.publish);
+        reported.any(|publish| is_over(&publish))
+    }
+
     /// Checks that somebody else than the operator that leads wrote the marker before it puts one back.
     pub fn check_put_back(&mut self, operator: usize) {
+        let stays = self.stays_in_a_stage() || self.is_namesake_named_back();
+        self.api.taken_for_an_edit |= stays;
         let api = &self.api;
-        // An operator that starts does not know under which names an earlier one announced content, and takes a process that
-        // stays in a stage that is over for one that follows somebody else's marker.
-        let is_over = |publish: &Publish| api.staged.contains_key(publish) && !api.published.contains(publish);
-        let mut reported = self.processes.iter().filter_map(|process| process.last_taken.as_ref()?.publish);
-        let stays = reported.any(|publish| is_over(&publish));
         if !(stays || api.edited || api.announcement_edited || api.stage_edited || api.written_late) {
             let what = format!("operator {operator} puts the marker back, and nobody else wrote it");
             self.breaks(Invariant::PutBackAfterAnEdit, what);

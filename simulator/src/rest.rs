@@ -67,11 +67,13 @@ impl World {
         if claimed != known {
             self.breaks(Invariant::StatusRepaired, format!("status claims {claimed:?}, the operator knows {known:?}"));
         }
-        // Where a clock was set back, a namesake gets an earlier name, and whoever has the later one is taken for an editor's.
-        let named_back = self.clock_jumped && self.api.workspaces > 1;
         // Processes of a stage that somebody has written name what the operator does not know.
         let edited = self.api.edited || self.api.announcement_edited || self.api.stage_edited;
-        if !edited && !named_back && self.api.names.len() as u64 > self.git.changes {
+        if !edited
+            && !self.is_namesake_named_back()
+            && !self.api.taken_for_an_edit
+            && self.api.names.len() as u64 > self.git.changes
+        {
             let names: Vec<String> = self.api.names.iter().copied().map(name).collect();
             self.breaks(Invariant::OneName, format!("{} changes have the names {names:?}", self.git.changes));
         }

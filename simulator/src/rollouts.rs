@@ -26,6 +26,8 @@ pub struct RolloutChange {
     pub before: Option<Marked>,
     /// The marker as the operator knew it.
     pub known: Option<Marked>,
+    /// What patches without an answer, which may have happened, say.
+    pub attempted: Vec<Marked>,
     pub after: Marked,
     pub steps: Vec<Step>,
     pub request: Option<Request>,
@@ -96,6 +98,10 @@ impl World {
         let stage = before.next.zip(before.stage);
         let was_held = [before.held, known.and_then(|known| known.held)];
         if let Some((held, gate)) = after.held.filter(|held| !was_held.contains(&Some(*held))) {
+            // A patch without an answer said so, and was checked when it was decided.
+            if change.attempted.iter().any(|marked| marked.held == after.held) {
+                return Ok(());
+            }
             return match stage {
                 Some((next, stage)) if next == held => self.had_reason(operator, gate, next, stage, change),
                 None if gate == Gate::Aborted && change.asked_about(held) != Some(Action::Abort) => {
@@ -211,7 +217,13 @@ impl World {
     fn runs_in_stage(&self, operator: usize, next: Publish, stage: Stage) -> Result<(), String> {
         let leader = &self.operators[operator];
         let Some(record) = &leader.record else { return Ok(()) };
-        let able = self.able_pods(operator, record);
+        let mut able = self.able_pods(operator, record);
+        // The operator may not have learned of an end, and then no other process of the pod has to be waited for.
+        let ended = |pod: usize| {
+            let mut of_pod = record.received_reports.iter().filter(|(one, _)| self.processes[**one].pod == Some(pod));
+            of_pod.any(|(one, said)| !self.processes[*one].alive && !said.drained())
+        };
+        able.retain(|pod| !ended(*pod));
         if able.is_empty() || stage.below == 0 {
             return Ok(());
         }
@@ -363,9 +375,8 @@ impl World {
     /// Checks that nothing is announced or published that was taken back, and that nothing has released.
     fn check_comes_back(&mut self, operator: usize, change: &RolloutChange) {
         let known = change.known.or(change.before).map(|known| known.publish.fingerprint);
-        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.reads_marker_since) else {
-            return;
-        };
+        let record = self.operators[operator].record.as_ref();
+        let Some(began) = record.and_then(|record| record.reads_marker_since) else { return };
         // A decision on an older map has no effect.
         if change.before.is_none_or(|before| self.api.marker != MarkerEntry::Published(before)) {
             return;
@@ -389,11 +400,12 @@ impl World {
         }
     }
 
-    /// Notes what a write that the API server has accepted takes back.
-    pub fn note_taken_back(&mut self, marked: Marked) {
-        let Some((held, _)) = marked.held.filter(|(held, _)| held.fingerprint == content(self.git.content)) else {
-            return;
-        };
+    /// Notes what a write that the API server has accepted takes back, of an operator for which this content is the newest.
+    pub fn note_taken_back(&mut self, marked: Marked, newest: Option<u8>) {
+        // What follows newer content is a new change, also if it is the same content.
+        let newest = content(newest.unwrap_or(self.git.content));
+        let is_newest = |fingerprint| fingerprint == newest && fingerprint == content(self.git.content);
+        let Some((held, _)) = marked.held.filter(|(held, _)| is_newest(held.fingerprint)) else { return };
         let known = self.api.taken_back.get(&held.fingerprint);
         if known.is_none_or(|known| known.publish != held) {
             self.api.taken_back.insert(held.fingerprint, TakenBack { publish: held, edited: None, retried: false });

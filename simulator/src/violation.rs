@@ -1,7 +1,7 @@
 //! The invariants. `claims` checks those of what an operator says, `rest` those of a world that has come to rest.
 
-use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
+use rototo_protocol::{Marked, Publish};
 
 /// Something that must hold in every history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,4 +104,20 @@ pub struct InvariantViolation {
 pub fn name(publish: Publish) -> String {
     let content = char::from(b'A' + crate::world::number(publish.fingerprint));
     format!("{content}@{}", publish.updated_at.timestamp().as_millisecond() % 1_000_000_000)
+}
+
+/// The content of a marker, for people.
+pub fn marker(marked: Marked) -> String {
+    let Marked { publish, next, stage, held } = marked;
+    let mut text = name(publish);
+    if let Some(next) = next {
+        text.push_str(&format!(", announces {}", name(next)));
+    }
+    if let Some(stage) = stage {
+        text.push_str(&format!(" at step {} below {:#x}", stage.step, stage.below));
+    }
+    if let Some((held, gate)) = held {
+        text.push_str(&format!(", has taken back {} by {gate:?}", name(held)));
+    }
+    text
 }

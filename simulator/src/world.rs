@@ -123,6 +123,8 @@ pub struct Api {
     pub names: Vec<Publish>,
     /// True if somebody else than an operator has written the marker.
     pub edited: bool,
+    /// True if an operator has put the marker back because of a process that stayed in a stage, or of a namesake.
+    pub taken_for_an_edit: bool,
     /// True if an operator has written the marker that did not lead any more.
     pub written_late: bool,
     /// The UID of the workspace, as long as there is one.
@@ -195,6 +197,7 @@ impl World {
             anyway: [false; 3],
             names: Vec::new(),
             edited: false,
+            taken_for_an_edit: false,
             written_late: false,
             workspace: Some(1),
             workspace_since: Moment::ZERO,

@@ -2,7 +2,7 @@
 //!
 //! [`Markers`] alone reads and writes them. Each write is bound to the version of the map that it was decided on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,12 +29,14 @@ pub(crate) struct Markers {
     client: Client,
     metadata: Mutex<Arc<MapMetadata>>,
     maps: Maps,
+    /// The term of the Lease in which the map of each namespace was read from the API server first.
+    read_in: Mutex<HashMap<String, u64>>,
 }
 
 impl Markers {
     /// Creates the access to the maps that `watched` bring, which are written with `metadata` beside the markers.
     pub(crate) fn new(client: Client, metadata: MapMetadata, watched: Vec<Store<ConfigMap>>) -> Self {
-        Self { client, metadata: Mutex::new(Arc::new(metadata)), maps: Maps::new(watched) }
+        Self { client, metadata: Mutex::new(Arc::new(metadata)), maps: Maps::new(watched), read_in: Mutex::default() }
     }
 
     fn metadata(&self) -> Arc<MapMetadata> {
@@ -123,6 +125,17 @@ impl Markers {
             self.maps.saw(namespace, Some(map.into()));
         }
         Ok(names)
+    }
+
+    /// Reads the map of a namespace from the API server, once in each term of the Lease. The watch may lag behind what the
+    /// leader before has written, which would look like an edit by somebody else.
+    pub(crate) async fn read_in_term(&self, namespace: &str, term: u64) -> Result<(), PublishProblem> {
+        let read_in = || self.read_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if read_in().get(namespace) != Some(&term) {
+            self.refresh(namespace).await?;
+            read_in().insert(namespace.to_owned(), term);
+        }
+        Ok(())
     }
 
     /// Reads the map of a namespace from the API server.

@@ -100,6 +100,10 @@ impl Publishing<'_> {
     async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
         let mut events = Vec::new();
+        if let Err(problem) = self.context.markers().read_in_term(namespace, term).await {
+            self.failed(problem);
+            return events;
+        }
         for _ in 0..ATTEMPTS {
             // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the
             // next sweep.

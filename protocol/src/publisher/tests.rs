@@ -7,7 +7,7 @@ use rototo_api::marker::Stage;
 
 use super::*;
 use crate::analysis::Measurements;
-use crate::fleet::{FleetStart, PodIdentity};
+use crate::fleet::{Container, FleetStart, Pod, PodIdentity, PodObjectState, Pods};
 use crate::plan::MarkerEntry;
 use crate::stage::WHOLE;
 use crate::windows::HEARTBEAT;
@@ -98,6 +98,42 @@ fn a_patch_that_happened_after_the_next_one_was_sent_is_a_publish() {
     let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
     let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
     assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
+}
+
+#[test]
+fn a_patch_that_happened_after_its_change_was_taken_back_is_a_publish() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let before = map(MarkerEntry::Published(publish().into()));
+    let at = before.version().unwrap();
+    let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+    assert!(publisher.map_observed(&before, &mut fleet, NOW).is_none());
+    publisher.begin_patch(next.into(), &at, WriteReason::ContentChanged, None, &fleet, NOW);
+    // The source has what is published again, and the map does not show the patch yet.
+    publisher.marker_confirmed(Some(publish().into()), &mut fleet, NOW);
+    let shown = MarkerMap::Ours {
+        resource_version: "9".to_owned(),
+        addressed: true,
+        marker: MarkerEntry::Published(next.into()),
+    };
+    let accepted = publisher.map_observed(&shown, &mut fleet, NOW).unwrap();
+    assert_eq!((accepted.publish, accepted.reason), (next, WriteReason::ContentChanged));
+    let facts = PublishInput { accepted: Some(publish().fingerprint), polled_at: Some(NOW), ..Default::default() };
+    let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
+    let back = |marked: Marked| marked.publish.fingerprint == publish().fingerprint;
+    assert!(
+        matches!(follows, MarkerPlan::Write { marked, reason: WriteReason::ContentChanged, .. } if back(marked)),
+        "{follows:?}"
+    );
+}
+
+#[test]
+fn a_patch_for_an_earlier_version_of_the_map_is_forgotten_once_the_marker_is_correct() {
+    let (mut publisher, mut fleet) = patched();
+    let shown = map(MarkerEntry::Published(other().into()));
+    assert!(publisher.map_observed(&shown, &mut fleet, NOW).is_none());
+    publisher.marker_confirmed(Some(other().into()), &mut fleet, NOW);
+    assert_eq!(publisher.attempted().count(), 0);
 }
 
 #[test]
@@ -437,4 +473,49 @@ fn an_application_that_is_degraded_since_it_applied_the_content_takes_it_back() 
     assert_eq!(gate(&decides(&degraded(500))), Some(Gate::Degraded));
     // It was degraded before.
     assert_eq!(gate(&decides(&degraded(2_000))), None);
+}
+
+#[test]
+fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let announced = Publish { updated_at: "2026-11-20T18:40:03.000000Z".parse().unwrap(), ..other() };
+    let marked = Marked { next: Some(announced), ..publish().into() };
+    publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+    assert!(publisher.accepted(&mut fleet, NOW).is_none());
+    let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
+    let mut pods = Pods::default();
+    let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
+    let selected = Pod {
+        name: "p".to_owned(),
+        selected: true,
+        terminating: false,
+        seen_running: Some(NOW),
+        containers: vec![container],
+        object_state: PodObjectState::Exists,
+    };
+    pods.by_uid.insert("p".to_owned(), selected);
+    fleet.observe(pods);
+    let report = Report {
+        process: "1".to_owned(),
+        prepares: true,
+        state: ProcessState::Applied,
+        fingerprint: Some(publish().fingerprint.to_string()),
+        updated_at: Some(publish().updated_at),
+        next: Some(Preparation {
+            fingerprint: announced.fingerprint.to_string(),
+            updated_at: announced.updated_at,
+            state: PreparationState::Refused,
+            reason: None,
+        }),
+        ..Report::default()
+    };
+    fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
+    // Somebody puts an earlier marker back, in which the same content was in a stage.
+    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
+    let accepted = Some(announced.fingerprint);
+    let facts = PublishInput { accepted, polled_at: Some(NOW), rehearsal, ..Default::default() };
+    let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, NOW, Timestamp::UNIX_EPOCH);
+    let publishes = |marked: &Marked| marked.publish.fingerprint == announced.fingerprint;
+    assert!(!matches!(&plan, MarkerPlan::Write { marked, .. } if publishes(marked)), "{plan:?}");
 }

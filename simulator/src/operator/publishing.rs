@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use rototo_protocol::Marked;
 use rototo_protocol::fleet::{Moment, RehearsalMode, RehearsalRules};
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
+use rototo_protocol::{Marked, Publish};
 
 use super::INTERVAL;
 use super::record::{Members, Record};
 use crate::event::Event;
 use crate::rollouts::RolloutChange;
-use crate::violation::{Invariant, name};
+use crate::violation::{Invariant, marker, name};
 use crate::world::{Claim, World, content, number};
 
 /// The answer to a request is waited for so long.
@@ -117,11 +117,17 @@ impl World {
         let (rules, anyway, queues) = (self.rules_of(target), self.is_anyway(target), self.queues);
         let (steps, request, suspended) =
             (self.api.requests.steps.list(), self.api.requests.asked, self.is_suspended());
+        let first = |record: &Record| record.reads_marker_since.is_none();
+        if self.operators[operator].record.as_ref().is_some_and(first) {
+            // A new leader asks for the map: its watch may lag behind what the one before has written.
+            self.learn_map(operator);
+        }
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let before = map.marked();
         let Some(record) = leader.record.as_mut().filter(|record| record.patching.is_none()) else { return };
         record.fleet.observe(observed);
+        record.reads_marker_since.get_or_insert(now);
         let Record { fleet, publisher, .. } = record;
         let landed = publisher.map_observed(&map, fleet, now);
         let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
@@ -139,6 +145,7 @@ impl World {
             anyway,
             queues,
         };
+        let attempted = publisher.attempted().collect();
         let plan = publisher.decide(fleet, map, input, now, wall);
         let mut doubts = false;
         let mut patch = None;
@@ -190,12 +197,22 @@ impl World {
             self.learn_map(operator);
             self.requeue(operator, Duration::from_millis(2));
         }
-        let change =
-            decided.map(|after| RolloutChange { before, known, after, steps, request, source_known, suspended, wall });
+        let change = decided.map(|after| RolloutChange {
+            before,
+            known,
+            attempted,
+            after,
+            steps,
+            request,
+            source_known,
+            suspended,
+            wall,
+        });
         let promoted = change.as_ref().is_some_and(RolloutChange::is_promoted);
         if let Some(publish) = publishes.filter(|_| !promoted) {
             // What a stage runs has passed its rehearsal, and only refusals still count.
-            let staged = before.is_some_and(|before| before.stage.is_some() && before.next == Some(publish));
+            let announces = |next: Publish| next.fingerprint == publish.fingerprint;
+            let staged = before.is_some_and(|before| before.stage.is_some() && before.next.is_some_and(announces));
             let mode =
                 if staged && rules.mode == RehearsalMode::Require { RehearsalMode::BestEffort } else { rules.mode };
             self.check_rehearsed(operator, publish, RehearsalRules { mode, ..rules });
@@ -215,6 +232,7 @@ impl World {
 
     fn send_patch(&mut self, operator: usize, version: Option<u64>, marked: Marked) {
         let Some(record) = self.operators[operator].record.as_ref().map(|record| record.number) else { return };
+        self.log(|| format!("operator {operator} writes the marker: {}", marker(marked)));
         let lost = self.faults.lose_answer.take();
         let delay = lost.unwrap_or(Duration::from_millis(self.rng.u64(1..20)));
         self.after(
@@ -238,7 +256,8 @@ impl World {
         if accepted {
             self.api.written_late |= self.record_of(operator, record).is_none();
             self.check_names(marked);
-            self.note_taken_back(marked);
+            let newest = self.record_of(operator, record).and_then(|record| record.candidate);
+            self.note_taken_back(marked, newest);
             self.write_marker(MarkerEntry::Published(marked));
         }
         if answered {

@@ -20,8 +20,8 @@ pub struct Record {
     /// The UID of the workspace.
     pub uid: u64,
     pub began: Moment,
-    /// Since when this operator itself reads the marker: what it has inherited says nothing about it.
-    pub reads_marker_since: Moment,
+    /// When this operator itself read the marker first: what it has inherited says nothing about it.
+    pub reads_marker_since: Option<Moment>,
     pub fleet: Fleet,
     pub publisher: Publisher,
     /// The content that the source was seen to have last.
@@ -131,7 +131,7 @@ impl World {
             number: self.records,
             uid,
             began: now,
-            reads_marker_since: now,
+            reads_marker_since: None,
             fleet: Fleet::new(start, MIN_HEARTBEAT, now),
             publisher: Publisher::default(),
             candidate: None,

@@ -99,7 +99,12 @@ impl World {
     fn check_named(&mut self, process: usize, id: u64) {
         let Some(current) = self.handle_of(process, id).and_then(|handle| handle.current()) else { return };
         let below = self.api.staged.get(&current).copied().unwrap_or_default();
-        if !self.api.published.contains(&current) && !self.is_below(process, current, below) {
+        // An older client starts from the disk that a process of the stage has shared with it.
+        let pod = self.processes[process].pod.filter(|_| self.processes[process].disk.is_some());
+        let beside = |other: &usize| pod.is_some() && self.processes[*other].pod == pod;
+        let in_stage = |other: usize| self.is_below(other, current, below);
+        let in_stage = in_stage(process) || (0..self.processes.len()).filter(beside).any(in_stage);
+        if !self.api.published.contains(&current) && !in_stage {
             let what =
                 format!("process {process} resolves {}, which was published neither to all nor to it", name(current));
             self.breaks(Invariant::AnnouncedNeverRuns, what);

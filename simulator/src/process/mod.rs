@@ -80,6 +80,11 @@ impl Handle {
         self.resolves.last().map(|(_, publish)| *publish)
     }
 
+    /// Returns the publish that it resolves from now, if it does so since a time before `then`.
+    pub fn ran_before(&self, then: Moment) -> Option<Publish> {
+        self.resolves.last().filter(|(since, _)| *since < then).map(|(_, publish)| *publish)
+    }
+
     /// Returns since when it resolves from this publish, if it does.
     pub fn runs_since(&self, publish: Publish) -> Option<Moment> {
         self.resolves.last().filter(|(_, current)| *current == publish).map(|(since, _)| *since)

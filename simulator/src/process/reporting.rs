@@ -71,6 +71,9 @@ impl World {
                 ..oldest
             },
         };
+        self.log(|| {
+            format!("process {process} reports {:?} {:?}", reported.state, reported.publish.map(crate::violation::name))
+        });
         let cut = now < self.processes[process].cut_from_operator;
         if cut || self.is_lost() {
             return self.after(Duration::from_secs(2), Event::Answer { process, handle: id, answer: None });
