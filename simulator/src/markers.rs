@@ -58,18 +58,16 @@ impl World {
         self.clock_jumped && self.api.workspaces > 1
     }
 
-    /// Returns whether a process has stayed in a stage that is over. An operator that starts does not know under which names an
-    /// earlier one announced content, and takes it for a process that follows somebody else's marker.
-    pub fn stays_in_a_stage(&self) -> bool {
-        let is_over =
-            |publish: &Publish| self.api.staged.contains_key(publish) && !self.api.published.contains(publish);
-        let mut reported = self.processes.iter().filter_map(|process| process.last_taken.as_ref()?.publish);
-        reported.any(|publish| is_over(&publish))
+    /// Returns whether a process that runs this stays in a stage that is over.
+    pub fn stays_in_a_stage(&self, publish: Publish) -> bool {
+        let was_staged = self.api.staged.contains_key(&publish) && !self.api.published.contains(&publish);
+        was_staged && announced(self.api.marker) != Some(publish)
     }
 
     /// Checks that somebody else than the operator that leads wrote the marker before it puts one back.
     pub fn check_put_back(&mut self, operator: usize) {
-        let stays = self.stays_in_a_stage() || self.is_namesake_named_back();
+        let heard = self.operators[operator].record.as_ref().is_some_and(|record| record.heard_a_stage_that_is_over);
+        let stays = heard || self.is_namesake_named_back();
         self.api.taken_for_an_edit |= stays;
         let api = &self.api;
         if !(stays || api.edited || api.announcement_edited || api.stage_edited || api.written_late) {

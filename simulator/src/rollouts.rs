@@ -112,7 +112,10 @@ impl World {
         }
         let withdrawn = before.publish == after.publish && before.next != after.next;
         let queues = self.queues && !change.suspended && *known == Some(*before);
-        let rolled_out = stage.filter(|(next, _)| queues && next.fingerprint != before.publish.fingerprint);
+        // A stage of what was taken back was written by somebody else.
+        let is_held = |next: Publish| before.held.is_some_and(|(held, _)| held.fingerprint == next.fingerprint);
+        let changes = |next: Publish| next.fingerprint != before.publish.fingerprint;
+        let rolled_out = stage.filter(|(next, _)| queues && changes(*next) && !is_held(*next));
         if let Some((next, _)) = rolled_out.filter(|_| withdrawn) {
             let what = format!("the rollout of {} ends for {:?}", name(next), after.next.map(name));
             return Err((Invariant::NewerContentWaits, what));
@@ -122,7 +125,8 @@ impl World {
         let says = |fingerprint| published == Some(fingerprint) || before.publish.fingerprint == fingerprint;
         let publishes = !says(after.publish.fingerprint);
         let enters = after.next.zip(after.stage).filter(|entered| Some(*entered) != stage);
-        let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
+        let gate = stage.filter(|(next, _)| changes(*next));
+        let gate = gate.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
         let promoted = change.is_promoted();
         let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
         // The gates of an announcement that somebody else wrote count from the decision after the one that learns of it.
@@ -408,7 +412,9 @@ impl World {
         let Some((held, _)) = marked.held.filter(|(held, _)| is_newest(held.fingerprint)) else { return };
         let known = self.api.taken_back.get(&held.fingerprint);
         if known.is_none_or(|known| known.publish != held) {
-            self.api.taken_back.insert(held.fingerprint, TakenBack { publish: held, edited: None, retried: false });
+            let retry = Request { action: Action::Retry, of: held.updated_at };
+            let retried = self.api.requests.asked == Some(retry);
+            self.api.taken_back.insert(held.fingerprint, TakenBack { publish: held, edited: None, retried });
         }
     }
 

@@ -52,6 +52,9 @@ pub struct Record {
     pub dropped: BTreeSet<usize>,
     pub figures: BTreeMap<UpdatedAt, u64>,
     pub landed: BTreeMap<UpdatedAt, Members>,
+    /// A process has reported that it runs what a stage ran that is over. An operator that starts does not know under which names
+    /// an earlier one announced content, and takes it for a process that follows somebody else's marker.
+    pub heard_a_stage_that_is_over: bool,
     /// The names under which this record has announced publishes.
     pub announcements: BTreeSet<UpdatedAt>,
 }
@@ -143,6 +146,7 @@ impl World {
             detection: None,
             patching: None,
             patched: now,
+            heard_a_stage_that_is_over: false,
             announcements: BTreeSet::new(),
             writing_status: false,
             listening_since: now,

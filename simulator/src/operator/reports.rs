@@ -65,15 +65,17 @@ impl World {
 
     fn note_report(&mut self, operator: usize, process: usize, report: &Report) -> Option<ReceivedReport> {
         let now = self.now;
+        let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
+        let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
+        let stays = publish.is_some_and(|publish| self.stays_in_a_stage(publish));
         let record = self.operators[operator].record.as_mut()?;
+        record.heard_a_stage_that_is_over |= stays;
         let sequence = report.sequence;
         let known = record.received_reports.get(&process);
         // Reports of an older client count in the order of their arrival.
         if known.is_some_and(|known| sequence.zip(known.sequence).is_some_and(|(this, last)| this <= last)) {
             return None;
         }
-        let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
-        let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let first = known.map_or(now, |known| known.first);
         let next = report.next.as_ref().and_then(|next| Some((next.fingerprint.parse().ok()?, next.state)));
         // Whoever runs what it had refused has changed its mind.
