@@ -211,7 +211,8 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let promoted = observed.promoted(published);
     let right = accepted.or(promoted.or(known).map(|right| right.fingerprint));
     let adopted = right.filter(|right| !observed.is_kept_back(*right, marked));
-    let tampered = known.is_some_and(|known| !says(published, known, adopted)) || observed.unknown(published).is_some();
+    let edited = promoted.is_none() && known.is_some_and(|known| !says(published, known, adopted));
+    let tampered = edited || observed.unknown(published).is_some();
     if tampered && !observed.verified_again {
         return MarkerPlan::VerifyAgain;
     }
@@ -240,8 +241,12 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let marked = right_beside(marked, &observed);
             MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
         }
-        (_, Some(marked)) if addressed => MarkerPlan::Keep(marked),
-        (_, Some(marked)) => MarkerPlan::Readdress { marked, at },
+        (_, Some(marked)) => {
+            // What was taken back is written into the marker again once the source has answered.
+            let held = if observed.source_known { marked.held } else { observed.held(Some(marked)) };
+            let marked = Marked { held, ..marked };
+            if addressed { MarkerPlan::Keep(marked) } else { MarkerPlan::Readdress { marked, at } }
+        }
         (_, None) => MarkerPlan::Wait,
     }
 }

@@ -150,6 +150,8 @@ impl World {
         let lives = process.alive && !process.handles.is_empty() && !record.received_reports.contains_key(&index);
         let before = record.began.saturating_sub(UNDISTURBED);
         let hindered = process.cut_from_operator.max(process.stopped) >= before || self.faults.busy >= before;
+        // A process that was never answered does not know the heartbeat, and tries again after up to 15 seconds.
+        let hindered = hindered || process.last_taken.is_none();
         let old = process.handles.iter().all(|handle| handle.opened < before);
         let otherwise =
             process.handles.iter().any(|handle| handle.ran_before(before).is_some_and(|ran| ran != publish));

@@ -21,7 +21,8 @@ impl World {
     /// Checks that a publish which everybody runs is claimed within the recount window and one heartbeat, and from then on.
     pub fn check_claimed_in_time(&mut self, operator: usize, view: &FleetView) {
         let Some(record) = &self.operators[operator].record else { return };
-        let Some(since) = self.everybody_runs_it_since(record).filter(|_| view.verdict != Verdict::Converged) else {
+        let Some(since) = self.everybody_runs_it_since(operator, record).filter(|_| view.verdict != Verdict::Converged)
+        else {
             return;
         };
         // Nobody can see some ends, and the operator waits for what an earlier one counted.
@@ -36,12 +37,14 @@ impl World {
 
     /// Returns since when every process that lives runs what is published, and the operator with this record could know that.
     /// `None` if one does not, or if the end of one can't be seen for as long as its pod runs.
-    fn everybody_runs_it_since(&self, record: &Record) -> Option<Moment> {
+    fn everybody_runs_it_since(&self, operator: usize, record: &Record) -> Option<Moment> {
         let MarkerEntry::Published(marked) = self.api.marker else { return None };
         if marked.stage.is_some() || record.publisher.marked() != Some(marked) {
             return None;
         }
         let mut since = (QUIET_AT + PODS_REST_WITHIN).max(record.listening_since).max(self.api.marker_since);
+        // The watch of the pods may have lagged.
+        since = since.max(self.operators[operator].last_pod_event);
         let mut lives = false;
         for (index, process) in self.processes.iter().enumerate() {
             if self.ends_unseen(index) {

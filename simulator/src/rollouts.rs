@@ -227,13 +227,13 @@ impl World {
             let mut of_pod = record.received_reports.iter().filter(|(one, _)| self.processes[**one].pod == Some(pod));
             of_pod.any(|(one, said)| !self.processes[*one].alive && !said.drained())
         };
-        able.retain(|pod| !ended(*pod));
-        if able.is_empty() || stage.below == 0 {
+        let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
+        able.retain(|pod| in_stage(*pod) && !ended(*pod));
+        if able.is_empty() {
             return Ok(());
         }
-        let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
         let reported = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
-        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !reported(*pod)) {
+        if let Some(pod) = able.iter().copied().find(|pod| !reported(*pod)) {
             return Err(format!("although nobody has heard pod {pod}"));
         }
         for (index, said) in &record.received_reports {

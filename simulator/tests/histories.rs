@@ -378,3 +378,17 @@ fn what_was_announced_gets_no_earlier_name_than_a_publish_that_somebody_has_undo
     ];
     check_rollout(1_252, &[LABELLED, LABELLED], rehearsed_within(2_000), &[Rollout::Weight(0)], &steps);
 }
+
+#[test]
+fn a_patch_that_lands_after_the_source_has_gone_back_is_no_edit_of_the_marker() {
+    let pods = [PodPlan { mute: true, ..LABELLED }];
+    let steps = [(9_000, Act::LoseAnswer(11_229)), (9_368, Act::Push(2)), (15_236, Act::Push(0))];
+    check_fleet(100_973, &pods, 0, &steps);
+}
+
+#[test]
+fn the_last_publish_of_an_earlier_leader_is_no_edit_although_the_watch_of_the_next_one_lags() {
+    let pods = [PodPlan { cache: true, direct: true, ..LABELLED }];
+    let steps = [(19_864, Act::StaleMap(9_683)), (19_970, Act::Push(1)), (20_511, Act::ChangeLeader)];
+    check_rollout(217_059, &pods, RehearsalRules::default(), &[Rollout::Pods(1)], &steps);
+}

@@ -71,6 +71,29 @@ fn new_content_that_an_earlier_operator_published_without_an_answer_is_not_rehea
 }
 
 #[test]
+fn a_late_write_of_an_earlier_leader_is_adopted_also_when_the_source_has_newer_content() {
+    let announced = announced(publish(B, 20), Rehearsed::NotYet);
+    let newer = PlanInput { announced, accepted: publish(C, 30).fingerprint.into(), ..rehearsed(ours(marker(B, 20))) };
+    let newer = PlanInput { rollout: Some(RolloutDecision::Stay { until: None }), ..newer };
+    match plan(newer) {
+        MarkerPlan::Write { marked, reason: WriteReason::Announcement, .. } => {
+            assert_eq!((marked.publish, marked.next), (publish(B, 20), Some(publish(C, 30))));
+        }
+        other => panic!("the plan should be an announcement beside B, but is {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_taken_back_is_remembered_until_the_source_answers_although_somebody_removes_it() {
+    let known_held = Some((publish(B, 20), Gate::Refused));
+    let removed = PlanInput { known_held, accepted: None, source_known: false, ..rehearsed(ours(marker(A, 10))) };
+    let kept = Marked { held: known_held, ..publish(A, 10).into() };
+    assert_eq!(plan(removed.clone()), MarkerPlan::Keep(kept));
+    let answered = PlanInput { accepted: Some(publish(B, 20).fingerprint), source_known: true, ..removed };
+    assert!(matches!(plan(answered), MarkerPlan::Write { marked, .. } if marked == kept));
+}
+
+#[test]
 fn a_marker_that_was_lost_is_restored_before_new_content_is_rehearsed() {
     let lost = PlanInput { known: None, remembered: Some(publish(A, 10)), ..rehearsed(ours(MarkerEntry::Nothing)) };
     assert_eq!(written(lost), (publish(A, 30), WriteReason::PutBack));
