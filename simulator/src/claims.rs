@@ -7,11 +7,11 @@ use std::time::Duration;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Moment, Pod, Verdict};
 
-use crate::operator::record::ReceivedReport;
-use crate::process::Process;
 use crate::script::Client;
+use crate::state::process::Process;
+use crate::state::received_report::ReceivedReport;
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::World;
 
 /// A report takes so long at most.
 const LATEST: Duration = Duration::from_millis(4_100);

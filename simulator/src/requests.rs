@@ -6,19 +6,9 @@ use rototo_protocol::Publish;
 use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::rollout::{Action, Request};
 
-use crate::event::Event;
 use crate::rollout_plan::{Asked, StepsPlan};
-use crate::world::World;
-
-/// The part of the object that people write.
-#[derive(Default)]
-pub struct Requests {
-    pub steps: StepsPlan,
-    /// Until then the source is not polled.
-    pub suspended: Duration,
-    /// The annotation.
-    pub asked: Option<Request>,
-}
+use crate::state::event::Event;
+use crate::state::world::World;
 
 impl World {
     pub fn is_suspended(&self) -> bool {

@@ -242,7 +242,7 @@ const ROLLOUT_KINDS: &[Draw] = &[
 ];
 
 impl HistoryScript {
-    /// The history of a seed.
+    /// Draws the history of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);

@@ -3,6 +3,8 @@
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::{Marked, Publish};
 
+use crate::contents::number;
+
 /// Something that must hold in every history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
@@ -102,7 +104,7 @@ pub struct InvariantViolation {
 
 /// A publish, for people: the content and its name, in seconds.
 pub fn name(publish: Publish) -> String {
-    let content = char::from(b'A' + crate::world::number(publish.fingerprint));
+    let content = char::from(b'A' + number(publish.fingerprint));
     format!("{content}@{}", publish.updated_at.timestamp().as_millisecond() % 1_000_000_000)
 }
 

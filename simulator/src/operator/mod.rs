@@ -1,7 +1,7 @@
 //! Operators: the glue between the pure parts, as thin as the real one, in a world in which every step takes time.
 //!
-//! - here: an operator process, its lease, and its reconciles.
-//! - [`record`]: what it remembers of the workspace.
+//! - here: the life of an operator process, its lease, and its reconciles.
+//! - `record`: the beginning of what it remembers of the workspace.
 //! - `handover`: the evidence that one leader passes on to the next.
 //! - `publishing`: from the source to the marker.
 //! - `reports`: what processes say, and what they are answered.
@@ -10,89 +10,24 @@
 
 mod handover;
 mod publishing;
-pub mod record;
+mod record;
 mod reports;
 mod status;
 mod workspace;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rototo_protocol::fleet::{Moment, Pod, Pods};
-use rototo_protocol::plan::{MarkerEntry, MarkerMap};
+use rototo_protocol::fleet::Moment;
 
-use crate::event::Event;
-use crate::world::World;
-use record::Record;
-use workspace::Sweep;
+use crate::state::event::Event;
+use crate::state::operator::Operator;
+use crate::state::world::World;
 
 /// The poll interval.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// So long a lease is held without being renewed, by the holder's own clock.
 const HELD: Duration = Duration::from_secs(8);
-
-/// An operator process.
-pub struct Operator {
-    pub alive: bool,
-    /// The number of its life: messages to an earlier one are lost.
-    pub life: u64,
-    /// The term in which it leads.
-    term: Option<u64>,
-    pub clock_offset: i64,
-    /// Its record of the workspace. Only the leader has one.
-    pub record: Option<Record>,
-    /// The UID of the workspace that its watch shows.
-    pub shown_workspace: Option<u64>,
-    /// The evidence of the leader that ended last in order.
-    inheritance: Option<handover::Inheritance>,
-    /// Another operator process led before it.
-    has_predecessor: bool,
-    /// It has removed what was left of a workspace of this name.
-    swept: bool,
-    /// The sweep that is under way.
-    sweeps: Option<Sweep>,
-    /// The map as it knows it: from its watch, or from an answer.
-    map: Option<(u64, MarkerEntry)>,
-    pub pods: BTreeMap<String, Pod>,
-    pub last_pod_event: Moment,
-    armed: u64,
-    next_at: Option<Moment>,
-    /// The time at which it last turned a report away.
-    pub turned_away: Moment,
-}
-
-impl Operator {
-    pub fn new() -> Self {
-        Self {
-            alive: false,
-            life: 0,
-            term: None,
-            clock_offset: 0,
-            record: None,
-            shown_workspace: None,
-            inheritance: None,
-            has_predecessor: false,
-            swept: false,
-            sweeps: None,
-            map: None,
-            pods: BTreeMap::new(),
-            last_pod_event: Moment::ZERO,
-            armed: 0,
-            next_at: None,
-            turned_away: Moment::ZERO,
-        }
-    }
-
-    fn observed(&self) -> Pods {
-        Pods { by_uid: self.pods.clone() }
-    }
-
-    fn marker_map(&self) -> Option<MarkerMap> {
-        let (version, marker) = self.map?;
-        Some(MarkerMap::Ours { resource_version: version.to_string(), addressed: true, marker })
-    }
-}
 
 impl World {
     pub fn start_operator(&mut self, operator: usize) {

@@ -8,11 +8,13 @@ use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use rototo_protocol::{Marked, Publish};
 
 use super::INTERVAL;
-use super::record::{Members, Record};
-use crate::event::Event;
+use crate::contents::{content, number};
 use crate::rollouts::RolloutChange;
+use crate::state::claim::Claim;
+use crate::state::event::Event;
+use crate::state::record::{Members, Record};
+use crate::state::world::World;
 use crate::violation::{Invariant, marker, name};
-use crate::world::{Claim, World, content, number};
 
 /// The answer to a request is waited for so long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);

@@ -6,16 +6,10 @@ use rototo_api::UpdatedAt;
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::event::Event;
+use crate::state::event::Event;
+use crate::state::operator::Sweep;
+use crate::state::world::World;
 use crate::violation::Invariant;
-use crate::world::World;
-
-/// A sweep says first that the workspace is gone, and takes the marker away then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweep {
-    Announces,
-    Takes,
-}
 
 impl World {
     pub fn delete_workspace(&mut self, gap: Duration) {
