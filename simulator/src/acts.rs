@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// The API server answers nobody: neither an operator nor the watches and lists of processes.
+    /// Has the API server answer nobody: neither an operator nor the watches and lists of processes.
     fn api_goes_away(&mut self, duration: Duration) {
         let until = self.now + duration;
         self.faults.api_away = until;

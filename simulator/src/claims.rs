@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Why a process that counts makes the claim false.
+    /// Returns why a process that counts makes the claim false, if it does.
     fn contradicts(
         &self,
         operator: usize,
@@ -156,7 +156,7 @@ impl World {
         lives && old && otherwise && !hindered && self.network_faults == 0
     }
 
-    /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
+    /// Checks that a process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
     fn check_counted(&mut self, operator: usize, view: &FleetView) {
         let Some(record) = &self.operators[operator].record else { return };
         let counts = |(index, last_report): &(&usize, &ReceivedReport)| {

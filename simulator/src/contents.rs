@@ -12,12 +12,12 @@ static CONTENTS: LazyLock<[Fingerprint; 6]> = LazyLock::new(|| {
     })
 });
 
-/// The fingerprint of a content.
+/// Returns the fingerprint of a content.
 pub fn content(number: u8) -> Fingerprint {
     CONTENTS[usize::from(number) % CONTENTS.len()]
 }
 
-/// The number of a content.
+/// Returns the number of a content.
 pub fn number(fingerprint: Fingerprint) -> u8 {
     (0..6).find(|one| content(*one) == fingerprint).unwrap_or(0)
 }

@@ -136,7 +136,7 @@ impl FailedHistory {
     }
 }
 
-/// A pod with less about it: without all of its extras, or without one of them.
+/// Returns pods with less about them: without all of its extras, or without one of them.
 fn simpler_pods(pod: PodPlan) -> [PodPlan; 8] {
     [
         PodPlan { labelled: pod.labelled, ..PodPlan::PLAIN },

@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// Somebody announces this content, under a later name or an earlier one, or announces nothing any more.
+    /// Has somebody announce this content, under a later name or an earlier one, or announce nothing any more.
     pub fn edit_next(&mut self, next: Option<(u8, bool)>) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         let next = next.map(|(number, later)| {
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// Somebody writes a stage of what is announced.
+    /// Has somebody write a stage of what is announced.
     pub fn edit_stage(&mut self, step: u32, whole: bool) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         let stage = Some(Stage { step, since: self.wall(), below: if whole { WHOLE } else { 0 } });
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Somebody removes what was taken back.
+    /// Has somebody remove what was taken back.
     pub fn remove_held(&mut self) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         if marked.held.is_some() {

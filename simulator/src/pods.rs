@@ -22,7 +22,7 @@ impl World {
         pod
     }
 
-    /// One of the pods that run.
+    /// Returns one of the pods that run.
     pub fn running_pod(&self, one: usize) -> Option<usize> {
         let running: Vec<usize> =
             (0..self.pods.len()).filter(|pod| self.pods[*pod].running && !self.pods[*pod].lost).collect();
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// The node of a pod is lost: its object is removed by somebody else than its kubelet, and its processes run on, cut off.
+    /// Loses the node of a pod: its object is removed by somebody else than its kubelet, and its processes run on, cut off.
     pub fn lose_node(&mut self, one: usize) {
         let Some(pod) = self.running_pod(one) else { return };
         self.somebody_left = true;
@@ -80,7 +80,7 @@ impl World {
             .collect()
     }
 
-    /// A process of a pod has ended. The first process of a container is the container.
+    /// Notes that a process of a pod has ended. The first process of a container is the container.
     pub fn process_ended(&mut self, process: usize) {
         let Some(pod) = self.processes[process].pod else { return };
         if self.pods[pod].lost {
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// The operator's watch brings a pod, unless it stands still; then it comes later.
+    /// Shows a pod to the operator's watch, unless that stands still; then it comes later.
     pub fn show_pod(&mut self, operator: usize, pod: usize, listed: bool) {
         if !self.operators[operator].alive {
             return;

@@ -25,7 +25,7 @@ impl World {
         self.requeue_all_operators();
     }
 
-    /// Somebody writes the annotation: about what is there, or about something that is over.
+    /// Has somebody write the annotation: about what is there, or about something that is over.
     pub fn ask(&mut self, asked: Asked, newest: bool) {
         let marked = match self.api.marker {
             MarkerEntry::Published(marked) => Some(marked),
@@ -66,7 +66,7 @@ impl World {
         self.requeue_all_operators();
     }
 
-    /// The source is polled again, if nobody has suspended the workspace for longer.
+    /// Polls the source again, if nobody has suspended the workspace for longer.
     pub fn resume(&mut self) {
         if self.is_suspended() {
             return;
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// Content that an edit of the marker had overwritten was known to status alone.
+    /// Forgets the names that an edit of the marker had overwritten: they were known to status alone.
     pub fn forget_overwritten_names(&mut self) {
         if self.api.edited {
             self.api.last_name = match self.api.marker {

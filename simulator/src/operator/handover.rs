@@ -7,7 +7,7 @@ use crate::state::inheritance::Inheritance;
 use crate::state::world::World;
 
 impl World {
-    /// The leader takes no more reports, sends its evidence, and gives the lease up.
+    /// Has the leader take no more reports, send its evidence, and give the lease up.
     pub fn hand_over(&mut self) {
         let Some(operator) = self.lease.filter(|operator| self.leads(*operator)) else { return };
         let (now, term, other) = (self.now, self.terms, 1 - operator);

@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// An operator has won the lease: it knows what the API server says, and has no report.
+    /// Gives the lease to an operator, if it is free: it knows what the API server says, and has no report.
     pub fn give_lease(&mut self, operator: usize) {
         if self.lease.is_some() || !self.operators[operator].alive {
             return;
@@ -93,7 +93,7 @@ impl World {
         self.lease == Some(operator) && self.operators[operator].alive && self.now >= self.lapsed_until()
     }
 
-    /// An operator that can't reach the API server for long lets its lease lapse.
+    /// Returns until when the lease has lapsed: an operator that can't reach the API server for long lets it.
     fn lapsed_until(&self) -> Moment {
         let cut = self.faults.operator_cut;
         if cut > self.now + HELD { cut } else { Moment::ZERO }
@@ -156,7 +156,7 @@ impl World {
         self.report_status(operator);
     }
 
-    /// The lease has lapsed. When it is renewed, nothing is known of the time between.
+    /// Lets the lease lapse. When it is renewed, nothing is known of the time between.
     fn let_lease_lapse(&mut self, operator: usize) {
         let until = self.faults.operator_cut;
         self.somebody_left = true;

@@ -321,7 +321,7 @@ impl World {
         self.requeue(operator, Duration::ZERO);
     }
 
-    /// Returns the processes that were known when a publish landed: all of them must apply it before it has a figure.
+    /// Notes the processes that were known when a publish landed: all of them must apply it before it has a figure.
     fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
         let Some(record) = &mut self.operators[operator].record else { return };
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();

@@ -12,7 +12,7 @@ use crate::state::times::MIN_HEARTBEAT;
 use crate::state::world::World;
 
 impl World {
-    /// The operator that leads begins to remember a workspace: it knows what the API server says, and has no report.
+    /// Begins the record of the operator that leads: it knows what the API server says, and has no report.
     pub fn begin_record(&mut self, operator: usize, uid: u64) {
         let (now, wall) = (self.now, self.wall_of(operator));
         let status = self.api.status.clone().filter(|_| self.api.workspace == Some(uid));
@@ -71,7 +71,7 @@ impl World {
         self.poll(operator);
     }
 
-    /// The record of an operator, if it is still the one of this number.
+    /// Returns the record of an operator, if it is still the one of this number.
     pub fn record_of(&mut self, operator: usize, number: u64) -> Option<&mut Record> {
         self.operators[operator].record.as_mut().filter(|record| record.number == number)
     }

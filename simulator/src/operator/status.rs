@@ -154,7 +154,7 @@ impl World {
         self.requeue(operator, Duration::from_millis(20));
     }
 
-    /// The watch of the operator brings the object as it is.
+    /// Shows the object as it is to the watch of the operator.
     pub fn show_status(&mut self, operator: usize, soon: Duration) {
         let stored = (self.api.status_version, self.api.status.clone());
         let workspace = self.api.workspace;

@@ -75,7 +75,7 @@ impl World {
         self.after(delay, Event::Sweep { operator, life });
     }
 
-    /// The API server is asked whether the workspace is gone, and then one step is done.
+    /// Asks the API server whether the workspace is gone, and then does one step.
     pub fn sweep(&mut self, operator: usize, life: u64) {
         let wall = self.wall_of(operator);
         let (leads, away) = (self.leads(operator), self.is_cut() || self.operators[operator].map.is_none());

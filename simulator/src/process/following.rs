@@ -13,7 +13,7 @@ use crate::state::world::World;
 use crate::violation::{Invariant, name};
 
 impl World {
-    /// An event happens to a handle: the real state machine says what is to be done.
+    /// Lets an event happen to a handle: the real state machine says what is to be done.
     pub fn happens(&mut self, process: usize, id: u64, event: Happened) {
         let (now, chance) = (self.now, self.rng.f64());
         let Some(handle) = self.handle_of(process, id) else { return };

@@ -33,7 +33,7 @@ impl World {
         index
     }
 
-    /// One of the processes that live.
+    /// Returns one of the processes that live.
     pub fn living(&self, one: usize) -> Option<usize> {
         let living: Vec<usize> = (0..self.processes.len()).filter(|index| self.processes[*index].alive).collect();
         living.get(one % living.len().max(1)).copied()
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// Nothing is in its way any more; a process that drained and lives on opens the workspace again.
+    /// Takes everything out of its way; a process that drained and lives on opens the workspace again.
     pub fn heal_process(&mut self, process: usize) {
         let now = self.now;
         let one = &mut self.processes[process];
@@ -134,7 +134,7 @@ impl World {
         self.after(delay, Event::List { process });
     }
 
-    /// The map has changed: every watch that is connected shows it.
+    /// Shows the changed map to every watch that is connected.
     pub fn notify_processes(&mut self) {
         for process in 0..self.processes.len() {
             if self.processes[process].alive && self.now >= self.processes[process].deaf_watch {

@@ -26,7 +26,7 @@ impl Claim {
         said(self) == said(other) && self.history == other.history
     }
 
-    /// The last name that it knows of.
+    /// Returns the last name that it knows of.
     pub fn last_name(&self) -> Option<UpdatedAt> {
         self.history.iter().map(|(name, _)| *name).chain(self.published.map(|publish| publish.updated_at)).max()
     }

@@ -26,7 +26,7 @@ pub struct Inheritance {
 }
 
 impl Inheritance {
-    /// Returns whether the definition counts a process that lives.
+    /// Returns whether it is about the workspace with this UID, and its sender led directly before the holder of this term.
     pub fn counts(&self, uid: u64, term: u64) -> bool {
         let known = |term: u64| i32::try_from(term).ok();
         self.uid == uid && passed_directly(known(self.term), known(term))

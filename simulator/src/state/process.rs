@@ -115,7 +115,7 @@ impl Process {
         self.applied_at(publish).is_some()
     }
 
-    /// When all its handles had applied a publish.
+    /// Returns when all its handles had applied a publish.
     pub fn applied_at(&self, publish: Publish) -> Option<Moment> {
         self.applied.iter().find(|(applied, _)| *applied == publish).map(|(_, at)| *at)
     }

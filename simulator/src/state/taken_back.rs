@@ -34,12 +34,12 @@ impl TakenBack {
         self.retried
     }
 
-    /// Notes that somebody edits the marker by hand.
+    /// Notes that somebody edits the marker.
     pub fn note_edit(&mut self, now: Moment) {
         self.edited.get_or_insert(now);
     }
 
-    /// Notes that a person asks for content again that was taken back.
+    /// Notes that a person asks again for the publish of this name.
     pub fn note_retry(&mut self, name: UpdatedAt) {
         self.retried |= self.publish.updated_at == name;
     }

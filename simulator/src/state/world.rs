@@ -105,7 +105,7 @@ impl World {
         Some(event)
     }
 
-    /// The time that a message takes.
+    /// Draws the time that a message takes.
     pub fn delay(&mut self) -> Duration {
         let late = self.network_faults > 0 && self.rng.u32(0..100) < self.network_faults && self.now < QUIET_AT;
         Duration::from_millis(if late { self.rng.u64(50..4_000) } else { self.rng.u64(1..30) })
@@ -121,13 +121,13 @@ impl World {
         content.is_some_and(|content| self.api.anyway[usize::from(content % 3)])
     }
 
-    /// The rules by which this content is rehearsed: not at all, where a person has it published.
+    /// Returns the rules by which this content is rehearsed: not at all, where a person has it published.
     pub fn rules_of(&self, content: Option<u8>) -> RehearsalRules {
         let anyway = self.is_anyway(content);
         RehearsalRules { mode: if anyway { RehearsalMode::Off } else { self.rehearsal.mode }, ..self.rehearsal }
     }
 
-    /// The wall clock that all agree on.
+    /// Returns the wall clock that all agree on.
     pub fn wall(&self) -> Timestamp {
         Timestamp::from_millisecond(1_800_000_000_000 + i64::try_from(self.now.as_millis()).unwrap_or(0))
             .unwrap_or_default()
