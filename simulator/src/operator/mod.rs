@@ -59,7 +59,6 @@ impl World {
     pub fn take_lease_away(&mut self) {
         if let Some(operator) = self.lease.take() {
             let leader = &mut self.operators[operator];
-            leader.term = None;
             // Whoever leads next looks for itself.
             leader.record = None;
             leader.sweeps = None;
@@ -73,7 +72,6 @@ impl World {
         }
         self.lease = Some(operator);
         self.terms += 1;
-        self.operators[operator].term = Some(self.terms);
         self.operators[operator].has_predecessor = self.terms > 1;
         self.operators[operator].turned_away = self.now;
         match self.operators[operator].shown_workspace {
@@ -162,7 +160,6 @@ impl World {
         self.somebody_left = true;
         self.terms += 1;
         let leader = &mut self.operators[operator];
-        leader.term = Some(self.terms);
         if let Some(record) = &mut leader.record {
             record.fleet.listening_interrupted(until);
             record.listening_since = until;

@@ -13,8 +13,6 @@ pub struct Operator {
     pub alive: bool,
     /// The number of its life: messages to an earlier one are lost.
     pub life: u64,
-    /// The term in which it leads.
-    pub term: Option<u64>,
     pub clock_offset: i64,
     /// Its record of the workspace. Only the leader has one.
     pub record: Option<Record>,
@@ -50,7 +48,6 @@ impl Operator {
         Self {
             alive: false,
             life: 0,
-            term: None,
             clock_offset: 0,
             record: None,
             shown_workspace: None,
