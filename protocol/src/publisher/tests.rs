@@ -519,3 +519,32 @@ fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
     let publishes = |marked: &Marked| marked.publish.fingerprint == announced.fingerprint;
     assert!(!matches!(&plan, MarkerPlan::Write { marked, .. } if publishes(marked)), "{plan:?}");
 }
+
+#[test]
+fn what_a_stage_runs_has_passed_its_rehearsal_although_somebody_has_not_prepared_it() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    publisher.begin_patch(staged(), &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+    assert!(publisher.accepted(&mut fleet, NOW).is_none());
+    let next = staged().next.unwrap();
+    reports(&mut fleet, next, ProcessState::Applied);
+    let unprepared = Report {
+        process: "2".to_owned(),
+        prepares: true,
+        state: ProcessState::Applied,
+        fingerprint: Some(publish().fingerprint.to_string()),
+        updated_at: Some(publish().updated_at),
+        ..Report::default()
+    };
+    fleet.report(&unprepared, None, NOW, 1.0).unwrap();
+    let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
+    // The time of the rehearsal is over.
+    let later = NOW + Duration::from_secs(1);
+    let view = fleet.rehearsal(rehearsal, later).unwrap();
+    assert_eq!(view.verdict, RehearsalVerdict::Incomplete);
+    let accepted = Some(next.fingerprint);
+    let facts =
+        PublishInput { accepted, polled_at: Some(NOW), rehearsal, steps: &[Step::Weight(100)], ..Default::default() };
+    let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, later, Timestamp::UNIX_EPOCH);
+    assert!(matches!(&plan, MarkerPlan::Write { marked, .. } if *marked == next.into()), "{plan:?}");
+}
