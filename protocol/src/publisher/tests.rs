@@ -548,3 +548,29 @@ fn what_a_stage_runs_has_passed_its_rehearsal_although_somebody_has_not_prepared
     let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, later, Timestamp::UNIX_EPOCH);
     assert!(matches!(&plan, MarkerPlan::Write { marked, .. } if *marked == next.into()), "{plan:?}");
 }
+
+#[test]
+fn a_marker_that_is_put_back_has_no_detected_change() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let before = NOW.saturating_sub(Duration::from_secs(60));
+    let detection = Some(Detection { detected: before, fetched: before, linted: before });
+    let back = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..publish() };
+    publisher.begin_patch(back.into(), &MapVersion::Missing, WriteReason::PutBack, detection, &fleet, NOW);
+    assert_eq!(publisher.accepted(&mut fleet, NOW).unwrap().times.detected, NOW);
+}
+
+#[test]
+fn so_many_patches_without_an_answer_are_remembered() {
+    let (mut publisher, fleet) = patched();
+    let named = |second: usize| Publish {
+        updated_at: format!("2026-11-20T18:41:{second:02}.000000Z").parse().unwrap(),
+        ..other()
+    };
+    for second in 0..2 * ATTEMPTS {
+        let reason = WriteReason::ContentChanged;
+        publisher.begin_patch(named(second).into(), &MapVersion::Missing, reason, None, &fleet, NOW);
+    }
+    let attempted: Vec<Publish> = publisher.attempted().map(|marked| marked.publish).collect();
+    assert_eq!(attempted, (ATTEMPTS..2 * ATTEMPTS).map(named).collect::<Vec<_>>());
+}
