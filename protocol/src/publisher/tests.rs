@@ -574,3 +574,17 @@ fn so_many_patches_without_an_answer_are_remembered() {
     let attempted: Vec<Publish> = publisher.attempted().map(|marked| marked.publish).collect();
     assert_eq!(attempted, (ATTEMPTS..2 * ATTEMPTS).map(named).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_name_that_was_put_back_is_not_noted_again() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let made_up = Publish { updated_at: "2027-11-20T18:40:00.000000Z".parse().unwrap(), ..other() };
+    reports(&mut fleet, made_up, ProcessState::Applied);
+    assert_eq!(fleet.unknown_publish(), Some(made_up.updated_at));
+    let back = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..publish() };
+    publisher.begin_patch(back.into(), &MapVersion::Missing, WriteReason::PutBack, None, &fleet, NOW);
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    reports(&mut fleet, made_up, ProcessState::Applied);
+    assert_eq!(fleet.unknown_publish(), None);
+}
