@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::event::Event;
 use crate::script::Act;
-use crate::world::{Claim, Faults, World};
+use crate::state::claim::Claim;
+use crate::state::event::Event;
+use crate::state::faults::Faults;
+use crate::state::world::World;
 
 impl World {
     pub fn act(&mut self, act: Act) {
@@ -136,7 +138,7 @@ impl World {
         }
     }
 
-    /// The API server answers nobody: neither an operator nor the watches and lists of processes.
+    /// Has the API server answer nobody: neither an operator nor the watches and lists of processes.
     fn api_goes_away(&mut self, duration: Duration) {
         let until = self.now + duration;
         self.faults.api_away = until;

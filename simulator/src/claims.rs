@@ -7,11 +7,11 @@ use std::time::Duration;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Moment, Pod, Verdict};
 
-use crate::operator::record::ReceivedReport;
-use crate::process::Process;
 use crate::script::Client;
+use crate::state::process::Process;
+use crate::state::received_report::ReceivedReport;
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::World;
 
 /// A report takes so long at most.
 const LATEST: Duration = Duration::from_millis(4_100);
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Why a process that counts makes the claim false.
+    /// Returns why a process that counts makes the claim false, if it does.
     fn contradicts(
         &self,
         operator: usize,
@@ -158,7 +158,7 @@ impl World {
         lives && old && otherwise && !hindered && self.network_faults == 0
     }
 
-    /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
+    /// Checks that a process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
     fn check_counted(&mut self, operator: usize, view: &FleetView) {
         let Some(record) = &self.operators[operator].record else { return };
         let counts = |(index, last_report): &(&usize, &ReceivedReport)| {

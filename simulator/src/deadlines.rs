@@ -6,9 +6,11 @@ use rototo_protocol::fleet::{FleetView, Moment, Verdict};
 use rototo_protocol::plan::MarkerEntry;
 
 use crate::operator::INTERVAL;
-use crate::operator::record::Record;
+use crate::state::claim::Claim;
+use crate::state::record::Record;
+use crate::state::times::QUIET_AT;
+use crate::state::world::World;
 use crate::violation::Invariant;
-use crate::world::{Claim, QUIET_AT, World};
 
 /// After the last fault, pods that are being deleted end, and containers that ended start again, within this time.
 const PODS_REST_WITHIN: Duration = Duration::from_secs(15);

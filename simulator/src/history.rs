@@ -6,8 +6,8 @@ use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 
 use crate::rollout_plan::StepsPlan;
 use crate::script::{Client, HistoryScript, PodPlan};
+use crate::state::world::World;
 use crate::violation::InvariantViolation;
-use crate::world::World;
 
 /// The outcome of one history.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct HistoryOutcome {
 /// Lets `script` happen.
 #[must_use]
 pub fn run(script: &HistoryScript, seed: u64) -> HistoryOutcome {
-    let mut world = World::new(script, seed);
+    let mut world = World::begin(script, seed);
     world.run();
     HistoryOutcome { violation: world.violation, claims: world.claims, events: world.events }
 }
@@ -30,7 +30,7 @@ pub fn run(script: &HistoryScript, seed: u64) -> HistoryOutcome {
 /// Lets `script` happen, and tells what happened.
 #[must_use]
 pub fn replay(script: &HistoryScript, seed: u64) -> Vec<String> {
-    let mut world = World::new(script, seed);
+    let mut world = World::begin(script, seed);
     world.trace = Some(Vec::new());
     world.run();
     world.trace.unwrap_or_default()
@@ -136,7 +136,7 @@ impl FailedHistory {
     }
 }
 
-/// A pod with less about it: without all of its extras, or without one of them.
+/// Returns pods with less about them: without all of its extras, or without one of them.
 fn simpler_pods(pod: PodPlan) -> [PodPlan; 8] {
     [
         PodPlan { labelled: pod.labelled, ..PodPlan::PLAIN },

@@ -7,8 +7,10 @@ use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 
+use crate::contents::content;
+use crate::state::claim::Claim;
+use crate::state::world::World;
 use crate::violation::Invariant;
-use crate::world::{Claim, World, content};
 
 impl World {
     pub fn write_marker(&mut self, marker: MarkerEntry) {
@@ -66,8 +68,9 @@ impl World {
 
     /// Checks that somebody else than the operator that leads wrote the marker before it puts one back.
     pub fn check_put_back(&mut self, operator: usize) {
-        let heard = self.operators[operator].record.as_ref().is_some_and(|record| record.heard_a_stage_that_is_over);
-        let stays = heard || self.is_namesake_named_back();
+        let received =
+            self.operators[operator].record.as_ref().is_some_and(|record| record.received_a_stage_that_is_over);
+        let stays = received || self.is_namesake_named_back();
         self.api.taken_for_an_edit |= stays;
         let api = &self.api;
         if !(stays || api.edited || api.announcement_edited || api.stage_edited || api.written_late) {
@@ -76,7 +79,7 @@ impl World {
         }
     }
 
-    /// Somebody announces this content, under a later name or an earlier one, or announces nothing any more.
+    /// Has somebody announce this content, under a later name or an earlier one, or announce nothing any more.
     pub fn edit_next(&mut self, next: Option<(u8, bool)>) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         let next = next.map(|(number, later)| {
@@ -93,7 +96,7 @@ impl World {
         }
     }
 
-    /// Somebody writes a stage of what is announced.
+    /// Has somebody write a stage of what is announced.
     pub fn edit_stage(&mut self, step: u32, whole: bool) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         let stage = Some(Stage { step, since: self.wall(), below: if whole { WHOLE } else { 0 } });
@@ -104,7 +107,7 @@ impl World {
         }
     }
 
-    /// Somebody removes what was taken back.
+    /// Has somebody remove what was taken back.
     pub fn remove_held(&mut self) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         if marked.held.is_some() {

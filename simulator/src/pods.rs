@@ -3,59 +3,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState};
 
-use crate::event::Event;
 use crate::script::PodPlan;
-use crate::world::{QUIET_AT, World};
-
-/// A pod, as it is.
-pub struct PodTruth {
-    pub uid: String,
-    pub plan: PodPlan,
-    pub labelled: bool,
-    /// Its object exists.
-    pub exists: bool,
-    pub deleting: bool,
-    pub running: bool,
-    /// The last end of its container that the kubelet has seen.
-    pub ended: Option<Timestamp>,
-    /// When that really was.
-    pub ended_since: Moment,
-    /// Its node is cut off, and no kubelet says anything.
-    pub lost: bool,
-}
-
-/// A pod, as its object says.
-#[derive(Clone, Copy, Debug)]
-pub struct PodObject {
-    labelled: bool,
-    exists: bool,
-    deleting: bool,
-    running: bool,
-    ended: Option<Timestamp>,
-    sidecar: bool,
-    /// It comes with the first list.
-    listed: bool,
-}
+use crate::state::event::Event;
+use crate::state::pod::{PodObject, PodTruth};
+use crate::state::times::QUIET_AT;
+use crate::state::world::World;
 
 impl World {
     pub fn create_pod(&mut self, plan: PodPlan) -> usize {
         let pod = self.pods.len();
-        let uid = format!("pod-{pod}");
-        let labelled = plan.labelled;
-        let truth = PodTruth {
-            uid,
-            plan,
-            labelled,
-            exists: true,
-            deleting: false,
-            running: true,
-            ended: None,
-            ended_since: Moment::ZERO,
-            lost: false,
-        };
-        self.pods.push(truth);
+        self.pods.push(PodTruth::new(format!("pod-{pod}"), plan));
         self.start_process(Some(pod));
         if plan.second {
             self.start_process(Some(pod));
@@ -64,7 +22,7 @@ impl World {
         pod
     }
 
-    /// One of the pods that run.
+    /// Returns one of the pods that run.
     pub fn running_pod(&self, one: usize) -> Option<usize> {
         let running: Vec<usize> =
             (0..self.pods.len()).filter(|pod| self.pods[*pod].running && !self.pods[*pod].lost).collect();
@@ -85,7 +43,7 @@ impl World {
         }
     }
 
-    /// The node of a pod is lost: its object is removed by somebody else than its kubelet, and its processes run on, cut off.
+    /// Loses the node of a pod: its object is removed by somebody else than its kubelet, and its processes run on, cut off.
     pub fn lose_node(&mut self, one: usize) {
         let Some(pod) = self.running_pod(one) else { return };
         self.somebody_left = true;
@@ -122,7 +80,7 @@ impl World {
             .collect()
     }
 
-    /// A process of a pod has ended. The first process of a container is the container.
+    /// Notes that a process of a pod has ended. The first process of a container is the container.
     pub fn process_ended(&mut self, process: usize) {
         let Some(pod) = self.processes[process].pod else { return };
         if self.pods[pod].lost {
@@ -164,21 +122,12 @@ impl World {
         }
     }
 
-    /// The operator's watch brings a pod, unless it stands still; then it comes later.
+    /// Shows a pod to the operator's watch, unless that stands still; then it comes later.
     pub fn show_pod(&mut self, operator: usize, pod: usize, listed: bool) {
         if !self.operators[operator].alive {
             return;
         }
-        let truth = &self.pods[pod];
-        let facts = PodObject {
-            labelled: truth.labelled,
-            exists: truth.exists,
-            deleting: truth.deleting,
-            running: truth.running,
-            ended: truth.ended,
-            sidecar: truth.plan.sidecar,
-            listed,
-        };
+        let facts = self.pods[pod].object(listed);
         let lag = Duration::from_millis(self.rng.u64(1..200));
         let at = (self.now + lag).max(self.faults.stale_pods).max(self.operators[operator].last_pod_event);
         self.operators[operator].last_pod_event = at;
@@ -196,33 +145,9 @@ impl World {
         if self.operators[operator].life != life {
             return;
         }
-        let now = self.now;
         let uid = self.pods[pod].uid.clone();
-        let before = self.operators[operator].pods.get(&uid).cloned();
-        if before.is_none() && !facts.exists {
-            return;
-        }
-        let known = before.as_ref().and_then(|pod| pod.containers.first()?.ended);
-        let ended = facts.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(ContainerEnd { at, seen: now }));
-        let mut containers = vec![Container { name: "app".to_owned(), running: facts.running, expected: true, ended }];
-        if facts.sidecar {
-            let running = facts.exists && (facts.running || !facts.deleting);
-            containers.push(Container { name: "proxy".to_owned(), running, expected: true, ended: None });
-        }
-        let running = containers.iter().any(|container| container.running);
-        let object_state = match before.as_ref().map(|before| before.object_state) {
-            Some(object_state) if object_state != PodObjectState::Exists => object_state,
-            _ if facts.exists => PodObjectState::Exists,
-            _ if running => PodObjectState::Vanished { seen: now },
-            _ => PodObjectState::Ended { seen: now },
-        };
-        let seen_running = match &before {
-            Some(before) => before.seen_running,
-            None => (!facts.listed).then_some(now),
-        };
-        let name = uid.clone();
-        let seen =
-            Pod { name, selected: facts.labelled, terminating: facts.deleting, seen_running, containers, object_state };
+        let before = self.operators[operator].pods.get(&uid);
+        let Some(seen) = facts.seen(&uid, before, self.now) else { return };
         self.operators[operator].pods.insert(uid, seen);
         self.requeue(operator, Duration::from_millis(5));
     }

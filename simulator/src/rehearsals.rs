@@ -5,17 +5,19 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::PreparationState;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Pod, RehearsalMode, RehearsalRules, RehearsalVerdict};
 use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::rollout::Action;
 
+use crate::contents::{content, number};
 use crate::markers::announced;
-use crate::operator::record::{ReceivedReport, Record};
+use crate::state::process::Process;
+use crate::state::received_report::ReceivedReport;
+use crate::state::record::Record;
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::{World, content, number};
 
 /// An operator looks again, decides, and writes within this time.
 pub const DECIDES_WITHIN: Duration = Duration::from_secs(2);
@@ -153,9 +155,7 @@ impl World {
                 !self.processes[*index].alive && said.refuses(fingerprint) && self.ends_unseen(*index)
             }),
             RehearsalVerdict::Incomplete => {
-                let able = |process: &&crate::process::Process| {
-                    process.alive && process.prepares && !process.handles.is_empty()
-                };
+                let able = |process: &&Process| process.alive && process.prepares && !process.handles.is_empty();
                 let able = self.processes.iter().filter(able).count();
                 able * 100 < view.expected as usize * usize::from(rules.min_prepared)
             }
@@ -184,16 +184,5 @@ impl World {
                 return self.breaks(Invariant::NothingHeld, what);
             }
         }
-    }
-}
-
-impl ReceivedReport {
-    /// Returns whether the process has refused this content, in the last report that spoke about an announcement.
-    pub fn refuses(&self, fingerprint: Fingerprint) -> bool {
-        self.answered == Some((fingerprint, PreparationState::Refused))
-    }
-
-    fn has_prepared(&self, fingerprint: Fingerprint) -> bool {
-        self.answered == Some((fingerprint, PreparationState::Prepared)) || self.runs(fingerprint)
     }
 }

@@ -6,19 +6,9 @@ use rototo_protocol::Publish;
 use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::rollout::{Action, Request};
 
-use crate::event::Event;
 use crate::rollout_plan::{Asked, StepsPlan};
-use crate::world::World;
-
-/// The part of the object that people write.
-#[derive(Default)]
-pub struct Requests {
-    pub steps: StepsPlan,
-    /// Until then the source is not polled.
-    pub suspended: Duration,
-    /// The annotation.
-    pub asked: Option<Request>,
-}
+use crate::state::event::Event;
+use crate::state::world::World;
 
 impl World {
     pub fn is_suspended(&self) -> bool {
@@ -35,7 +25,7 @@ impl World {
         self.requeue_all_operators();
     }
 
-    /// Somebody writes the annotation: about what is there, or about something that is over.
+    /// Has somebody write the annotation: about what is there, or about something that is over.
     pub fn ask(&mut self, asked: Asked, newest: bool) {
         let marked = match self.api.marker {
             MarkerEntry::Published(marked) => Some(marked),
@@ -76,7 +66,7 @@ impl World {
         self.requeue_all_operators();
     }
 
-    /// The source is polled again, if nobody has suspended the workspace for longer.
+    /// Polls the source again, if nobody has suspended the workspace for longer.
     pub fn resume(&mut self) {
         if self.is_suspended() {
             return;
@@ -96,7 +86,7 @@ impl World {
         }
     }
 
-    /// Content that an edit of the marker had overwritten was known to status alone.
+    /// Forgets the names that an edit of the marker had overwritten: they were known to status alone.
     pub fn forget_overwritten_names(&mut self) {
         if self.api.edited {
             self.api.last_name = match self.api.marker {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use rototo_protocol::fleet::{Moment, Verdict};
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::process::Process;
+use crate::contents::content;
 use crate::script::Client;
+use crate::state::process::Process;
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::{World, content};
 
 /// A process that nothing is in the way of has what it wants after so long, also if it has to ask its source at leisure.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(25);

@@ -28,7 +28,7 @@ impl StepsPlan {
     /// No steps.
     pub const NONE: Self = Self([None; STEPS]);
 
-    /// These steps, as many of them as there is room for.
+    /// Returns a plan of these steps, as many of them as there is room for.
     #[must_use]
     pub fn of(steps: &[Step]) -> Self {
         let mut plan = Self::NONE;

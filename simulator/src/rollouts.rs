@@ -15,10 +15,13 @@ use rototo_protocol::rollout::{Action, Request, Step};
 use rototo_protocol::stage::pod_hash;
 use rototo_protocol::{Marked, Publish};
 
-use crate::operator::record::Record;
+use crate::contents::{content, number};
 use crate::rehearsals::DECIDES_WITHIN;
+use crate::state::received_report::ReceivedReport;
+use crate::state::record::Record;
+use crate::state::taken_back::TakenBack;
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::{World, content, number};
 
 /// A decision about the marker, with all that it was made from.
 pub struct RolloutChange {
@@ -36,15 +39,6 @@ pub struct RolloutChange {
     pub suspended: bool,
     /// The operator's clock.
     pub wall: Timestamp,
-}
-
-/// Content that was taken back.
-pub struct TakenBack {
-    publish: Publish,
-    /// When somebody first edited the marker since, which may have removed it from there.
-    edited: Option<Moment>,
-    /// A person has asked for it again.
-    retried: bool,
 }
 
 impl RolloutChange {
@@ -259,7 +253,7 @@ impl World {
     ) -> Result<(), (Invariant, String)> {
         let Some(record) = &self.operators[operator].record else { return Ok(()) };
         // The operator may not have learned of an end.
-        let unclear = |(index, said): (&usize, &crate::operator::record::ReceivedReport)| {
+        let unclear = |(index, said): (&usize, &ReceivedReport)| {
             !said.drained() && (!self.processes[*index].alive || record.dropped.contains(index))
         };
         if record.received_reports.iter().any(unclear) {
@@ -392,13 +386,13 @@ impl World {
         let named = change.after.next.into_iter().chain([change.after.publish]);
         for publish in named.filter(|publish| Some(publish.fingerprint) != known) {
             let taken_back = self.api.taken_back.get(&publish.fingerprint);
-            let Some(taken_back) = taken_back.filter(|taken_back| !taken_back.retried) else { continue };
+            let Some(taken_back) = taken_back.filter(|taken_back| !taken_back.is_retried()) else { continue };
             // Whoever starts after an edit of the marker can't know what it said before.
-            let forgotten = taken_back.edited.is_some_and(|edited| began + Duration::from_millis(500) >= edited);
-            let unknown = taken_back.edited.is_some() && change.known.is_none_or(|known| known.held.is_none());
+            let forgotten = taken_back.edited().is_some_and(|edited| began + Duration::from_millis(500) >= edited);
+            let unknown = taken_back.edited().is_some() && change.known.is_none_or(|known| known.held.is_none());
             if !(forgotten && unknown) {
                 let what =
-                    format!("{} comes back, which was taken back as {}", name(publish), name(taken_back.publish));
+                    format!("{} comes back, which was taken back as {}", name(publish), name(taken_back.publish()));
                 return self.breaks(Invariant::TakenBackStays, what);
             }
         }
@@ -411,10 +405,10 @@ impl World {
         let is_newest = |fingerprint| fingerprint == newest && fingerprint == content(self.git.content);
         let Some((held, _)) = marked.held.filter(|(held, _)| is_newest(held.fingerprint)) else { return };
         let known = self.api.taken_back.get(&held.fingerprint);
-        if known.is_none_or(|known| known.publish != held) {
+        if known.is_none_or(|known| known.publish() != held) {
             let retry = Request { action: Action::Retry, of: held.updated_at };
             let retried = self.api.requests.asked == Some(retry);
-            self.api.taken_back.insert(held.fingerprint, TakenBack { publish: held, edited: None, retried });
+            self.api.taken_back.insert(held.fingerprint, TakenBack::new(held, retried));
         }
     }
 
@@ -427,7 +421,7 @@ impl World {
     pub fn note_retry(&mut self, request: Request) {
         if request.action == Action::Retry {
             for taken_back in self.api.taken_back.values_mut() {
-                taken_back.retried |= taken_back.publish.updated_at == request.of;
+                taken_back.note_retry(request.of);
             }
         }
     }
@@ -436,7 +430,7 @@ impl World {
     pub fn note_edit(&mut self) {
         let now = self.now;
         for taken_back in self.api.taken_back.values_mut() {
-            taken_back.edited.get_or_insert(now);
+            taken_back.note_edit(now);
         }
     }
 

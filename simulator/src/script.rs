@@ -242,7 +242,7 @@ const ROLLOUT_KINDS: &[Draw] = &[
 ];
 
 impl HistoryScript {
-    /// The history of a seed.
+    /// Draws the history of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -274,7 +274,7 @@ impl HistoryScript {
     }
 }
 
-/// Content is pushed, and things happen in each phase of its rollout.
+/// Draws a push of content, and things that happen in each phase of its rollout.
 fn rolled_push(rng: &mut Rng) -> Vec<Step> {
     let (content, pushed) = (content(rng), rng.u64(2_000..45_000));
     let mut steps = vec![Step { at: millis(pushed), act: Act::Push(content) }];
@@ -298,14 +298,14 @@ fn rolled_push(rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// Commits come one after the other, so that some find a rollout under way.
+/// Draws commits that come one after the other, so that some find a rollout under way.
 fn queued_pushes(rng: &mut Rng) -> Vec<Step> {
     let pushed = rng.u64(2_000..45_000);
     let push = |rng: &mut Rng, at| Step { at: millis(at), act: Act::Push(content(rng)) };
     vec![push(rng, pushed), push(rng, pushed + 1_500), push(rng, pushed + 4_000)]
 }
 
-/// A process refuses content that is pushed soon afterwards, and other things happen while its rehearsal holds it.
+/// Draws a refusal of content that is pushed soon afterwards, and other things that happen while its rehearsal holds it.
 fn refused_push(rng: &mut Rng, total: u32) -> Vec<Step> {
     let (content, refused) = (content(rng), rng.u64(1_000..40_000));
     let pushed = refused + rng.u64(100..4_000);
@@ -372,7 +372,7 @@ impl Step {
     }
 }
 
-/// The kind that a number among the sum of all weights stands for.
+/// Returns the kind that a number among the sum of all weights stands for.
 fn kind(mut chosen: u32) -> usize {
     let found = KINDS.iter().position(|(weight, _)| {
         let here = chosen < *weight;
@@ -390,7 +390,7 @@ fn content(rng: &mut Rng) -> u8 {
     rng.u8(0..3)
 }
 
-/// A while, or until the last fault has ended.
+/// Draws a while, or until the last fault has ended.
 fn long(rng: &mut Rng) -> u64 {
     if rng.bool() { rng.u64(1_000..20_000) } else { FOR_GOOD }
 }

@@ -3,6 +3,8 @@
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::{Marked, Publish};
 
+use crate::contents::number;
+
 /// Something that must hold in every history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
@@ -100,13 +102,13 @@ pub struct InvariantViolation {
     pub what: String,
 }
 
-/// A publish, for people: the content and its name, in seconds.
+/// Returns a publish for people: the content and its name, in seconds.
 pub fn name(publish: Publish) -> String {
-    let content = char::from(b'A' + crate::world::number(publish.fingerprint));
+    let content = char::from(b'A' + number(publish.fingerprint));
     format!("{content}@{}", publish.updated_at.timestamp().as_millisecond() % 1_000_000_000)
 }
 
-/// The content of a marker, for people.
+/// Returns the content of a marker for people.
 pub fn marker(marked: Marked) -> String {
     let Marked { publish, next, stage, held } = marked;
     let mut text = name(publish);

@@ -4,6 +4,7 @@
 //! One client sends the same requests to each, over kept-alive HTTP/1.1 on loopback, in turns, so that what else the machine
 //! does hits all of them. Processor time is that of the server alone, user and system.
 
+mod exchange;
 mod load;
 mod servers;
 
@@ -13,6 +14,7 @@ use anyhow::ensure;
 use clap::Parser;
 use rototo_benches::figures::Spread;
 
+use exchange::{Request, once};
 use load::{Load, Measured};
 use servers::{Rules, Server};
 
@@ -70,11 +72,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Compares the answers of the servers that evaluate, and returns the number of requests.
-async fn answers(servers: &[Server], requests: &[load::Request]) -> anyhow::Result<usize> {
+async fn answers(servers: &[Server], requests: &[Request]) -> anyhow::Result<usize> {
     for request in requests {
         let mut variants = Vec::new();
         for server in servers.iter().filter(|server| server.evaluates) {
-            let answer = load::once(server, request).await?;
+            let answer = once(server.port, request).await?;
             variants.push((server.name, answer["value"].clone(), answer["variant"].clone()));
         }
         let same = variants.windows(2).all(|pair| pair[0].1 == pair[1].1 && pair[0].2 == pair[1].2);

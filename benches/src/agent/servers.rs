@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::load::{Request, once};
+use crate::exchange::{Request, once};
 
 /// The time for a server to start.
 const START: Duration = Duration::from_secs(30);
@@ -132,7 +132,7 @@ impl Server {
         let requests = rules.requests();
         let request = requests.first().context("there are variables")?;
         let end = Instant::now() + START;
-        while let Err(error) = once(&server, request).await {
+        while let Err(error) = once(server.port, request).await {
             if Instant::now() > end {
                 return Err(error.context(format!("{name} does not evaluate")));
             }

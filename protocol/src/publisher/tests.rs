@@ -519,3 +519,72 @@ fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
     let publishes = |marked: &Marked| marked.publish.fingerprint == announced.fingerprint;
     assert!(!matches!(&plan, MarkerPlan::Write { marked, .. } if publishes(marked)), "{plan:?}");
 }
+
+#[test]
+fn what_a_stage_runs_has_passed_its_rehearsal_although_somebody_has_not_prepared_it() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    publisher.begin_patch(staged(), &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+    assert!(publisher.accepted(&mut fleet, NOW).is_none());
+    let next = staged().next.unwrap();
+    reports(&mut fleet, next, ProcessState::Applied);
+    let unprepared = Report {
+        process: "2".to_owned(),
+        prepares: true,
+        state: ProcessState::Applied,
+        fingerprint: Some(publish().fingerprint.to_string()),
+        updated_at: Some(publish().updated_at),
+        ..Report::default()
+    };
+    fleet.report(&unprepared, None, NOW, 1.0).unwrap();
+    let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
+    // The time of the rehearsal is over.
+    let later = NOW + Duration::from_secs(1);
+    let view = fleet.rehearsal(rehearsal, later).unwrap();
+    assert_eq!(view.verdict, RehearsalVerdict::Incomplete);
+    let accepted = Some(next.fingerprint);
+    let facts =
+        PublishInput { accepted, polled_at: Some(NOW), rehearsal, steps: &[Step::Weight(100)], ..Default::default() };
+    let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, later, Timestamp::UNIX_EPOCH);
+    assert!(matches!(&plan, MarkerPlan::Write { marked, .. } if *marked == next.into()), "{plan:?}");
+}
+
+#[test]
+fn a_marker_that_is_put_back_has_no_detected_change() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let before = NOW.saturating_sub(Duration::from_secs(60));
+    let detection = Some(Detection { detected: before, fetched: before, linted: before });
+    let back = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..publish() };
+    publisher.begin_patch(back.into(), &MapVersion::Missing, WriteReason::PutBack, detection, &fleet, NOW);
+    assert_eq!(publisher.accepted(&mut fleet, NOW).unwrap().times.detected, NOW);
+}
+
+#[test]
+fn so_many_patches_without_an_answer_are_remembered() {
+    let (mut publisher, fleet) = patched();
+    let named = |second: usize| Publish {
+        updated_at: format!("2026-11-20T18:41:{second:02}.000000Z").parse().unwrap(),
+        ..other()
+    };
+    for second in 0..2 * ATTEMPTS {
+        let reason = WriteReason::ContentChanged;
+        publisher.begin_patch(named(second).into(), &MapVersion::Missing, reason, None, &fleet, NOW);
+    }
+    let attempted: Vec<Publish> = publisher.attempted().map(|marked| marked.publish).collect();
+    assert_eq!(attempted, (ATTEMPTS..2 * ATTEMPTS).map(named).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_name_that_was_put_back_is_not_noted_again() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let made_up = Publish { updated_at: "2027-11-20T18:40:00.000000Z".parse().unwrap(), ..other() };
+    reports(&mut fleet, made_up, ProcessState::Applied);
+    assert_eq!(fleet.unknown_publish(), Some(made_up.updated_at));
+    let back = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..publish() };
+    publisher.begin_patch(back.into(), &MapVersion::Missing, WriteReason::PutBack, None, &fleet, NOW);
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    reports(&mut fleet, made_up, ProcessState::Applied);
+    assert_eq!(fleet.unknown_publish(), None);
+}

@@ -1,7 +1,7 @@
 //! Operators: the glue between the pure parts, as thin as the real one, in a world in which every step takes time.
 //!
-//! - here: an operator process, its lease, and its reconciles.
-//! - [`record`]: what it remembers of the workspace.
+//! - here: the life of an operator process, its lease, and its reconciles.
+//! - `record`: the beginning of what it remembers of the workspace.
 //! - `handover`: the evidence that one leader passes on to the next.
 //! - `publishing`: from the source to the marker.
 //! - `reports`: what processes say, and what they are answered.
@@ -10,89 +10,24 @@
 
 mod handover;
 mod publishing;
-pub mod record;
+mod record;
 mod reports;
 mod status;
 mod workspace;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rototo_protocol::fleet::{Moment, Pod, Pods};
-use rototo_protocol::plan::{MarkerEntry, MarkerMap};
+use rototo_protocol::fleet::Moment;
 
-use crate::event::Event;
-use crate::world::World;
-use record::Record;
-use workspace::Sweep;
+use crate::state::event::Event;
+use crate::state::operator::Operator;
+use crate::state::world::World;
 
 /// The poll interval.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// So long a lease is held without being renewed, by the holder's own clock.
 const HELD: Duration = Duration::from_secs(8);
-
-/// An operator process.
-pub struct Operator {
-    pub alive: bool,
-    /// The number of its life: messages to an earlier one are lost.
-    pub life: u64,
-    /// The term in which it leads.
-    term: Option<u64>,
-    pub clock_offset: i64,
-    /// Its record of the workspace. Only the leader has one.
-    pub record: Option<Record>,
-    /// The UID of the workspace that its watch shows.
-    pub shown_workspace: Option<u64>,
-    /// The evidence of the leader that ended last in order.
-    inheritance: Option<handover::Inheritance>,
-    /// Another operator process led before it.
-    has_predecessor: bool,
-    /// It has removed what was left of a workspace of this name.
-    swept: bool,
-    /// The sweep that is under way.
-    sweeps: Option<Sweep>,
-    /// The map as it knows it: from its watch, or from an answer.
-    map: Option<(u64, MarkerEntry)>,
-    pub pods: BTreeMap<String, Pod>,
-    pub last_pod_event: Moment,
-    armed: u64,
-    next_at: Option<Moment>,
-    /// The time at which it last turned a report away.
-    pub turned_away: Moment,
-}
-
-impl Operator {
-    pub fn new() -> Self {
-        Self {
-            alive: false,
-            life: 0,
-            term: None,
-            clock_offset: 0,
-            record: None,
-            shown_workspace: None,
-            inheritance: None,
-            has_predecessor: false,
-            swept: false,
-            sweeps: None,
-            map: None,
-            pods: BTreeMap::new(),
-            last_pod_event: Moment::ZERO,
-            armed: 0,
-            next_at: None,
-            turned_away: Moment::ZERO,
-        }
-    }
-
-    fn observed(&self) -> Pods {
-        Pods { by_uid: self.pods.clone() }
-    }
-
-    fn marker_map(&self) -> Option<MarkerMap> {
-        let (version, marker) = self.map?;
-        Some(MarkerMap::Ours { resource_version: version.to_string(), addressed: true, marker })
-    }
-}
 
 impl World {
     pub fn start_operator(&mut self, operator: usize) {
@@ -124,21 +59,19 @@ impl World {
     pub fn take_lease_away(&mut self) {
         if let Some(operator) = self.lease.take() {
             let leader = &mut self.operators[operator];
-            leader.term = None;
             // Whoever leads next looks for itself.
             leader.record = None;
             leader.sweeps = None;
         }
     }
 
-    /// An operator has won the lease: it knows what the API server says, and has no report.
+    /// Gives the lease to an operator, if it is free: it knows what the API server says, and has no report.
     pub fn give_lease(&mut self, operator: usize) {
         if self.lease.is_some() || !self.operators[operator].alive {
             return;
         }
         self.lease = Some(operator);
         self.terms += 1;
-        self.operators[operator].term = Some(self.terms);
         self.operators[operator].has_predecessor = self.terms > 1;
         self.operators[operator].turned_away = self.now;
         match self.operators[operator].shown_workspace {
@@ -158,7 +91,7 @@ impl World {
         self.lease == Some(operator) && self.operators[operator].alive && self.now >= self.lapsed_until()
     }
 
-    /// An operator that can't reach the API server for long lets its lease lapse.
+    /// Returns until when the lease has lapsed: an operator that can't reach the API server for long lets it.
     fn lapsed_until(&self) -> Moment {
         let cut = self.faults.operator_cut;
         if cut > self.now + HELD { cut } else { Moment::ZERO }
@@ -221,13 +154,12 @@ impl World {
         self.report_status(operator);
     }
 
-    /// The lease has lapsed. When it is renewed, nothing is known of the time between.
+    /// Lets the lease lapse. When it is renewed, nothing is known of the time between.
     fn let_lease_lapse(&mut self, operator: usize) {
         let until = self.faults.operator_cut;
         self.somebody_left = true;
         self.terms += 1;
         let leader = &mut self.operators[operator];
-        leader.term = Some(self.terms);
         if let Some(record) = &mut leader.record {
             record.fleet.listening_interrupted(until);
             record.listening_since = until;

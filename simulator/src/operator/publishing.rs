@@ -8,11 +8,13 @@ use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use rototo_protocol::{Marked, Publish};
 
 use super::INTERVAL;
-use super::record::{Members, Record};
-use crate::event::Event;
+use crate::contents::{content, number};
 use crate::rollouts::RolloutChange;
+use crate::state::claim::Claim;
+use crate::state::event::Event;
+use crate::state::record::{Members, Record};
+use crate::state::world::World;
 use crate::violation::{Invariant, marker, name};
-use crate::world::{Claim, World, content, number};
 
 /// The answer to a request is waited for so long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -319,7 +321,7 @@ impl World {
         self.requeue(operator, Duration::ZERO);
     }
 
-    /// Returns the processes that were known when a publish landed: all of them must apply it before it has a figure.
+    /// Notes the processes that were known when a publish landed: all of them must apply it before it has a figure.
     fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
         let Some(record) = &mut self.operators[operator].record else { return };
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();

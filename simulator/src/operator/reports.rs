@@ -6,9 +6,9 @@ use rototo_api::fleet::{ProcessState, Report, ReportResponse};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::PodIdentity;
 
-use super::record::ReceivedReport;
-use crate::event::Event;
-use crate::world::World;
+use crate::state::event::Event;
+use crate::state::received_report::ReceivedReport;
+use crate::state::world::World;
 
 impl World {
     pub fn report_arrives(&mut self, process: usize, handle: u64, report: &Report) {
@@ -69,7 +69,7 @@ impl World {
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let stays = publish.is_some_and(|publish| self.stays_in_a_stage(publish));
         let record = self.operators[operator].record.as_mut()?;
-        record.heard_a_stage_that_is_over |= stays;
+        record.received_a_stage_that_is_over |= stays;
         let sequence = report.sequence;
         let known = record.received_reports.get(&process);
         // Reports of an older client count in the order of their arrival.

@@ -8,10 +8,12 @@ use rototo_protocol::publisher::PublishInput;
 use rototo_protocol::rollout::RolloutDecision;
 
 use super::INTERVAL;
-use super::record::ReceivedReport;
-use crate::event::Event;
+use crate::contents::content;
+use crate::state::claim::Claim;
+use crate::state::event::Event;
+use crate::state::received_report::ReceivedReport;
+use crate::state::world::World;
 use crate::violation::name;
-use crate::world::{Claim, World, content};
 
 /// The time within which a decision is carried out.
 const DECIDED_AGAIN: Duration = Duration::from_millis(500);
@@ -152,7 +154,7 @@ impl World {
         self.requeue(operator, Duration::from_millis(20));
     }
 
-    /// The watch of the operator brings the object as it is.
+    /// Shows the object as it is to the watch of the operator.
     pub fn show_status(&mut self, operator: usize, soon: Duration) {
         let stored = (self.api.status_version, self.api.status.clone());
         let workspace = self.api.workspace;

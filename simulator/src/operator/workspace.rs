@@ -6,16 +6,10 @@ use rototo_api::UpdatedAt;
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::event::Event;
+use crate::state::event::Event;
+use crate::state::operator::Sweep;
+use crate::state::world::World;
 use crate::violation::Invariant;
-use crate::world::World;
-
-/// A sweep says first that the workspace is gone, and takes the marker away then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweep {
-    Announces,
-    Takes,
-}
 
 impl World {
     pub fn delete_workspace(&mut self, gap: Duration) {
@@ -81,7 +75,7 @@ impl World {
         self.after(delay, Event::Sweep { operator, life });
     }
 
-    /// The API server is asked whether the workspace is gone, and then one step is done.
+    /// Asks the API server whether the workspace is gone, and then does one step.
     pub fn sweep(&mut self, operator: usize, life: u64) {
         let wall = self.wall_of(operator);
         let (leads, away) = (self.leads(operator), self.is_cut() || self.operators[operator].map.is_none());

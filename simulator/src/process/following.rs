@@ -5,26 +5,23 @@ use std::time::Duration;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{ContentSource, FollowerAction, FollowerEvent as Happened, StepTime, step};
+use rototo_protocol::follower::{ContentSource, FollowerAction, FollowerEvent as Happened};
 
-use crate::event::{Event, Had};
+use crate::contents::{content, number};
+use crate::state::event::{Event, Had};
+use crate::state::world::World;
 use crate::violation::{Invariant, name};
-use crate::world::{World, content, number};
 
 impl World {
-    /// An event happens to a handle: the real state machine says what is to be done.
+    /// Lets an event happen to a handle: the real state machine says what is to be done.
     pub fn happens(&mut self, process: usize, id: u64, event: Happened) {
         let (now, chance) = (self.now, self.rng.f64());
         let Some(handle) = self.handle_of(process, id) else { return };
-        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
-        let (state, actions) = step(handle.state.clone(), event, tick);
-        handle.state = state;
-        for action in actions {
+        for action in handle.step(event, now, chance) {
             self.take_action(process, id, action);
         }
         if let Some(handle) = self.handle_of(process, id) {
-            handle.loaded = None;
-            handle.held = handle.held.filter(|held| Some(*held) == handle.state.held());
+            handle.end_step();
         }
         self.arm(process, id);
     }
@@ -38,47 +35,35 @@ impl World {
             }
             FollowerAction::CancelFetch => {
                 if let Some(handle) = self.handle_of(process, id) {
-                    handle.work += 1;
+                    handle.cancel_work();
                 }
             }
             FollowerAction::Swap(publish) => {
                 let Some(handle) = self.handle_of(process, id) else { return };
-                // What is resolved from afterwards is what was loaded, whatever the machine calls it.
-                let content = |loaded: &Fingerprint| *loaded == publish.fingerprint;
-                let Some(loaded) = handle.loaded.or(handle.held.take_if(|held| content(held))) else { return };
-                let before = handle.current().map(|before| before.fingerprint);
-                handle.held = before.filter(|before| Some(*before) == handle.state.held()).or(handle.held);
-                let staged = handle.shown.is_some_and(|shown| shown != publish);
-                let published = handle.shown.map(|shown| shown.fingerprint);
-                handle.goes_back_to = before.filter(|before| staged && published == Some(*before));
-                handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
+                if !handle.swap(publish, now) {
+                    return;
+                }
                 self.check_named(process, id);
                 self.processes[process].note_applied(now);
-                if self.processes[process].keeps {
-                    self.processes[process].disk = Some(publish);
-                }
+                self.processes[process].keep(publish);
             }
             FollowerAction::Hold(_) => {
                 if let Some(handle) = self.handle_of(process, id) {
-                    handle.held = handle.loaded.take();
+                    handle.hold();
                 }
             }
             FollowerAction::Rename { publish, .. } => {
                 let Some(handle) = self.handle_of(process, id) else { return };
-                if let Some(current) = handle.current()
-                    && current.updated_at != publish.updated_at
-                {
-                    handle.resolves.push((now, Publish { fingerprint: current.fingerprint, ..publish }));
-                }
+                handle.rename(publish, now);
                 self.check_named(process, id);
                 self.processes[process].note_applied(now);
             }
             FollowerAction::Report(_) => self.report(process, id),
             FollowerAction::RestartWatch => self.list_soon(process),
             FollowerAction::Recall => {
-                if let Some(disk) = self.processes[process].disk {
+                if let Some(disk) = self.processes[process].disk() {
                     if let Some(handle) = self.handle_of(process, id) {
-                        handle.loaded = Some(disk.fingerprint);
+                        handle.load(disk.fingerprint);
                     }
                     // It is taken in the same step, as the real one is in its own.
                     self.recall(process, id, disk);
@@ -89,7 +74,7 @@ impl World {
 
     /// Checks that a process of a stage needs no request to go back to what is published.
     fn check_goes_back_at_once(&mut self, process: usize, id: u64, fetched: Fingerprint) {
-        if self.handle_of(process, id).is_some_and(|handle| handle.goes_back_to == Some(fetched)) {
+        if self.handle_of(process, id).is_some_and(|handle| handle.goes_back_to(fetched)) {
             let what = format!("process {process} has to fetch what it ran before its stage");
             self.breaks(Invariant::GoesBackAtOnce, what);
         }
@@ -100,7 +85,7 @@ impl World {
         let Some(current) = self.handle_of(process, id).and_then(|handle| handle.current()) else { return };
         let below = self.api.staged.get(&current).copied().unwrap_or_default();
         // An older client starts from the disk that a process of the stage has shared with it.
-        let pod = self.processes[process].pod.filter(|_| self.processes[process].disk.is_some());
+        let pod = self.processes[process].pod.filter(|_| self.processes[process].disk().is_some());
         let beside = |other: &usize| pod.is_some() && self.processes[*other].pod == pod;
         let in_stage = |other: usize| self.is_below(other, current, below);
         let in_stage = in_stage(process) || (0..self.processes.len()).filter(beside).any(in_stage);
@@ -113,7 +98,7 @@ impl World {
 
     /// Asks the disk, then the operator, and then the source, where the process has one.
     fn fetch(&mut self, process: usize, id: u64, fingerprint: Fingerprint) {
-        let kept = self.processes[process].disk.is_some_and(|kept| kept.fingerprint == fingerprint);
+        let kept = self.processes[process].disk().is_some_and(|kept| kept.fingerprint == fingerprint);
         let cut = self.now < self.processes[process].cut_from_operator || !self.somebody_serves();
         let (mut delay, had) = if kept {
             (Duration::from_millis(1), Had::From(ContentSource::Disk))
@@ -131,24 +116,20 @@ impl World {
             had
         };
         let Some(handle) = self.handle_of(process, id) else { return };
-        handle.work += 1;
-        let work = handle.work;
+        let work = handle.begin_work();
         self.after(delay, Event::Fetched { process, handle: id, fingerprint, work, had });
     }
 
     fn recall(&mut self, process: usize, id: u64, disk: Publish) {
         let (now, chance) = (self.now, self.rng.f64());
         let Some(handle) = self.handle_of(process, id) else { return };
-        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
-        let (state, actions) = step(handle.state.clone(), Happened::Recalled(disk), tick);
-        handle.state = state;
-        for action in actions {
+        for action in handle.step(Happened::Recalled(disk), now, chance) {
             self.take_action(process, id, action);
         }
     }
 
     pub fn fetched(&mut self, process: usize, id: u64, fingerprint: Fingerprint, work: u64, had: Had) {
-        if self.handle_of(process, id).is_none_or(|handle| handle.work != work) {
+        if self.handle_of(process, id).is_none_or(|handle| !handle.works_on(work)) {
             return;
         }
         if !self.awake(process, || Event::Fetched { process, handle: id, fingerprint, work, had }) {
@@ -165,7 +146,7 @@ impl World {
             Had::From(_) if refuses => Happened::Refused(fingerprint, Fault::persistent("check_failed", "")),
             Had::From(supply) => {
                 if let Some(handle) = self.handle_of(process, id) {
-                    handle.loaded = Some(fingerprint);
+                    handle.load(fingerprint);
                 }
                 Happened::Loaded(fingerprint, supply)
             }

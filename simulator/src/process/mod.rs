@@ -5,165 +5,27 @@ mod reporting;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rototo_api::fleet::{Pid, ProcessState};
-use rototo_engine::Fingerprint;
-use rototo_protocol::Publish;
-use rototo_protocol::fleet::Moment;
+use rototo_api::fleet::ProcessState;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{DiskCache, FollowerEvent as Happened, FollowerState, ObservedMarker, ReportedState};
+use rototo_protocol::follower::{FollowerEvent as Happened, ObservedMarker, ReportedState};
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::event::Event;
-use crate::operator::record::ReceivedReport;
-use crate::script::{Client, PodPlan};
-use crate::world::World;
-
-/// A process that opened the workspace.
-pub struct Process {
-    pub pod: Option<usize>,
-    /// It is the first of its container.
-    pub main: bool,
-    pub alive: bool,
-    pub client: Client,
-    /// It prepares what the marker announces.
-    pub prepares: bool,
-    /// It reads the source itself when the operator gives it nothing.
-    pub direct: bool,
-    pub started: Moment,
-    started_at: Timestamp,
-    pub handles: Vec<Handle>,
-    pub opened: u64,
-    sequence: u64,
-    pub refuses: [bool; 3],
-    /// It has refused something at some time.
-    pub has_refused: bool,
-    /// It is stopped until then.
-    pub stopped: Moment,
-    pub cut_from_operator: Moment,
-    pub deaf_watch: Moment,
-    /// The version of the map that its watch has shown.
-    seen_version: u64,
-    /// The content on its disk.
-    disk: Option<Publish>,
-    keeps: bool,
-    /// The operator's questions about its siblings.
-    asked: Vec<Pid>,
-    /// When all its handles had a publish first.
-    applied: Vec<(Publish, Moment)>,
-    /// The last report of it that any operator has taken.
-    pub last_taken: Option<ReceivedReport>,
-}
-
-/// One handle of a process.
-pub struct Handle {
-    pub id: u64,
-    pub opened: Moment,
-    state: FollowerState,
-    /// The result of a new call of `current()`, and the time since which it is given.
-    resolves: Vec<(Moment, Publish)>,
-    work: u64,
-    armed: u64,
-    /// The marker that its doorbell showed last.
-    shown: Option<Publish>,
-    loaded: Option<Fingerprint>,
-    /// The content that it holds beside what it resolves.
-    held: Option<Fingerprint>,
-    /// The published content that it resolved from before its stage, as long as it may have to go back to it.
-    goes_back_to: Option<Fingerprint>,
-    has_listed: bool,
-}
-
-impl Handle {
-    /// Returns the publish that it resolves from now.
-    pub fn current(&self) -> Option<Publish> {
-        self.resolves.last().map(|(_, publish)| *publish)
-    }
-
-    /// Returns the publish that it resolves from now, if it does so since a time before `then`.
-    pub fn ran_before(&self, then: Moment) -> Option<Publish> {
-        self.resolves.last().filter(|(since, _)| *since < then).map(|(_, publish)| *publish)
-    }
-
-    /// Returns since when it resolves from this publish, if it does.
-    pub fn runs_since(&self, publish: Publish) -> Option<Moment> {
-        self.resolves.last().filter(|(_, current)| *current == publish).map(|(since, _)| *since)
-    }
-
-    /// Returns the content that it holds beside what it resolves.
-    pub fn held(&self) -> Option<Fingerprint> {
-        self.held
-    }
-
-    /// Returns whether it resolved from this publish at any time since `since`.
-    pub fn had(&self, publish: Publish, since: Moment) -> bool {
-        self.resolves.iter().enumerate().any(|(index, (_, had))| {
-            let until = self.resolves.get(index + 1).map(|(until, _)| *until);
-            *had == publish && until.is_none_or(|until| until >= since)
-        })
-    }
-}
-
-impl Process {
-    pub fn ever_applied(&self, publish: Publish) -> bool {
-        self.applied_at(publish).is_some()
-    }
-
-    /// When all its handles had applied a publish.
-    pub fn applied_at(&self, publish: Publish) -> Option<Moment> {
-        self.applied.iter().find(|(applied, _)| *applied == publish).map(|(_, at)| *at)
-    }
-
-    fn note_applied(&mut self, now: Moment) {
-        let Some(publish) = self.handles.first().and_then(Handle::current) else { return };
-        if self.handles.iter().all(|handle| handle.current() == Some(publish)) && !self.ever_applied(publish) {
-            self.applied.push((publish, now));
-        }
-    }
-
-    /// Returns whether its reports are ordered: an older client's handles overwrite each other's.
-    pub fn speaks_for_all_handles(&self) -> bool {
-        self.client != Client::Older || self.opened < 2
-    }
-
-    fn pid(&self, index: usize) -> Option<Pid> {
-        let pid = u32::try_from(index).unwrap_or(0) + 1;
-        self.pod.map(|pod| Pid { pid, started: 1, namespace: pod as u64 })
-    }
-}
+use crate::script::PodPlan;
+use crate::state::event::Event;
+use crate::state::handle::Handle;
+use crate::state::process::Process;
+use crate::state::times::QUIET_AT;
+use crate::state::world::World;
 
 impl World {
     pub fn start_process(&mut self, pod: Option<usize>) -> usize {
-        let PodPlan { mute, cache, direct, unprepared, client, .. } =
-            pod.map_or(PodPlan::PLAIN, |pod| self.pods[pod].plan);
+        let plan = pod.map_or(PodPlan::PLAIN, |pod| self.pods[pod].plan);
         let main = pod.is_some_and(|pod| self.processes_of(pod).is_empty());
         // A process that starts where another one ran finds what that one kept.
-        let disk = self.processes.iter().rev().find(|other| cache && other.pod == pod).and_then(|other| other.disk);
-        let client = if main { client } else { Client::Current };
-        let process = Process {
-            pod,
-            main,
-            alive: true,
-            client,
-            prepares: !unprepared && client != Client::Older,
-            direct,
-            started: self.now,
-            started_at: self.wall(),
-            handles: Vec::new(),
-            opened: 0,
-            sequence: 0,
-            refuses: [false; 3],
-            has_refused: false,
-            stopped: Moment::ZERO,
-            cut_from_operator: if mute { crate::world::QUIET_AT } else { Moment::ZERO },
-            deaf_watch: self.faults.api_away,
-            seen_version: 0,
-            disk,
-            keeps: cache,
-            asked: Vec::new(),
-            applied: Vec::new(),
-            last_taken: None,
-        };
+        let mut others = self.processes.iter().rev();
+        let disk = others.find(|other| plan.cache && other.pod == pod).and_then(Process::disk);
+        let mut process = Process::new(plan, pod, main, disk, (self.now, self.wall()));
+        process.deaf_watch = self.faults.api_away;
         self.processes.push(process);
         let index = self.processes.len() - 1;
         self.open_handle(index);
@@ -171,37 +33,16 @@ impl World {
         index
     }
 
-    /// One of the processes that live.
+    /// Returns one of the processes that live.
     pub fn living(&self, one: usize) -> Option<usize> {
         let living: Vec<usize> = (0..self.processes.len()).filter(|index| self.processes[*index].alive).collect();
         living.get(one % living.len().max(1)).copied()
     }
 
     pub fn open_handle(&mut self, process: usize) {
-        let now = self.now;
-        let one = &mut self.processes[process];
-        if one.handles.len() >= 3 {
-            return;
-        }
-        one.opened += 1;
-        let disk = if one.keeps && one.disk.is_some() { DiskCache::Enabled } else { DiskCache::None };
+        let (now, one) = (self.now, &mut self.processes[process]);
         let pod = one.pod.map(|pod| self.pods[pod].uid.clone());
-        let state = FollowerState::new(None, disk).in_pod(pod);
-        let state = if one.prepares { state } else { state.without_preparing() };
-        let id = one.opened;
-        one.handles.push(Handle {
-            id,
-            opened: now,
-            state,
-            resolves: Vec::new(),
-            work: 0,
-            armed: 0,
-            shown: None,
-            loaded: None,
-            held: None,
-            goes_back_to: None,
-            has_listed: false,
-        });
+        let Some(id) = one.open(now, pod) else { return };
         if one.seen_version > 0 {
             // It joins a watch that runs: what that shows is news to it.
             self.after(Duration::from_millis(1), Event::Watch { process });
@@ -251,7 +92,7 @@ impl World {
         }
     }
 
-    /// Nothing is in its way any more; a process that drained and lives on opens the workspace again.
+    /// Takes everything out of its way; a process that drained and lives on opens the workspace again.
     pub fn heal_process(&mut self, process: usize) {
         let now = self.now;
         let one = &mut self.processes[process];
@@ -281,8 +122,7 @@ impl World {
         let stopped = one.stopped;
         if self.now < stopped {
             // Whatever it was, it is looked at again when all wake up.
-            let again =
-                stopped.min(crate::world::QUIET_AT + Duration::from_millis(1)).max(self.now + Duration::from_millis(1));
+            let again = stopped.min(QUIET_AT + Duration::from_millis(1)).max(self.now + Duration::from_millis(1));
             self.at(again, event());
             return false;
         }
@@ -294,7 +134,7 @@ impl World {
         self.after(delay, Event::List { process });
     }
 
-    /// The map has changed: every watch that is connected shows it.
+    /// Shows the changed map to every watch that is connected.
     pub fn notify_processes(&mut self) {
         for process in 0..self.processes.len() {
             if self.processes[process].alive && self.now >= self.processes[process].deaf_watch {
@@ -311,7 +151,7 @@ impl World {
         if self.now < self.processes[process].deaf_watch {
             // A list waits for the API server; an event of a dead watch never comes.
             if list {
-                let healed = self.processes[process].deaf_watch.min(crate::world::QUIET_AT);
+                let healed = self.processes[process].deaf_watch.min(QUIET_AT);
                 self.at(healed + Duration::from_millis(1), Event::List { process });
             }
             return;
@@ -324,7 +164,7 @@ impl World {
         };
         self.processes[process].seen_version = self.api.map_version;
         let handles: Vec<(u64, bool)> =
-            self.processes[process].handles.iter().map(|one| (one.id, one.has_listed)).collect();
+            self.processes[process].handles.iter().map(|one| (one.id, one.has_listed())).collect();
         for (handle, has_listed) in handles {
             let event = if list || !has_listed {
                 Happened::Hydrated(marker.clone())
@@ -332,14 +172,7 @@ impl World {
                 Happened::Changed(marker.clone())
             };
             if let Some(handle) = self.handle_of(process, handle) {
-                handle.has_listed = true;
-                let shown = match marker {
-                    ObservedMarker::Published(marked) => Some(marked.publish),
-                    _ => None,
-                };
-                handle.shown = shown.or(handle.shown);
-                let shown = shown.map(|publish| publish.fingerprint);
-                handle.goes_back_to = handle.goes_back_to.filter(|before| shown == Some(*before));
+                handle.show(&marker);
             }
             self.happens(process, handle, event);
         }
@@ -350,7 +183,7 @@ impl World {
     }
 
     pub fn timer(&mut self, process: usize, handle: u64, armed: u64) {
-        if self.handle_of(process, handle).is_none_or(|handle| handle.armed != armed) {
+        if self.handle_of(process, handle).is_none_or(|handle| !handle.is_armed(armed)) {
             return;
         }
         if self.awake(process, || Event::Timer { process, handle, armed }) {
@@ -361,12 +194,9 @@ impl World {
     fn arm(&mut self, process: usize, id: u64) {
         let now = self.now;
         let Some(handle) = self.handle_of(process, id) else { return };
-        let since = now.saturating_sub(handle.opened);
-        handle.armed += 1;
-        let (armed, opened) = (handle.armed, handle.opened);
-        if let Some(wake) = handle.state.wake_at(since) {
+        if let Some((armed, wake)) = handle.arm(now) {
             // A step right now would be the same again.
-            self.at((opened + wake).max(now + Duration::from_millis(1)), Event::Timer { process, handle: id, armed });
+            self.at(wake.max(now + Duration::from_millis(1)), Event::Timer { process, handle: id, armed });
         }
     }
 }

@@ -6,10 +6,10 @@ use rototo_api::fleet::{Pid, ProcessState, Report, ReportResponse, SiblingState,
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{FollowerEvent as Happened, ReportedNext, ReportedState, combine};
 
-use super::Handle;
-use crate::event::Event;
 use crate::script::Client;
-use crate::world::World;
+use crate::state::event::Event;
+use crate::state::handle::Handle;
+use crate::state::world::World;
 
 impl World {
     /// Sends a report of all handles of a process, on behalf of one of them.
@@ -18,17 +18,12 @@ impl World {
         let one = &self.processes[process];
         // The handles of an older client each speak for themselves.
         let speaks = |handle: &&Handle| one.client != Client::Older || handle.id == id;
-        let reported_states: Vec<_> = one
-            .handles
-            .iter()
-            .filter(speaks)
-            .map(|handle| handle.state.reported(now.saturating_sub(handle.opened)))
-            .collect();
+        let reported_states: Vec<_> = one.handles.iter().filter(speaks).map(|handle| handle.reported(now)).collect();
         let Some(reported) = combine(&reported_states) else { return };
         let (state, publish) = match reported.state {
             // A newer client has another name for being on the way, and names what it works on.
             ProcessState::Starting | ProcessState::Pending if one.client == Client::Newer => {
-                let shown = one.handles.iter().find(|handle| handle.id == id).and_then(|handle| handle.shown);
+                let shown = one.handles.iter().find(|handle| handle.id == id).and_then(Handle::shown);
                 (ProcessState::Unknown, shown)
             }
             state => (state, reported.publish),

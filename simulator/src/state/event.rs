@@ -10,9 +10,9 @@ use rototo_protocol::fleet::Moment;
 use rototo_protocol::follower::ContentSource;
 use rototo_protocol::plan::MarkerEntry;
 
-use crate::pods::PodObject;
+use super::claim::Claim;
+use super::pod::PodObject;
 use crate::script::Act;
-use crate::world::Claim;
 
 /// The result of a request for content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

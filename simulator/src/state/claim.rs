@@ -1,0 +1,33 @@
+//! The claims of an operator, as the status of the object keeps them.
+
+use jiff::Timestamp;
+use rototo_api::UpdatedAt;
+use rototo_protocol::Publish;
+
+/// The status of the object, as far as it claims anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub published: Option<Publish>,
+    pub converged: bool,
+    /// The figure of each publish, the newest first.
+    pub history: Vec<(UpdatedAt, Option<u64>)>,
+    /// The number of processes that it counts.
+    pub counted: usize,
+    /// The processes that it counts: known to the world, not to the operator.
+    pub members: Vec<usize>,
+    /// The operator's wall clock.
+    pub as_of: Timestamp,
+}
+
+impl Claim {
+    /// Returns whether another claim says the same, at whatever time.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let said = |claim: &Self| (claim.published, claim.converged, claim.counted);
+        said(self) == said(other) && self.history == other.history
+    }
+
+    /// Returns the last name that it knows of.
+    pub fn last_name(&self) -> Option<UpdatedAt> {
+        self.history.iter().map(|(name, _)| *name).chain(self.published.map(|publish| publish.updated_at)).max()
+    }
+}

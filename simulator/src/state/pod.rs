@@ -1,0 +1,102 @@
+//! A pod: what it is, what its object says, and what an operator makes of that.
+
+use jiff::Timestamp;
+use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState};
+
+use crate::script::PodPlan;
+
+/// A pod, as it is.
+pub struct PodTruth {
+    pub uid: String,
+    pub plan: PodPlan,
+    pub labelled: bool,
+    /// Its object exists.
+    pub exists: bool,
+    pub deleting: bool,
+    pub running: bool,
+    /// The last end of its container that the kubelet has seen.
+    pub ended: Option<Timestamp>,
+    /// When that really was.
+    pub ended_since: Moment,
+    /// Its node is cut off, and no kubelet says anything.
+    pub lost: bool,
+}
+
+/// A pod, as its object says.
+#[derive(Clone, Copy, Debug)]
+pub struct PodObject {
+    labelled: bool,
+    exists: bool,
+    deleting: bool,
+    running: bool,
+    ended: Option<Timestamp>,
+    sidecar: bool,
+    /// It comes with the first list.
+    listed: bool,
+}
+
+impl PodTruth {
+    /// Returns a pod that runs.
+    pub fn new(uid: String, plan: PodPlan) -> Self {
+        Self {
+            uid,
+            plan,
+            labelled: plan.labelled,
+            exists: true,
+            deleting: false,
+            running: true,
+            ended: None,
+            ended_since: Moment::ZERO,
+            lost: false,
+        }
+    }
+
+    /// Returns its object, as a watch or the first list brings it.
+    pub fn object(&self, listed: bool) -> PodObject {
+        PodObject {
+            labelled: self.labelled,
+            exists: self.exists,
+            deleting: self.deleting,
+            running: self.running,
+            ended: self.ended,
+            sidecar: self.plan.sidecar,
+            listed,
+        }
+    }
+}
+
+impl PodObject {
+    /// Returns the pod as an operator knows it that sees this object now, and that knew `before`. `None` if it has never
+    /// known the pod, and the pod is gone.
+    pub fn seen(&self, name: &str, before: Option<&Pod>, now: Moment) -> Option<Pod> {
+        if before.is_none() && !self.exists {
+            return None;
+        }
+        let known = before.and_then(|pod| pod.containers.first()?.ended);
+        let ended = self.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(ContainerEnd { at, seen: now }));
+        let mut containers = vec![Container { name: "app".to_owned(), running: self.running, expected: true, ended }];
+        if self.sidecar {
+            let running = self.exists && (self.running || !self.deleting);
+            containers.push(Container { name: "proxy".to_owned(), running, expected: true, ended: None });
+        }
+        let running = containers.iter().any(|container| container.running);
+        let object_state = match before.map(|before| before.object_state) {
+            Some(object_state) if object_state != PodObjectState::Exists => object_state,
+            _ if self.exists => PodObjectState::Exists,
+            _ if running => PodObjectState::Vanished { seen: now },
+            _ => PodObjectState::Ended { seen: now },
+        };
+        let seen_running = match before {
+            Some(before) => before.seen_running,
+            None => (!self.listed).then_some(now),
+        };
+        Some(Pod {
+            name: name.to_owned(),
+            selected: self.labelled,
+            terminating: self.deleting,
+            seen_running,
+            containers,
+            object_state,
+        })
+    }
+}
