@@ -120,6 +120,6 @@ pub(crate) fn example() -> PathBuf {
 
 /// Returns a condition as `status/reason`.
 pub(crate) fn condition(status: &RototoWorkspaceStatus, type_: &str) -> String {
-    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    let found = status.condition(type_);
     found.map_or_else(|| "absent".to_owned(), |condition| format!("{}/{}", condition.status, condition.reason))
 }

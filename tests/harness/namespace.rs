@@ -147,11 +147,10 @@ impl Namespace {
         status: &str,
     ) -> anyhow::Result<RototoWorkspace> {
         let holds = |workspace: &RototoWorkspace| {
-            let conditions = workspace.status.iter().flat_map(|status| &status.conditions);
             let generation = workspace.metadata.generation;
-            let observed = workspace.status.as_ref().and_then(|status| status.observed_generation);
             // A status of an older spec proves nothing about this one.
-            observed == generation && conditions.into_iter().any(|c| c.type_ == condition && c.status == status)
+            let current = workspace.status.as_ref().filter(|found| found.observed_generation == generation);
+            current.is_some_and(|found| found.is(condition, status))
         };
         self.wait_for_workspace(name, &format!("{condition}={status}"), holds).await
     }

@@ -70,7 +70,7 @@ impl ConditionState {
     }
 
     fn condition(self, type_: &str, input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condition {
-        let before = input.previous.conditions.iter().find(|before| before.type_ == type_);
+        let before = input.previous.condition(type_);
         let since = before.filter(|before| before.status == self.status);
         Condition {
             type_: type_.to_owned(),

@@ -272,7 +272,7 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
         command: AnnotateCommand::default(),
     });
     let status = world.status();
-    let converged = status.conditions.iter().find(|condition| condition.type_ == CONVERGED).unwrap();
+    let converged = status.condition(CONVERGED).unwrap();
     assert!(converged.message.ends_with("; main@sha1:cccccccc waits for the end of this rollout"), "{converged:?}");
     assert_eq!(status.rollout.as_ref().unwrap().queued, Some(revision("c")));
     world.previous = status;
