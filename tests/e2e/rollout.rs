@@ -118,7 +118,10 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     at_step(&scene, 1, "1/1", "2/2").await;
     steer(&scene, "abort");
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
-    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    let status = wait(&scene, "held back", held_back).await;
+    let message = &status.condition("Ready").unwrap().message;
+    assert!(message.contains("was taken back by a person (unverified)"), "{message}");
+    let held = status.held.unwrap();
     assert!(held.revision.ends_with(&commit));
     wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
     assert_eq!(by_content(&apps, &before).0.len(), 3);
