@@ -1,13 +1,11 @@
 //! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
 
-use std::process::Command;
-
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{App, AppSettings, program};
+use rototo_tests::harness::{App, AppSettings};
 use serde_json::{Value, json};
 
-use crate::scene::{POLICY, Scene, WORKSPACE, condition};
+use crate::scene::{POLICY, Scene, WORKSPACE, condition, ends};
 
 /// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
 async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
@@ -65,10 +63,7 @@ fn run(scene: &Scene, command: &str) {
 
 /// Steers the rollout with the command of that name.
 fn steer(scene: &Scene, command: &str) {
-    let mut rototo = Command::new(program("rototo").unwrap());
-    rototo.args([command, WORKSPACE, "--namespace", scene.namespace.name()]);
-    let output = rototo.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&scene.rototo(&[command, WORKSPACE]).output().unwrap(), 0);
 }
 
 /// Returns the services that run this content, and the others.

@@ -83,25 +83,6 @@ impl Namespace {
         Ok(self.cluster.kubectl(&arguments)?.trim().to_owned())
     }
 
-    /// Creates a ServiceAccount that may read the workspaces, as a person may.
-    pub fn grant_reading(&self, service_account: &str) -> anyhow::Result<()> {
-        let (metadata, group) = (json!({ "name": service_account }), "rbac.authorization.k8s.io");
-        let rule =
-            json!({ "apiGroups": [names::GROUP], "resources": [names::PLURAL], "verbs": ["get", "list", "watch"] });
-        let items = json!([
-            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata },
-            { "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": [rule] },
-            {
-                "apiVersion": format!("{group}/v1"),
-                "kind": "RoleBinding",
-                "metadata": metadata,
-                "roleRef": { "apiGroup": group, "kind": "Role", "name": service_account },
-                "subjects": [{ "kind": "ServiceAccount", "name": service_account }],
-            },
-        ]);
-        self.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()).map(drop)
-    }
-
     /// Creates a RototoWorkspace, or changes its spec.
     pub async fn apply_workspace(&self, name: &str, spec: Value) -> anyhow::Result<RototoWorkspace> {
         let object = json!({
