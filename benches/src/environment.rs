@@ -98,7 +98,7 @@ impl BenchEnvironment {
             let published = status.published.as_ref().and_then(|published| published.revision.as_deref());
             published.is_some_and(|revision| revision.ends_with(&head))
                 && status.fleet.as_ref().is_some_and(|fleet| fleet.applied == size)
-                && status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True")
+                && status.is("Converged", "True")
         };
         let workspace = self.namespace.wait_for_workspace(WORKSPACE, "converged", all).await?;
         workspace.status.context("the workspace has no status")

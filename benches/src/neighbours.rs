@@ -248,7 +248,7 @@ impl Hostile {
         self.ended.store(true, Ordering::Relaxed);
         for (name, namespace, _) in &self.neighbours {
             let status = namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
-            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+            let ready = status.condition("Ready");
             let says = ready.map_or("nothing yet", |condition| condition.message.as_str());
             println!("{name:<8}{}", says.chars().take(140).collect::<String>());
         }

@@ -108,7 +108,7 @@ fn completions(client: &mut Client, path: &str) -> Vec<Duration> {
     times
 }
 
-/// The memory of a process, as Linux counts it.
+/// Returns the memory of a process, as Linux counts it.
 fn resident_megabytes(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");

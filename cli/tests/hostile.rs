@@ -49,7 +49,7 @@ fn a_context_that_nests_a_thousand_levels_is_refused() {
 /// Bytes that clear a screen, set a title, turn text around, and begin a line of their own.
 const EFFECTS: &str = "\\u001b[2J\\u001b]0;t\\u0007\\u009b2J\\u202e\\r\\nFAKE ok\\u2028";
 
-/// A workspace whose names, values, descriptions, rules, and comments try everything.
+/// Writes a workspace whose names, values, descriptions, rules, and comments try everything.
 fn write_hostile(directory: &std::path::Path, value: &str) {
     let write = |path: &str, text: &str| {
         let path = directory.join(path);

@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::{VARIABLE, changed, example, fails, json, prints};
 
-/// The example, whose variable has an owner and a rule that expires.
+/// Returns a copy of the example, whose variable has an owner and a rule that expires.
 fn owned() -> tempfile::TempDir {
     changed(
         &format!("variables/{VARIABLE}.toml"),

@@ -37,7 +37,7 @@ pub(crate) enum Place {
     Other,
 }
 
-/// The place of the byte `at` in `text`.
+/// Returns the place of the byte `at` in `text`.
 pub(crate) fn cursor(text: &str, at: usize) -> Cursor {
     let source = Source::new(text);
     let tokens = source.lex().into_vec();
@@ -191,7 +191,7 @@ impl<'t> Walk<'t> {
         self.state = State::AfterValue;
     }
 
-    /// The table around the last event.
+    /// Returns the table around the last event.
     fn around(&self) -> &Table {
         self.nested.iter().rev().find_map(|nested| nested.table.as_ref()).unwrap_or(&self.root)
     }
@@ -238,7 +238,7 @@ impl<'t> Walk<'t> {
         Cursor { siblings, ..self.found.unwrap_or(none) }
     }
 
-    /// The text of a key or a scalar without quotes and escapes; the token itself if it has no end.
+    /// Returns the text of a key or a scalar without quotes and escapes; the token itself if it has no end.
     fn decoded(&self, event: &Event) -> Cow<'t, str> {
         let raw = self.text.get(event.span().start()..event.span().end()).unwrap_or_default();
         let quote = match event.encoding() {
@@ -259,7 +259,7 @@ impl<'t> Walk<'t> {
 mod tests {
     use super::*;
 
-    /// The place of the mark `|` in a text.
+    /// Returns the place of the mark `|` in a text.
     fn at_mark(text: &str) -> (String, Place, String) {
         let at = text.find('|').unwrap();
         let text = text.replacen('|', "", 1);

@@ -13,7 +13,7 @@ use rototo_engine::{Position, Range};
 /// The bytes of a path that a URI holds as they are.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The path of a `file:` URI; `None` for any other.
+/// Returns the path of a `file:` URI; `None` for any other.
 pub(crate) fn path_of(uri: &lsp::Uri) -> Option<PathBuf> {
     let rest = uri.0.strip_prefix("file://")?;
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
@@ -22,12 +22,12 @@ pub(crate) fn path_of(uri: &lsp::Uri) -> Option<PathBuf> {
     path.starts_with('/').then(|| PathBuf::from(OsString::from_vec(bytes)))
 }
 
-/// The URI of a file.
+/// Returns the URI of a file.
 pub(crate) fn uri_of(path: &Path) -> lsp::Uri {
     lsp::Uri(format!("file://{}", percent_encode(path.as_os_str().as_bytes(), ESCAPED)))
 }
 
-/// The protocol's form of a range.
+/// Converts a range to the protocol's form.
 pub(crate) fn range(range: &Range) -> lsp::Range {
     lsp::Range { start: position(range.start), end: position(range.end) }
 }
@@ -37,17 +37,17 @@ fn position(position: Position) -> lsp::Position {
     lsp::Position { line: from_zero(position.line), character: from_zero(position.column) }
 }
 
-/// The protocol's form of a span.
+/// Converts a span to the protocol's form.
 pub(crate) fn range_of(bytes: &[u8], span: Span) -> lsp::Range {
     range(&Lines::of(bytes).range(span))
 }
 
-/// The byte at a position of the protocol.
+/// Returns the byte at a position of the protocol.
 pub(crate) fn byte_at(bytes: &[u8], at: lsp::Position) -> usize {
     byte_in(&Lines::of(bytes), at)
 }
 
-/// The bytes of a range of the protocol, whatever order its ends have.
+/// Returns the bytes of a range of the protocol, whatever order its ends have.
 pub(crate) fn span_at(bytes: &[u8], range: lsp::Range) -> Span {
     let lines = Lines::of(bytes);
     let (start, end) = (byte_in(&lines, range.start), byte_in(&lines, range.end));

@@ -78,7 +78,8 @@ impl ChaosEnvironment {
             fellows.push(OperatorUnderTest::start(&namespace, identity)?);
         }
         namespace.grant("app", &[WORKSPACE])?;
-        grant_reading(&namespace)?;
+        // It may ask the operator whether a publish has converged.
+        namespace.grant_verbs("reader", &["get"])?;
         let spec = json!({ "source": repository.url(), "interval": "5s" });
         namespace.apply_workspace(WORKSPACE, spec).await?;
         namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
@@ -245,25 +246,6 @@ impl Service {
         let witness = Witness::of(name, app.address(), started);
         Ok(Self { app, witness, condition: Condition::Up, to_api_server, leaving: false, restarts: 0 })
     }
-}
-
-/// Creates a ServiceAccount that may ask the operator whether a publish has converged.
-fn grant_reading(namespace: &Namespace) -> anyhow::Result<()> {
-    let metadata = json!({ "name": "reader" });
-    let rules = json!([{ "apiGroups": ["rototo.dev"], "resources": ["rototoworkspaces"], "verbs": ["get"] }]);
-    let role = "rbac.authorization.k8s.io";
-    let items = json!([
-        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata },
-        { "apiVersion": format!("{role}/v1"), "kind": "Role", "metadata": metadata, "rules": rules },
-        {
-            "apiVersion": format!("{role}/v1"),
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": { "apiGroup": role, "kind": "Role", "name": "reader" },
-            "subjects": [{ "kind": "ServiceAccount", "name": "reader" }],
-        },
-    ]);
-    namespace.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()).map(drop)
 }
 
 fn insert(tree: &mut Tree, root: &Path, folder: &Path) -> anyhow::Result<()> {

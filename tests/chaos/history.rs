@@ -260,7 +260,7 @@ async fn status_disagrees(
     let same = published.is_some_and(|published| {
         published.fingerprint == marker.fingerprint && published.updated_at.to_string() == marker.updated_at
     });
-    let converged = status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True");
+    let converged = status.is("Converged", "True");
     let fleet = status.fleet.clone().unwrap_or_default();
     let all = usize::try_from(fleet.applied)? == running && fleet.behind.is_empty();
     let conditions: Vec<String> = status.conditions.iter().map(|one| format!("{one:?}")).collect();

@@ -103,7 +103,7 @@ async fn read_status(namespace: Namespace, seen: Arc<Mutex<Observed>>) {
 
 /// Returns the claim of a status, unless the status is too old for one.
 fn claim_of_status(status: &RototoWorkspaceStatus) -> Option<Claim> {
-    let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged")?;
+    let converged = status.condition("Converged")?;
     let (fleet, published) = (status.fleet.as_ref()?, status.published.as_ref()?);
     let dated = fleet.as_of.as_ref()?.0;
     let good_for = Duration::from_secs(fleet.claim_seconds.into());

@@ -79,8 +79,7 @@ impl DemoEnvironment {
         let size = u32::try_from(self.fleet.apps.len())?;
         let all = |status: &RototoWorkspaceStatus| {
             let applied = status.fleet.as_ref().is_some_and(|fleet| fleet.applied == size && fleet.processes == size);
-            let holds = |type_: &str| status.conditions.iter().any(|one| one.type_ == type_ && one.status == "True");
-            applied && holds("Converged") && holds("Ready")
+            applied && status.is("Converged", "True") && status.is("Ready", "True")
         };
         self.wait("converged", all).await
     }
@@ -102,9 +101,7 @@ impl DemoEnvironment {
 
     /// Waits until every process runs what is published, whatever is held.
     pub(crate) async fn converged_on_what_is_published(&self) -> anyhow::Result<()> {
-        let converged = |status: &RototoWorkspaceStatus| {
-            status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True")
-        };
+        let converged = |status: &RototoWorkspaceStatus| status.is("Converged", "True");
         self.wait("converged on what is published", converged).await.map(drop)
     }
 

@@ -97,11 +97,11 @@ async fn a_query_that_fails_takes_the_revision_back() {
     report(&target, &apps, (0.31, 0.01), &before);
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
     let status = wait(&scene, "held back", held_back).await;
-    let held = status.held.unwrap();
+    let held = status.held.clone().unwrap();
     let failed = held.analysis.clone().unwrap();
     assert!(held.revision.ends_with(&commit));
     assert_eq!((failed.name.as_str(), failed.phase.as_str(), failed.failed), ("errors", "Failed", 2));
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    let ready = status.condition("Ready").unwrap();
     assert!(
         ready.message.contains("its analysis errors failed") && ready.message.contains("0.31"),
         "{}",

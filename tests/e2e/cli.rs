@@ -1,34 +1,13 @@
 //! The `rototo` command reports the true state of a cluster, and its exit codes are reliable in pipelines.
 
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 
-use rototo_tests::harness::program;
 use serde_json::Value;
 
-use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE};
-
-/// Returns the command `rototo` as an administrator, in the namespace of the scene.
-fn rototo(scene: &Scene, arguments: &[&str]) -> Command {
-    rototo_as(scene.namespace.cluster().admin_kubeconfig(), scene.namespace.name(), arguments)
-}
-
-fn rototo_as(kubeconfig: &Path, namespace: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program("rototo").unwrap());
-    command.args(arguments).args(["--namespace", namespace]).arg("--kubeconfig").arg(kubeconfig);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, ends, rototo_as};
 
 fn start(scene: &Scene, arguments: &[&str]) -> Child {
-    rototo(scene, arguments).spawn().unwrap()
-}
-
-/// Returns the output of a command that ended with this exit code.
-fn ends(output: Output, code: i32) -> String {
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    text
+    scene.rototo(arguments).spawn().unwrap()
 }
 
 #[tokio::test]
@@ -39,14 +18,14 @@ async fn wait_ends_when_the_whole_fleet_runs_the_commit_that_was_pushed() {
     let commit = scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let waiting = start(&scene, &["wait", WORKSPACE, "--revision", &commit]);
     let published = scene.push().await.published.unwrap();
-    let text = ends(waiting.wait_with_output().unwrap(), 0);
+    let text = ends(&waiting.wait_with_output().unwrap(), 0);
     assert!(text.starts_with("converged: main@sha1:"), "{text}");
     assert_eq!(app.state().unwrap()["fingerprint"], published.fingerprint);
 
     // The same content, by its other names, has arrived already.
     let revision = format!("main@sha1:{commit}");
     for wanted in [&["--revision", &revision][..], &["--fingerprint", &published.fingerprint], &[]] {
-        ends(rototo(&scene, &[&["wait", WORKSPACE], wanted].concat()).output().unwrap(), 0);
+        ends(&scene.rototo(&[&["wait", WORKSPACE], wanted].concat()).output().unwrap(), 0);
     }
 }
 
@@ -59,7 +38,7 @@ async fn wait_ends_for_a_commit_that_changes_nothing_once_it_was_verified() {
     let commit = scene.repository.commit_outside("README.md", "not of the workspace").unwrap();
     let waiting = start(&scene, &["wait", WORKSPACE, "--revision", &commit]);
     scene.push().await;
-    ends(waiting.wait_with_output().unwrap(), 0);
+    ends(&waiting.wait_with_output().unwrap(), 0);
     assert_eq!(scene.map_version().await, version);
 }
 
@@ -69,7 +48,7 @@ async fn wait_ends_when_lint_refuses_the_commit_and_says_where() {
     let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
     let waiting = start(&scene, &["wait", WORKSPACE, "--revision", &commit]);
     scene.push().await;
-    let text = ends(waiting.wait_with_output().unwrap(), 3);
+    let text = ends(&waiting.wait_with_output().unwrap(), 3);
     assert!(text.contains("lint refuses main@sha1:") && text.contains(&format!("{POLICY}:2: ")), "{text}");
 }
 
@@ -83,24 +62,24 @@ async fn wait_names_the_stragglers_when_its_time_is_up() {
     let published = scene.push().await.published.unwrap();
     quick.wait_for_state("at what is published", |state| state["fingerprint"] == published.fingerprint).unwrap();
     let arguments = ["wait", WORKSPACE, "--revision", &commit, "--timeout", "5s", "--json"];
-    let report: Value = serde_json::from_str(&ends(rototo(&scene, &arguments).output().unwrap(), 4)).unwrap();
+    let report: Value = serde_json::from_str(&ends(&scene.rototo(&arguments).output().unwrap(), 4)).unwrap();
     assert_eq!(report["outcome"], "timed_out");
     assert_eq!(report["behind"][0]["name"], frozen.pod().name(), "{report:#}");
     assert!(report["message"].as_str().unwrap().contains(frozen.pod().name()), "{report:#}");
     frozen.process().unwrap().thaw().unwrap();
-    ends(rototo(&scene, &["wait", WORKSPACE, "--revision", &commit]).output().unwrap(), 0);
+    ends(&scene.rototo(&["wait", WORKSPACE, "--revision", &commit]).output().unwrap(), 0);
 }
 
 #[tokio::test]
 async fn wait_fails_at_once_for_a_missing_workspace_or_grant() {
     let scene = Scene::published("wait-missing").await;
-    let text = ends(rototo(&scene, &["wait", "none"]).output().unwrap(), 1);
+    let text = ends(&scene.rototo(&["wait", "none"]).output().unwrap(), 1);
     assert!(text.contains("there is no RototoWorkspace `none` in the namespace"), "{text}");
-    let text = ends(rototo(&scene, &["wait", WORKSPACE, "--revision", "main"]).output().unwrap(), 2);
+    let text = ends(&scene.rototo(&["wait", WORKSPACE, "--revision", "main"]).output().unwrap(), 2);
     assert!(text.contains("all 40 digits"), "{text}");
     let nobody = scene.namespace.cluster().kubeconfig_for_token(&scene.namespace.token("app").unwrap()).unwrap();
-    let refused = rototo_as(&nobody, scene.namespace.name(), &["wait", WORKSPACE]).output().unwrap();
-    assert!(ends(refused, 1).contains("you may not read rototoworkspaces.rototo.dev"));
+    let refused = rototo_as(&nobody, &scene.namespace, &["wait", WORKSPACE]).output().unwrap();
+    assert!(ends(&refused, 1).contains("you may not read rototoworkspaces.rototo.dev"));
 }
 
 #[tokio::test]
@@ -108,17 +87,17 @@ async fn status_and_history_show_the_status_of_the_custom_resource() {
     let scene = Scene::published("status").await;
     let app = scene.app().start().await.unwrap();
     let status = scene.wait_for_fleet(1).await;
-    let json: Value = serde_json::from_str(&ends(rototo(&scene, &["status", "--json"]).output().unwrap(), 0)).unwrap();
+    let json: Value = serde_json::from_str(&ends(&scene.rototo(&["status", "--json"]).output().unwrap(), 0)).unwrap();
     let item = &json["items"][0];
     assert_eq!((item["namespace"].as_str(), item["name"].as_str()), (Some(scene.namespace.name()), Some(WORKSPACE)));
     assert_eq!(item["status"]["published"], serde_json::to_value(&status.published).unwrap());
     assert_eq!(item["status"]["observedGeneration"], 1);
 
-    let page = ends(rototo(&scene, &["status", WORKSPACE]).output().unwrap(), 0);
+    let page = ends(&scene.rototo(&["status", WORKSPACE]).output().unwrap(), 0);
     for part in [&format!("{}/{WORKSPACE}  ready\n", scene.namespace.name()), "1 of 1 run it", "main@sha1:", "stages"] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
-    let history = ends(rototo(&scene, &["history", WORKSPACE]).output().unwrap(), 0);
+    let history = ends(&scene.rototo(&["history", WORKSPACE]).output().unwrap(), 0);
     assert_eq!(history.lines().count(), 2, "{history}");
     drop(app);
 }
@@ -126,7 +105,7 @@ async fn status_and_history_show_the_status_of_the_custom_resource() {
 #[tokio::test]
 async fn the_manifests_that_access_prints_let_a_process_follow() {
     let scene = Scene::published("access").await;
-    let manifests = ends(rototo(&scene, &["access", WORKSPACE]).output().unwrap(), 0);
+    let manifests = ends(&scene.rototo(&["access", WORKSPACE]).output().unwrap(), 0);
     scene.namespace.apply(&manifests).unwrap();
     let app = scene.app().service_account(WORKSPACE).start().await.unwrap();
     app.wait_for_policy("high", "acct-001", "severe").unwrap();

@@ -1,13 +1,12 @@
 //! One commit in two clusters, each with its own API server and operator: one table, one answer, and one after the other.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{App, AppSettings, Cluster, ControlPlane, Namespace, Operator, program};
+use rototo_tests::harness::{App, AppSettings, Cluster, ControlPlane, Namespace, Operator};
 use serde_json::{Value, json};
 
-use crate::scene::{POLICY, Scene, WORKSPACE, condition};
+use crate::scene::{POLICY, Scene, WORKSPACE, condition, ends, rototo_as};
 
 /// A second cluster that follows the repository of a scene.
 struct Second {
@@ -56,10 +55,6 @@ fn contexts(eu: &Cluster, us: &Cluster) -> PathBuf {
     path
 }
 
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 async fn fingerprint(namespace: &Namespace) -> String {
     namespace.workspace(WORKSPACE).await.unwrap().status.unwrap().published.unwrap().fingerprint
 }
@@ -73,29 +68,23 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     scene.wait_for_fleet(1).await;
     let us = Second::start(&scene).await;
     let kubeconfig = contexts(scene.namespace.cluster(), &us.plane);
-    let rototo = |arguments: &[&str]| {
-        let mut command = Command::new(program("rototo").unwrap());
-        command.args(arguments).args(["--namespace", us.namespace.name(), "--kubeconfig"]).arg(&kubeconfig);
-        command
-    };
+    let rototo = |arguments: &[&str]| rototo_as(&kubeconfig, &us.namespace, arguments).output().unwrap();
     let both = ["--context", "eu", "--context", "us"];
 
     let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
     scene.repository.push().unwrap();
     // The second cluster keeps what it has, so not both run the commit.
-    let waited = rototo(&["wait", WORKSPACE, "--revision", &commit, "--context", "eu"]).output().unwrap();
-    assert_eq!(waited.status.code(), Some(0), "{}", text(&waited));
+    ends(&rototo(&["wait", WORKSPACE, "--revision", &commit, "--context", "eu"]), 0);
     let waited = [&["wait", WORKSPACE, "--revision", &commit, "--timeout", "10s"], &both[..]].concat();
-    let waited = rototo(&waited).output().unwrap();
-    assert_eq!(waited.status.code(), Some(4), "{}", text(&waited));
-    assert!(text(&waited).starts_with("eu: converged: main@sha1:"), "{}", text(&waited));
-    let shown = text(&rototo(&[&["status", WORKSPACE], &both[..]].concat()).output().unwrap());
+    let waited = ends(&rototo(&waited), 4);
+    assert!(waited.starts_with("eu: converged: main@sha1:"), "{waited}");
+    let shown = ends(&rototo(&[&["status", WORKSPACE], &both[..]].concat()), 0);
     assert!(shown.contains("1 of 2 workspaces converged"), "{shown}");
     assert!(shown.contains(&format!("/{WORKSPACE} is not the same everywhere: ")), "{shown}");
 
     let advanced = [&["rollout", WORKSPACE, "--advance", &commit], &both[..]].concat();
-    let advanced = rototo(&advanced).output().unwrap();
-    assert!(advanced.status.success(), "{}", text(&advanced));
+    let advanced = rototo(&advanced);
+    ends(&advanced, 0);
     let lines: Vec<&str> = std::str::from_utf8(&advanced.stdout).unwrap().lines().collect();
     let starts = ["eu: converged: main@sha1:", "us: promoted main@sha1:", "us: converged: main@sha1:"];
     assert_eq!(lines.len(), starts.len(), "{lines:?}");
@@ -105,17 +94,14 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     assert_eq!(fingerprint(&us.namespace).await, published);
 
     // A cluster that can't be read is part of the answer, and hides no other.
-    let shown = rototo(&["status", WORKSPACE, "--context", "us", "--context", "gone"]).output().unwrap();
-    assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
-    assert!(text(&shown).contains("1 of 1 workspace converged"), "{}", text(&shown));
-    assert!(text(&shown).contains("error: gone: "), "{}", text(&shown));
+    let shown = ends(&rototo(&["status", WORKSPACE, "--context", "us", "--context", "gone"]), 1);
+    assert!(shown.contains("1 of 1 workspace converged") && shown.contains("error: gone: "), "{shown}");
 
     // Commits that the first cluster refuses are promoted nowhere.
     let broken = scene.repository.edit(POLICY, "max_concurrency = 12", "max_concurrency = \"many\"").unwrap();
     scene.repository.push().unwrap();
     let advanced = [&["rollout", WORKSPACE, "--advance", &broken], &both[..]].concat();
-    let advanced = rototo(&advanced).output().unwrap();
-    assert_eq!(advanced.status.code(), Some(3), "{}", text(&advanced));
-    assert!(text(&advanced).contains("nothing was promoted in us"), "{}", text(&advanced));
+    let advanced = ends(&rototo(&advanced), 3);
+    assert!(advanced.contains("nothing was promoted in us"), "{advanced}");
     assert_eq!(us.app.state().unwrap()["fingerprint"], published);
 }

@@ -7,24 +7,20 @@ use kube::api::{Patch, PatchParams};
 use rototo_api::marker::Marker;
 use rototo_api::names::{GROUP, MARKERS, PLURAL};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{App, Observation, PATIENCE, program, until_async};
+use rototo_tests::harness::{App, Observation, PATIENCE, until_async};
 use serde_json::{Value, json};
 
 use crate::markers::without_policy;
-use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition, ends};
 
 /// Returns the command `rototo wait` for this content, as an administrator.
 fn wait_for(scene: &Scene, fingerprint: &str, timeout: &str) -> Command {
-    let mut command = Command::new(program("rototo").unwrap());
-    command.args(["wait", WORKSPACE, "--fingerprint", fingerprint, "--timeout", timeout, "--json"]);
-    command.args(["--namespace", scene.namespace.name()]);
-    command.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig());
-    command
+    scene.rototo(&["wait", WORKSPACE, "--fingerprint", fingerprint, "--timeout", timeout, "--json"])
 }
 
-fn ends(output: Output, code: i32) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
+/// Returns the report of a command that ended with this exit code.
+fn report(output: &Output, code: i32) -> Value {
+    ends(output, code);
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -45,14 +41,14 @@ async fn wait_for_converged(scene: &Scene, expected: &'static str) -> RototoWork
 #[tokio::test]
 async fn wait_does_not_accept_the_claim_of_an_operator_that_died() {
     let (mut scene, app, fingerprint) = converged("dead-claim").await;
-    ends(wait_for(&scene, &fingerprint, "30s").output().unwrap(), 0);
+    ends(&wait_for(&scene, &fingerprint, "30s").output().unwrap(), 0);
     scene.operator.kill().unwrap();
     let status = scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap();
     assert_eq!(condition(&status, "Converged"), "True/Converged");
-    let report = ends(wait_for(&scene, &fingerprint, "5s").output().unwrap(), 5);
+    let report = report(&wait_for(&scene, &fingerprint, "5s").output().unwrap(), 5);
     assert_eq!(report["outcome"], "unconfirmed", "{report:#}");
     scene.operator.start_again().unwrap();
-    ends(wait_for(&scene, &fingerprint, "60s").output().unwrap(), 0);
+    ends(&wait_for(&scene, &fingerprint, "60s").output().unwrap(), 0);
     drop(app);
 }
 
@@ -62,17 +58,10 @@ async fn a_user_who_may_get_the_workspace_may_ask_the_operator_itself() {
     let token = app.pod().rototo_token_file();
     let ask = || wait_for(&scene, &fingerprint, "30s").env("ROTOTO_TOKEN_FILE", &token).output().unwrap();
     // Without the grant the operator refuses, and the command reads the status instead.
-    assert_eq!(ends(ask(), 0)["confirmed_by"], "status");
+    assert_eq!(report(&ask(), 0)["confirmed_by"], "status");
     let rule = json!({ "apiGroups": [GROUP], "resources": [PLURAL], "resourceNames": [WORKSPACE], "verbs": ["get"] });
-    let metadata = json!({ "name": "ask" });
-    let grants = json!({ "apiVersion": "v1", "kind": "List", "items": [
-        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule] },
-        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
-          "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "ask" },
-          "subjects": [{ "kind": "ServiceAccount", "name": "app" }] },
-    ] });
-    scene.namespace.apply(&grants.to_string()).unwrap();
-    assert_eq!(ends(ask(), 0)["confirmed_by"], "operator");
+    scene.namespace.grant_rules("ask", "app", &json!([rule])).unwrap();
+    assert_eq!(report(&ask(), 0)["confirmed_by"], "operator");
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ async fn the_youngest_workspace_beyond_the_limit_is_not_read_until_an_older_one_
         status.is_some_and(|status| condition(status, "SourceReady") == "False/LimitReached")
     };
     let refused = scene.namespace.wait_for_workspace("younger", "refused", is_refused).await.unwrap();
-    let conditions = refused.status.unwrap().conditions;
-    let message = &conditions.iter().find(|condition| condition.type_ == "SourceReady").unwrap().message;
+    let status = refused.status.unwrap();
+    let message = &status.condition("SourceReady").unwrap().message;
     assert!(message.contains("more than 1 RototoWorkspaces") && message.contains("--workspaces-per-namespace"));
     assert!(scene.namespace.marker("younger").await.unwrap().is_none());
     let count = scene.operator.metric("rototo_requests_refused_total", &["workspaces_of_namespace"]).unwrap();

@@ -244,7 +244,7 @@ async fn a_marker_that_the_api_server_refuses_is_reported_and_written_again() {
     let workspace = scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
     let status = workspace.status.unwrap();
     assert_eq!(condition(&status, "Published"), "False/PublishFailed");
-    let said = status.conditions.iter().find(|condition| condition.type_ == "Published").unwrap();
+    let said = status.condition("Published").unwrap();
     assert!(said.message.contains("closed for inventory"), "{}", said.message);
     assert_eq!(scene.map_version().await, version);
 

@@ -33,8 +33,7 @@ async fn edit(scene: &Scene, from: &str, to: &str) -> String {
 
 fn published_message(workspace: &RototoWorkspace) -> String {
     let status = workspace.status.as_ref().unwrap();
-    let published = status.conditions.iter().find(|condition| condition.type_ == "Published");
-    published.map(|published| published.message.clone()).unwrap_or_default()
+    status.condition("Published").map(|published| published.message.clone()).unwrap_or_default()
 }
 
 #[tokio::test]

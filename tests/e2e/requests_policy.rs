@@ -1,31 +1,22 @@
 //! With the chart's policy, who may patch a RototoWorkspace does not steer what is published, and status shows who did.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use rototo_api::rollout::{RequestState, RequestStatus};
-use rototo_tests::harness::{ControlPlane, GitRepo, Namespace, Observation, Operator, PATIENCE, program, until_async};
+use rototo_tests::harness::{ControlPlane, GitRepo, Namespace, Observation, Operator, PATIENCE, until_async};
 use serde_json::{Value, json};
 
 use crate::rollout::{at_step, wait};
-use crate::scene::{POLICY, Scene, WORKSPACE, condition, example};
+use crate::scene::{POLICY, Scene, WORKSPACE, condition, ends, example, rototo_as};
 
 /// A ServiceAccount with these verbs on RototoWorkspaces. Returns its kubeconfig, and its name as a user.
 fn user(namespace: &Namespace, name: &str, verbs: &[&str]) -> (PathBuf, String) {
-    let (metadata, group) = (json!({ "name": name }), "rbac.authorization.k8s.io");
-    let rules = json!([{ "apiGroups": ["rototo.dev"], "resources": ["rototoworkspaces"], "verbs": verbs }]);
-    let all = json!({ "apiVersion": "v1", "kind": "List", "items": [
-        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata },
-        { "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": rules },
-        { "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": metadata,
-          "roleRef": { "apiGroup": group, "kind": "Role", "name": name },
-          "subjects": [{ "kind": "ServiceAccount", "name": name }] },
-    ] });
-    namespace.apply(&all.to_string()).unwrap();
+    namespace.grant_verbs(name, verbs).unwrap();
     let kubeconfig = namespace.cluster().kubeconfig_for_token(&namespace.token(name).unwrap()).unwrap();
     (kubeconfig, format!("system:serviceaccount:{}:{name}", namespace.name()))
 }
@@ -37,9 +28,7 @@ fn annotate(scene: &Scene, kubeconfig: &Path, annotation: &str) -> Result<String
 }
 
 fn rototo(scene: &Scene, kubeconfig: &Path, command: &str) -> Output {
-    let mut rototo = Command::new(program("rototo").unwrap());
-    rototo.args([command, WORKSPACE, "--namespace", scene.namespace.name(), "--kubeconfig"]).arg(kubeconfig);
-    rototo.output().unwrap()
+    rototo_as(kubeconfig, &scene.namespace, &[command, WORKSPACE]).output().unwrap()
 }
 
 /// Waits until the API server applies the policy to this user.
@@ -106,9 +95,8 @@ async fn who_may_patch_steers_nothing_without_the_verb_and_nobody_in_the_name_of
     scene.push().await;
     let of = at_step(&scene, 1, "1/1", "0/0").await.announced_as.unwrap();
 
-    let refused = rototo(&scene, &editor, "hold");
-    let message = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && message.contains("may not hold the RototoWorkspace degradation"), "{message}");
+    let message = ends(&rototo(&scene, &editor, "hold"), 1);
+    assert!(message.contains("may not hold the RototoWorkspace degradation"), "{message}");
     annotate(&scene, &editor, "example.com/touched=yes").unwrap();
     let hold = |user: &str| format!("rototo.dev/rollout=hold {commit} of={of} user={user}");
     for forged in [hold("alice"), format!("rototo.dev/rollout=hold {commit} of={of}")] {
@@ -126,8 +114,7 @@ async fn who_may_patch_steers_nothing_without_the_verb_and_nobody_in_the_name_of
     annotate(&scene, &promoter, "rototo.dev/allow-shrink=4d123d6").unwrap();
 
     // The first one that counts, also after a commit that leaves the workspace as it is.
-    let held = rototo(&scene, &promoter, "hold");
-    assert!(held.status.success(), "{}", String::from_utf8_lossy(&held.stderr));
+    ends(&rototo(&scene, &promoter, "hold"), 0);
     let by_promoter =
         |state: RequestState, request: &RequestStatus| request.by == promoter_name && request.state == state;
     let in_force = |request: &RequestStatus| by_promoter(RequestState::InForce, request);
@@ -148,8 +135,7 @@ async fn who_may_patch_steers_nothing_without_the_verb_and_nobody_in_the_name_of
     };
     wait(&scene, "refused", |status| status.request.as_ref().is_some_and(refused)).await;
 
-    let promoted = rototo(&scene, &promoter, "promote");
-    assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+    ends(&rototo(&scene, &promoter, "promote"), 0);
     let status = scene.wait_for_fleet(1).await;
     assert_eq!(status.history[0].by.as_deref(), Some(promoter_name.as_str()));
     assert_eq!(condition(&status, "Published"), "True/Published");

@@ -1,13 +1,11 @@
 //! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
 
-use std::process::Command;
-
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{App, AppSettings, program};
+use rototo_tests::harness::{App, AppSettings};
 use serde_json::{Value, json};
 
-use crate::scene::{POLICY, Scene, WORKSPACE, condition};
+use crate::scene::{POLICY, Scene, WORKSPACE, condition, ends};
 
 /// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
 async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
@@ -65,10 +63,7 @@ fn run(scene: &Scene, command: &str) {
 
 /// Steers the rollout with the command of that name.
 fn steer(scene: &Scene, command: &str) {
-    let mut rototo = Command::new(program("rototo").unwrap());
-    rototo.args([command, WORKSPACE, "--namespace", scene.namespace.name()]);
-    let output = rototo.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&scene.rototo(&[command, WORKSPACE]).output().unwrap(), 0);
 }
 
 /// Returns the services that run this content, and the others.
@@ -118,7 +113,10 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     at_step(&scene, 1, "1/1", "2/2").await;
     steer(&scene, "abort");
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
-    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    let status = wait(&scene, "held back", held_back).await;
+    let message = &status.condition("Ready").unwrap().message;
+    assert!(message.contains("was taken back by a person (unverified)"), "{message}");
+    let held = status.held.unwrap();
     assert!(held.revision.ends_with(&commit));
     wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
     assert_eq!(by_content(&apps, &before).0.len(), 3);

@@ -1,12 +1,13 @@
 //! The usual set-up of a test: a repository, a workspace that follows it, an operator, and services.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use kube::api::{Patch, PatchParams};
 use rototo_api::marker::Marker;
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{AppSettings, Cluster, ControlPlane, GitRepo, Namespace, Operator};
+use rototo_tests::harness::{AppSettings, Cluster, ControlPlane, GitRepo, Namespace, Operator, program};
 use serde_json::json;
 
 /// The name of the workspace in every scene.
@@ -58,6 +59,11 @@ impl Scene {
     /// Returns the settings of a service that follows the workspace.
     pub(crate) fn app(&self) -> AppSettings {
         AppSettings::new(&self.namespace, WORKSPACE)
+    }
+
+    /// Returns the command `rototo` as an administrator, in the namespace of the scene.
+    pub(crate) fn rototo(&self, arguments: &[&str]) -> Command {
+        rototo_as(self.namespace.cluster().admin_kubeconfig(), &self.namespace, arguments)
     }
 
     /// Pushes the commits, and requests a reconcile. Returns when the status names the last commit as the newest.
@@ -118,8 +124,23 @@ pub(crate) fn example() -> PathBuf {
     xtask::cargo::root().join("examples/degradation-config")
 }
 
+/// Returns the command `rototo` as the user of a kubeconfig, in a namespace.
+pub(crate) fn rototo_as(kubeconfig: &Path, namespace: &Namespace, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program("rototo").unwrap());
+    command.args(arguments).args(["--namespace", namespace.name()]).arg("--kubeconfig").arg(kubeconfig);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Returns the output of a command that ended with this exit code.
+pub(crate) fn ends(output: &Output, code: i32) -> String {
+    let text = String::from_utf8([&*output.stdout, &*output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
 /// Returns a condition as `status/reason`.
 pub(crate) fn condition(status: &RototoWorkspaceStatus, type_: &str) -> String {
-    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    let found = status.condition(type_);
     found.map_or_else(|| "absent".to_owned(), |condition| format!("{}/{}", condition.status, condition.reason))
 }

@@ -1,11 +1,8 @@
 //! A revision that would remove most of the variables is held until a person allows it.
 
-use std::process::Command;
-
 use rototo_api::workspace::{HeldStatus, RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::program;
 
-use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition, ends};
 
 const VARIABLE: &str = "variables/service-degradation-policy.toml";
 
@@ -37,11 +34,7 @@ async fn a_workspace_is_not_emptied_without_a_word() {
     let held = status.held.unwrap();
     assert_eq!((held.revision.clone(), held.removes), (format!("main@sha1:{commit}"), 1));
 
-    let mut wait = Command::new(program("rototo").unwrap());
-    wait.args(["wait", WORKSPACE, "--revision", &commit, "--namespace", scene.namespace.name()]);
-    let wait = wait.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig()).output().unwrap();
-    let says = String::from_utf8_lossy(&wait.stderr).into_owned();
-    assert_eq!(wait.status.code(), Some(3), "{says}");
+    let says = ends(&scene.rototo(&["wait", WORKSPACE, "--revision", &commit]).output().unwrap(), 3);
     assert!(says.contains(&held.release), "{says}");
 
     // An operator that starts anew knows what is published from the marker and its disk.

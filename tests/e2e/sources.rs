@@ -14,7 +14,7 @@ async fn refused(scene: &Scene, spec: Value) -> (String, String) {
     let workspace = scene.namespace.wait_for_condition(WORKSPACE, "SourceReady", "False").await.unwrap();
     let status = workspace.status.unwrap();
     let ready = condition(&status, "SourceReady");
-    let message = status.conditions.into_iter().find(|one| one.type_ == "SourceReady").unwrap().message;
+    let message = status.condition("SourceReady").unwrap().message.clone();
     (ready, message)
 }
 

@@ -83,25 +83,6 @@ impl Namespace {
         Ok(self.cluster.kubectl(&arguments)?.trim().to_owned())
     }
 
-    /// Creates a ServiceAccount that may read the workspaces, as a person may.
-    pub fn grant_reading(&self, service_account: &str) -> anyhow::Result<()> {
-        let (metadata, group) = (json!({ "name": service_account }), "rbac.authorization.k8s.io");
-        let rule =
-            json!({ "apiGroups": [names::GROUP], "resources": [names::PLURAL], "verbs": ["get", "list", "watch"] });
-        let items = json!([
-            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata },
-            { "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": [rule] },
-            {
-                "apiVersion": format!("{group}/v1"),
-                "kind": "RoleBinding",
-                "metadata": metadata,
-                "roleRef": { "apiGroup": group, "kind": "Role", "name": service_account },
-                "subjects": [{ "kind": "ServiceAccount", "name": service_account }],
-            },
-        ]);
-        self.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()).map(drop)
-    }
-
     /// Creates a RototoWorkspace, or changes its spec.
     pub async fn apply_workspace(&self, name: &str, spec: Value) -> anyhow::Result<RototoWorkspace> {
         let object = json!({
@@ -147,11 +128,10 @@ impl Namespace {
         status: &str,
     ) -> anyhow::Result<RototoWorkspace> {
         let holds = |workspace: &RototoWorkspace| {
-            let conditions = workspace.status.iter().flat_map(|status| &status.conditions);
             let generation = workspace.metadata.generation;
-            let observed = workspace.status.as_ref().and_then(|status| status.observed_generation);
             // A status of an older spec proves nothing about this one.
-            observed == generation && conditions.into_iter().any(|c| c.type_ == condition && c.status == status)
+            let current = workspace.status.as_ref().filter(|found| found.observed_generation == generation);
+            current.is_some_and(|found| found.is(condition, status))
         };
         self.wait_for_workspace(name, &format!("{condition}={status}"), holds).await
     }

@@ -105,8 +105,8 @@ impl PageScene {
     /// Waits until every process runs what is published.
     pub(crate) async fn converged(&self) -> anyhow::Result<()> {
         let holds = |status: &RototoWorkspaceStatus| {
-            let is = |kind: &str| status.conditions.iter().any(|one| one.type_ == kind && one.status == "True");
-            status.fleet.as_ref().is_some_and(|fleet| fleet.applied == 12) && is("Converged") && is("Ready")
+            let applied = status.fleet.as_ref().is_some_and(|fleet| fleet.applied == 12);
+            applied && status.is("Converged", "True") && status.is("Ready", "True")
         };
         self.wait("converged", holds).await
     }

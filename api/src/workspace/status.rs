@@ -71,6 +71,20 @@ pub struct RototoWorkspaceStatus {
     pub summary: Option<StatusColumns>,
 }
 
+impl RototoWorkspaceStatus {
+    /// Returns the condition of a type, such as [`READY`](crate::condition::READY), if it is present.
+    #[must_use]
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Returns whether the condition of a type is present and has this status: `True`, `False`, or `Unknown`.
+    #[must_use]
+    pub fn is(&self, type_: &str, status: &str) -> bool {
+        self.condition(type_).is_some_and(|condition| condition.status == status)
+    }
+}
+
 /// The last answer of the source.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -78,7 +78,7 @@ impl FleetCounts {
 impl Claim {
     /// Makes the claim of a status.
     pub(crate) fn of_status(status: &RototoWorkspaceStatus) -> Self {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == CONVERGED);
+        let condition = status.condition(CONVERGED);
         let FleetStatus { applied, expected, processes, behind, .. } = status.fleet.clone().unwrap_or_default();
         Self {
             by: ClaimSource::Status,

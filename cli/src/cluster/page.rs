@@ -68,9 +68,8 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
 }
 
 fn readiness(status: &RototoWorkspaceStatus) -> String {
-    let of = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
-    let stale = if of(STALE).is_some_and(|stale| stale.status == "True") { ", stale" } else { "" };
-    match of(READY) {
+    let stale = if status.is(STALE, "True") { ", stale" } else { "" };
+    match status.condition(READY) {
         Some(ready) if ready.status == "True" => format!("{GOOD}ready{GOOD:#}{stale}"),
         Some(ready) => {
             format!("{BAD}not ready{BAD:#}{stale} {DIM}({}){DIM:#} {}", ready.reason, plain(&ready.message))

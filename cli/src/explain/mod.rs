@@ -45,7 +45,7 @@ pub(crate) fn alternatives(
     found
 }
 
-/// The value key with another value of one attribute; `None` where that makes no valid context.
+/// Returns the value key with another value of one attribute; `None` where that makes no valid context.
 fn result_with(compiled: &Compiled, id: &str, context: &Context, attribute: &str, value: &Value) -> Option<String> {
     let mut changed = context.value().as_object()?.clone();
     insert(&mut changed, attribute, value.clone())?;

@@ -60,7 +60,7 @@ fn write_qualifier(text: &mut String, traces: &[QualifierTrace], id: &str, depth
     }
 }
 
-/// `account.plan is "free", and must equal "pro"`
+/// Writes a predicate as a sentence: `account.plan is "free", and must equal "pro"`.
 fn sentence(predicate: &PredicateTrace) -> String {
     let subject = match &predicate.qualifier {
         Some(id) => format!("qualifier {}", plain(id)),

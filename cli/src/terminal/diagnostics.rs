@@ -101,7 +101,7 @@ fn text_of<'a>(parsed: &'a Parsed, path: &str) -> Option<&'a str> {
     std::str::from_utf8(document.or_else(test)?).ok()
 }
 
-/// Only the first line of a span is shown, as many lines would say no more.
+/// Reduces a span of many lines to its first line, as the others would say no more.
 fn first_lines(source: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let lines = source.get(span.clone()).unwrap_or_default();
     match lines.match_indices('\n').next() {

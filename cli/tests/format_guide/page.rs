@@ -59,7 +59,7 @@ pub struct Cell {
     pub code: Vec<String>,
 }
 
-/// The sections of a page, and the mistakes in its form.
+/// Returns the sections of a page, and the mistakes in its form.
 pub fn read(page: &str) -> (Vec<Section>, Vec<String>) {
     let mut reader = Reader { page, ..Reader::default() };
     for (event, place) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {

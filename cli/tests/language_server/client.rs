@@ -23,7 +23,7 @@ pub struct Client {
     last_request: i64,
 }
 
-/// The abilities of an editor that can do everything.
+/// Returns the abilities of an editor that can do everything.
 pub fn abilities() -> Value {
     json!({ "workspace": {
         "didChangeWatchedFiles": { "dynamicRegistration": true },
@@ -224,7 +224,7 @@ fn read(output: &mut impl BufRead) -> Option<Value> {
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-/// The position of the `|` in `mark`, whose other text stands once in `document`.
+/// Returns the position of the `|` in `mark`, whose other text stands once in `document`.
 pub fn position(document: &str, mark: &str) -> Value {
     let (before, _) = mark.split_once('|').unwrap();
     let found: Vec<usize> = document.match_indices(&mark.replacen('|', "", 1)).map(|(at, _)| at).collect();
@@ -232,7 +232,7 @@ pub fn position(document: &str, mark: &str) -> Value {
     position_of(document, found[0] + before.len())
 }
 
-/// The position of a byte: lines and UTF-16 code units from 0.
+/// Returns the position of a byte: lines and UTF-16 code units from 0.
 pub fn position_of(document: &str, byte: usize) -> Value {
     let before = &document[..byte];
     let line = before.matches('\n').count();
@@ -240,7 +240,7 @@ pub fn position_of(document: &str, byte: usize) -> Value {
     json!({ "line": line, "character": column })
 }
 
-/// The text of a range in a document.
+/// Returns the text of a range in a document.
 pub fn text_at<'d>(document: &'d str, range: &Value) -> &'d str {
     let byte = |position: &Value| {
         (0..=document.len())
@@ -251,7 +251,7 @@ pub fn text_at<'d>(document: &'d str, range: &Value) -> &'d str {
     &document[byte(&range["start"])..byte(&range["end"])]
 }
 
-/// Names of an answer's locations: the path below the directory, and the line.
+/// Returns the names of an answer's locations: the path below the directory, and the line.
 pub fn places(client: &Client, locations: &Value) -> Vec<String> {
     let root = format!("{}/", client.uri(""));
     let locations = locations.as_array().cloned().unwrap_or_else(|| vec![locations.clone()]);

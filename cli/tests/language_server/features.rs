@@ -123,7 +123,7 @@ fn hover_has_the_reason_of_a_finding_and_shows_texts_as_they_are() {
     assert!(client.end().success());
 }
 
-/// The labels of the proposals at the `|` in a document that is typed there.
+/// Returns the labels of the proposals at the `|` in a document that is typed there.
 pub fn proposals(client: &mut Client, path: &str, version: i64, marked: &str) -> Vec<String> {
     let text = marked.replacen('|', "", 1);
     client.change(path, version, &text);
@@ -322,7 +322,7 @@ fn a_file_that_the_editor_renames_takes_its_mentions_with_it() {
     assert!(client.end().success());
 }
 
-/// The titles and new texts of the fixes of a whole document.
+/// Returns the titles and new texts of the fixes of a whole document.
 fn fixes(client: &mut Client, path: &str, version: i64, text: &str) -> Vec<(String, String)> {
     client.change(path, version, text);
     client.findings_of(path, version);

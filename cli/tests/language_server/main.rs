@@ -75,7 +75,7 @@ qualifier = \"adult\"
 value = \"strict\"
 ";
 
-/// A workspace with each kind of document.
+/// Returns a workspace with each kind of document.
 pub fn all_kinds() -> Vec<(&'static str, &'static str)> {
     vec![
         MANIFEST,

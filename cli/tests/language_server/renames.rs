@@ -8,7 +8,7 @@ use crate::{LIMIT, PRO, all_kinds};
 
 const RESOURCE: &str = "schema_version = 1\nschema = \"../schemas/policy.json\"\n";
 
-/// A workspace with each kind of document, whose schema does not refer to objects of resources.
+/// Returns a workspace with each kind of document, whose schema does not refer to objects of resources.
 fn workspace() -> Vec<(&'static str, &'static str)> {
     let mut files = all_kinds();
     files.retain(|(path, _)| *path != "schemas/policy.json");

@@ -10,7 +10,7 @@ use crate::features::{Site, layer, location};
 use crate::position::range_of;
 use crate::workspace::Workspace;
 
-/// The definition of the thing that is mentioned at a place.
+/// Returns the definition of the thing that is mentioned at a place.
 pub(crate) fn definition(site: Site<'_>) -> Option<lsp::Location> {
     match site.mention() {
         Some(mention) => defined(site.workspace, &mention.name),
@@ -18,7 +18,7 @@ pub(crate) fn definition(site: Site<'_>) -> Option<lsp::Location> {
     }
 }
 
-/// The mentions of the thing that is mentioned at a place; elsewhere, of the thing that the document is.
+/// Returns the mentions of the thing that is mentioned at a place; elsewhere, of the thing that the document is.
 pub(crate) fn references(site: Site<'_>, with_definition: bool) -> Vec<lsp::Location> {
     let name = site.mention().map(|mention| mention.name).or_else(|| Name::of_document(site.path));
     let Some(name) = name else { return Vec::new() };
@@ -29,7 +29,7 @@ pub(crate) fn references(site: Site<'_>, with_definition: bool) -> Vec<lsp::Loca
     definition.into_iter().chain(uses).collect()
 }
 
-/// The mentions in the same document.
+/// Returns the mentions in the same document.
 pub(crate) fn highlights(site: Site<'_>) -> Vec<lsp::DocumentHighlight> {
     let (Some(mention), Some(bytes)) = (site.mention(), site.workspace.bytes(site.path)) else { return Vec::new() };
     let same = in_document(site.workspace.parsed(), site.path).into_iter();
@@ -42,7 +42,7 @@ pub(crate) fn highlights(site: Site<'_>) -> Vec<lsp::DocumentHighlight> {
         .collect()
 }
 
-/// The place where a thing is defined: a key, a part of the context schema, or the start of a document.
+/// Returns the place where a thing is defined: a key, a part of the context schema, or the start of a document.
 fn defined(workspace: &Workspace, name: &Name) -> Option<lsp::Location> {
     match name {
         Name::Value { variable, .. } => {

@@ -12,7 +12,7 @@ use crate::workspace::{LARGEST_BUFFER, MANIFEST, Workspace};
 /// The name of this server at its findings.
 const SOURCE: &str = "rototo";
 
-/// The findings in each document of the workspace. The documents of a layer belong to another workspace.
+/// Returns the findings in each document of the workspace. The documents of a layer belong to another workspace.
 pub(crate) fn by_document(workspace: &Workspace, docs: Option<&str>) -> BTreeMap<String, Vec<lsp::Diagnostic>> {
     let mut documents: BTreeMap<String, Vec<lsp::Diagnostic>> = BTreeMap::new();
     for found in workspace.diagnostics() {
@@ -33,8 +33,8 @@ pub(crate) fn by_document(workspace: &Workspace, docs: Option<&str>) -> BTreeMap
     documents
 }
 
-/// The document at which the client shows a finding: that of the finding, or the manifest for the workspace as a whole
-/// and for paths that are no documents. `None` for the document of a layer.
+/// Returns the document at which the client shows a finding: that of the finding, or the manifest for the workspace as
+/// a whole and for paths that are no documents. Returns `None` for the document of a layer.
 fn shown_at<'a>(workspace: &Workspace, path: &'a str) -> Option<&'a str> {
     match workspace.bytes(path) {
         Some(_) => workspace.is_own(path).then_some(path),
@@ -42,7 +42,7 @@ fn shown_at<'a>(workspace: &Workspace, path: &'a str) -> Option<&'a str> {
     }
 }
 
-/// A finding of lint.
+/// Converts a finding of lint to the protocol's form.
 pub(crate) fn of_lint(workspace: &Workspace, found: &Diagnostic, docs: Option<&str>) -> lsp::Diagnostic {
     let related = found.related.iter().filter(|related| workspace.is_own(&related.location.path));
     let related: Vec<_> = related
@@ -70,14 +70,14 @@ pub(crate) fn of_lint(workspace: &Workspace, found: &Diagnostic, docs: Option<&s
     }
 }
 
-/// The address of a built-in rule in the documentation, as `rototo docs --export` writes it.
+/// Returns the address of a built-in rule in the documentation, as `rototo docs --export` writes it.
 fn link(docs: &str, rule: &str) -> Option<lsp::CodeDescription> {
     lint::rule(rule)?;
     let anchor = rule.replace('/', "");
     Some(lsp::CodeDescription { href: lsp::Uri(format!("{}/lint-rules.html#{anchor}", docs.trim_end_matches('/'))) })
 }
 
-/// A fault that no rule of lint reports.
+/// Returns the finding for a fault that no rule of lint reports.
 fn of_server(message: String) -> lsp::Diagnostic {
     lsp::Diagnostic {
         severity: Some(lsp::DiagnosticSeverity::Error),

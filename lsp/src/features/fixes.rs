@@ -9,7 +9,7 @@ use crate::features::uri;
 use crate::position::range;
 use crate::workspace::Workspace;
 
-/// The fixes of findings that overlap a span of a document.
+/// Returns the fixes of findings that overlap a span of a document.
 pub(crate) fn fixes(workspace: &Workspace, path: &str, span: Span, docs: Option<&str>) -> Vec<lsp::CodeAction> {
     if !workspace.findings_are_current() {
         return Vec::new();

@@ -9,7 +9,7 @@ use crate::cursor::{Place, cursor};
 use crate::features::{Site, key_place, layer, words};
 use crate::position::range_of;
 
-/// The explanation of a place.
+/// Returns the explanation of a place.
 pub(crate) fn hover(site: Site<'_>) -> Option<lsp::Hover> {
     let subject = site.mention().map(|mention| (words::about(site.workspace, &mention.name), mention.span));
     let subject = subject.or_else(|| layer::at(site).map(|layer| layer.about())).or_else(|| of_key(site));
@@ -25,7 +25,7 @@ pub(crate) fn hover(site: Site<'_>) -> Option<lsp::Hover> {
     Some(lsp::Hover { contents: contents.into(), range })
 }
 
-/// The meaning of a key, or of an operator or a type after it.
+/// Returns the meaning of a key, or of an operator or a type after it.
 fn of_key(site: Site<'_>) -> Option<(String, Span)> {
     let kind = DocumentKind::at(site.path)?;
     let text = site.text()?;
@@ -43,7 +43,7 @@ fn of_key(site: Site<'_>) -> Option<(String, Span)> {
     Some((format!("{}: {meaning}\n", words::code(written)), found.token))
 }
 
-/// The reasons for which rules have found something at a place.
+/// Returns the reasons for which rules have found something at a place.
 fn rules_at(site: Site<'_>) -> Option<String> {
     let mut reasons = Vec::new();
     for found in site.workspace.diagnostics().iter().filter(|found| found.location.path == site.path) {

@@ -20,7 +20,7 @@ pub(super) struct Layer {
     directory: Option<PathBuf>,
 }
 
-/// The layer that is named at a place.
+/// Returns the layer that is named at a place.
 pub(super) fn at(site: Site<'_>) -> Option<Layer> {
     if site.path != MANIFEST {
         return None;
@@ -38,13 +38,13 @@ pub(super) fn at(site: Site<'_>) -> Option<Layer> {
 }
 
 impl Layer {
-    /// The manifest of a layer on this machine.
+    /// Returns the manifest of a layer on this machine.
     pub(super) fn definition(&self) -> Option<lsp::Location> {
         let manifest = self.directory.as_ref()?.join(MANIFEST);
         manifest.is_file().then(|| lsp::Location { uri: uri_of(&manifest), range: lsp::Range::default() })
     }
 
-    /// The layer in words, and its place.
+    /// Describes the layer in words, and returns its place.
     pub(super) fn about(&self) -> (String, Span) {
         let found = match (&self.directory, self.definition()) {
             (Some(directory), Some(_)) => format!("the directory {}", words::code(&directory.display().to_string())),

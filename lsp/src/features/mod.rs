@@ -30,24 +30,24 @@ pub(crate) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The place at a position of the protocol; `None` if there is no such document.
+    /// Returns the place at a position of the protocol; `None` if there is no such document.
     pub(crate) fn new(workspace: &'a Workspace, path: &'a str, position: lsp::Position) -> Option<Self> {
         Some(Self { workspace, path, at: byte_at(workspace.bytes(path)?, position) })
     }
 
-    /// The mention there.
+    /// Returns the mention at this place.
     fn mention(&self) -> Option<Mention> {
         let mentions = in_document(self.workspace.parsed(), self.path);
         mentions.into_iter().find(|mention| mention.span.start <= self.at && self.at <= mention.span.end)
     }
 
-    /// The text of the document, if it is text.
+    /// Returns the text of the document, if it is text.
     fn text(&self) -> Option<&'a str> {
         std::str::from_utf8(self.workspace.bytes(self.path)?).ok()
     }
 }
 
-/// The address of a document, as the client knows it.
+/// Returns the address of a document, as the client knows it.
 pub(crate) fn uri(workspace: &Workspace, path: &str) -> lsp::Uri {
     match workspace.buffers.get(path) {
         Some(buffer) => buffer.uri.clone(),
@@ -55,13 +55,14 @@ pub(crate) fn uri(workspace: &Workspace, path: &str) -> lsp::Uri {
     }
 }
 
-/// A span of a document, for the client. A document of a layer has an address only if it is a file of this machine.
+/// Returns a span of a document, for the client. A document of a layer has an address only if it is a file of this
+/// machine.
 fn location(workspace: &Workspace, path: &str, span: Span) -> Option<lsp::Location> {
     let uri = if workspace.is_own(path) { uri(workspace, path) } else { uri_of(workspace.file_in_layer(path)?) };
     Some(lsp::Location { uri, range: range_of(workspace.bytes(path)?, span) })
 }
 
-/// The place of a table in a document of this kind.
+/// Returns the place of a table in a document of this kind.
 fn key_place(kind: DocumentKind, table: &[String]) -> Option<KeyPlace> {
     let table: Vec<&str> = table.iter().map(String::as_str).collect();
     Some(match (kind, table.as_slice()) {
@@ -76,7 +77,7 @@ fn key_place(kind: DocumentKind, table: &[String]) -> Option<KeyPlace> {
     })
 }
 
-/// A name as a key of TOML.
+/// Writes a name as a key of TOML.
 pub(crate) fn toml_key(text: &str) -> String {
     let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if !text.is_empty() && text.chars().all(is_bare) { text.to_owned() } else { quoted(text) }

@@ -25,7 +25,7 @@ pub(crate) struct EditForms {
     pub(crate) moves_files: bool,
 }
 
-/// The range of the name that is mentioned at a place, and the name, if it can be renamed.
+/// Returns the range of the name that is mentioned at a place, and the name, if it can be renamed.
 pub(crate) fn prepare(site: Site<'_>) -> Option<(lsp::Range, String)> {
     let bytes = site.workspace.bytes(site.path)?;
     let Some(mention) = site.mention() else {
@@ -36,13 +36,13 @@ pub(crate) fn prepare(site: Site<'_>) -> Option<(lsp::Range, String)> {
     Some((range_of(bytes, name_in(bytes, &mention)), mention.name.text().to_string()))
 }
 
-/// The variable or the resource that the document is. Nothing in their documents mentions them.
+/// Returns the variable or the resource that the document is. Nothing in their documents mentions them.
 fn document(site: Site<'_>) -> Option<Name> {
     Name::of_document(site.path).filter(|name| matches!(name, Name::Variable { .. } | Name::Resource { .. }))
 }
 
-/// The edit that renames the thing that is mentioned at a place; elsewhere in the document of a variable or a resource, the
-/// edit that renames these.
+/// Returns the edit that renames the thing that is mentioned at a place; elsewhere in the document of a variable or a
+/// resource, the edit that renames these.
 ///
 /// # Errors
 /// When there is nothing to rename, or the new name is impossible, with the reason.
@@ -69,8 +69,8 @@ pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp:
     Ok(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
 }
 
-/// The edits of the mentions of a thing whose file gets another path, for a client that renames the file itself. `None`
-/// if nothing has to change, or nothing can.
+/// Returns the edits of the mentions of a thing whose file gets another path, for a client that renames the file
+/// itself. Returns `None` if nothing has to change, or nothing can.
 pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::WorkspaceEdit> {
     let (name, target) = (Name::of_document(old)?, Name::of_document(new)?);
     let stays = match (&name, &target) {
@@ -83,7 +83,7 @@ pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::
     Some(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
 }
 
-/// The files of a thing, and their new paths. The objects of a resource are in a folder of its name.
+/// Returns the files of a thing, and their new paths. The objects of a resource are in a folder of its name.
 fn files(workspace: &Workspace, name: &Name, target: &Name) -> Result<Vec<(String, String)>, String> {
     let mut files: Vec<(String, String)> = name.document().zip(target.document()).into_iter().collect();
     let (Name::Resource { id: old }, Name::Resource { id: new }) = (name, target) else { return Ok(files) };
@@ -106,7 +106,7 @@ fn files(workspace: &Workspace, name: &Name, target: &Name) -> Result<Vec<(Strin
     Ok(files)
 }
 
-/// The thing under another name; `None` for a kind that cannot be renamed.
+/// Returns the thing under another name; `None` for a kind that cannot be renamed.
 fn renamed(name: &Name, new: &str) -> Option<Name> {
     let mut name = name.clone();
     match &mut name {
@@ -120,7 +120,7 @@ fn renamed(name: &Name, new: &str) -> Option<Name> {
     Some(name)
 }
 
-/// The new texts of the mentions, by document.
+/// Returns the new texts of the mentions, by document.
 fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, String> {
     let parsed = workspace.parsed();
     refuse_impossible(workspace, name, target)?;
@@ -174,7 +174,7 @@ fn refuse_impossible(workspace: &Workspace, name: &Name, target: &Name) -> Resul
     }
 }
 
-/// The workspace after the edits.
+/// Returns the workspace after the edits.
 fn applied(parsed: &Parsed, edits: &Edits) -> Parsed {
     let mut tree = parsed.tree().clone();
     for (path, edits) in edits {
@@ -208,7 +208,7 @@ fn text_edits(workspace: &Workspace, path: &str, edits: &[(Span, String)]) -> Ve
     edits.iter().map(edit).collect()
 }
 
-/// The span of the name itself in a mention: without quotes and prefix, if it is written plainly.
+/// Returns the span of the name itself in a mention: without quotes and prefix, if it is written plainly.
 fn name_in(bytes: &[u8], mention: &Mention) -> Span {
     let Span { start, end } = mention.span;
     let name = mention.name.text().as_bytes();

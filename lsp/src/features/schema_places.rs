@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 /// The most attributes that are listed. A schema of more is generated, and nobody reads such a list.
 const MOST_ATTRIBUTES: usize = 2_000;
 
-/// The span of the declaration of an attribute, such as `account.plan`.
+/// Returns the span of the declaration of an attribute, such as `account.plan`.
 pub(super) fn declaration(schema: &str, attribute: &str) -> Option<Span> {
     let mut part: &str = schema;
     for name in attribute.split('.') {
@@ -19,13 +19,13 @@ pub(super) fn declaration(schema: &str, attribute: &str) -> Option<Span> {
     Some(Span { start, end: start + part.len() })
 }
 
-/// The text of a member of an object.
+/// Returns the text of a member of an object.
 fn member<'t>(object: &'t str, name: &str) -> Option<&'t str> {
     let members: BTreeMap<String, &'t RawValue> = serde_json::from_str(object).ok()?;
     members.get(name).map(|value| value.get())
 }
 
-/// The attributes that a schema declares, with their declarations, the outer ones first.
+/// Returns the attributes that a schema declares, with their declarations, the outer ones first.
 pub(super) fn attributes(schema: &Value) -> Vec<(String, &Value)> {
     let mut found: Vec<(String, &Value)> = Vec::new();
     let mut open = vec![(String::new(), schema)];

@@ -18,7 +18,7 @@ const LONGEST_VALUE: usize = 1_000;
 /// The most places that are listed.
 const MOST_PLACES: usize = 20;
 
-/// A text as code, on one line.
+/// Writes a text as code, on one line.
 pub(super) fn code(text: &str) -> String {
     let text = readable(text);
     let fence = if text.contains('`') { "``" } else { "`" };
@@ -26,7 +26,7 @@ pub(super) fn code(text: &str) -> String {
     format!("{fence}{room}{text}{room}{fence}")
 }
 
-/// A text for people as plain Markdown, on one line.
+/// Writes a text for people as plain Markdown, on one line.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for letter in readable(text).chars() {
@@ -38,13 +38,13 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// A value as a block of JSON.
+/// Writes a value as a block of JSON.
 fn value(value: &Value) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     format!("```json\n{}\n```\n", shortened_to(&text, LONGEST_VALUE))
 }
 
-/// A thing, with its description and its users.
+/// Describes a thing, with its description and its users.
 pub(super) fn about(workspace: &Workspace, name: &Name) -> String {
     let parsed = workspace.parsed();
     let mut page = String::new();
@@ -91,7 +91,7 @@ fn variable(page: &mut String, parsed: &Parsed, id: &str) -> std::fmt::Result {
     ownership(page, Some(&variable.ownership))
 }
 
-/// The owner and the expiry, if there are any.
+/// Writes the owner and the expiry, if there are any.
 fn ownership(page: &mut String, ownership: Option<&Ownership>) -> std::fmt::Result {
     let Some(Ownership { owner, expires }) = ownership else { return Ok(()) };
     if let Some(owner) = owner.value() {
@@ -115,7 +115,7 @@ fn qualifier(page: &mut String, parsed: &Parsed, id: &str) -> std::fmt::Result {
     writeln!(page)
 }
 
-/// A predicate as one line.
+/// Writes a predicate as one line.
 fn comparison(predicate: &Predicate) -> String {
     let attribute = code(predicate.attribute.value().map_or("?", |attribute| attribute));
     let op = predicate.op.value().map_or("?", |op| op);
@@ -162,7 +162,7 @@ fn attribute(page: &mut String, parsed: &Parsed, path: &str) -> std::fmt::Result
     }
 }
 
-/// The title, the description, the type, and the values that a schema declares.
+/// Writes the title, the description, the type, and the values that a schema declares.
 fn annotations(page: &mut String, schema: Option<&Value>) -> std::fmt::Result {
     let Some(schema) = schema else { return Ok(()) };
     for keyword in ["title", "description"] {
@@ -178,7 +178,7 @@ fn annotations(page: &mut String, schema: Option<&Value>) -> std::fmt::Result {
     writeln!(page)
 }
 
-/// The description that a thing has.
+/// Returns the description that a thing has.
 pub(super) fn description_of(parsed: &Parsed, name: &Name) -> Option<String> {
     let text = |field: &Field<Arc<str>>| field.value().map(|text| readable(text).into_owned());
     match name {
@@ -195,7 +195,7 @@ fn description(page: &mut String, field: &Field<Arc<str>>) -> std::fmt::Result {
     }
 }
 
-/// The list of everything that selects, reads, or names a thing.
+/// Lists everything that selects, reads, or names a thing.
 fn users(workspace: &Workspace, name: &Name) -> String {
     let mentions = everywhere(workspace.parsed(), name);
     let uses: Vec<&Mention> = mentions.iter().filter(|mention| mention.form != Form::Key).collect();
@@ -217,7 +217,7 @@ fn users(workspace: &Workspace, name: &Name) -> String {
     list
 }
 
-/// One place that mentions a thing, with a link to it.
+/// Describes one place that mentions a thing, with a link to it.
 fn user(workspace: &Workspace, mention: &Mention) -> String {
     let (label, more) = part(workspace.parsed(), mention);
     let bytes = workspace.bytes(&mention.path).unwrap_or_default();
@@ -229,7 +229,7 @@ fn user(workspace: &Workspace, mention: &Mention) -> String {
     }
 }
 
-/// The part of the workspace that has a mention, and the condition or the choice there.
+/// Returns the part of the workspace that has a mention, and the condition or the choice there.
 fn part(parsed: &Parsed, mention: &Mention) -> (String, String) {
     match &mention.by {
         Entity::Rule { variable, index } => {
@@ -258,7 +258,7 @@ fn part(parsed: &Parsed, mention: &Mention) -> (String, String) {
     }
 }
 
-/// The keys of the values that a variable may select, as far as its document can be read, each with its value.
+/// Returns the keys of the values that a variable may select, as far as its document can be read, each with its value.
 pub(super) fn value_keys(parsed: &Parsed, variable: &str) -> Vec<(String, Value)> {
     let Some(document) = parsed.readable_variable(variable) else { return Vec::new() };
     match document.value_type() {

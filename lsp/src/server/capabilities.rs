@@ -43,7 +43,7 @@ fn folders(params: &lsp::InitializeParams) -> Vec<PathBuf> {
     uris.into_iter().filter_map(path_of).collect()
 }
 
-/// The abilities of the server.
+/// Returns the abilities of the server.
 pub(super) fn capabilities() -> lsp::ServerCapabilities {
     let files = |glob: &str| lsp::FileOperationFilter {
         scheme: Some("file".to_owned()),
@@ -94,7 +94,7 @@ pub(super) fn capabilities() -> lsp::ServerCapabilities {
     }
 }
 
-/// The request that the client watches the files of workspaces.
+/// Returns the request that the client watches the files of workspaces.
 pub(super) fn watchers() -> lsp::RegistrationParams {
     let folders = ["variables", "qualifiers", "resources", "schemas", "lint"];
     let globs = folders.iter().map(|folder| format!("**/{folder}/**")).chain([format!("**/{MANIFEST}")]);

@@ -187,7 +187,7 @@ impl Server {
         self.workspaces.values_mut().for_each(Workspace::lint_changes);
     }
 
-    /// The innermost workspace around a path.
+    /// Returns the innermost workspace around a path.
     fn around(&self, path: &Path) -> Option<&Workspace> {
         path.ancestors().find_map(|directory| self.workspaces.get(directory))
     }

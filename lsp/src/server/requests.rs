@@ -70,7 +70,7 @@ impl Server {
         fixes::fixes(workspace, &path, span, self.docs.as_deref())
     }
 
-    /// The edits of the mentions of files that the client is about to rename.
+    /// Returns the edits of the mentions of files that the client is about to rename.
     fn moved(&self, params: &lsp::RenameFilesParams) -> Option<lsp::WorkspaceEdit> {
         let mut changes = Vec::new();
         for file in &params.files {

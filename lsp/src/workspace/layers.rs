@@ -32,7 +32,7 @@ pub(super) fn read(root: PathBuf, events: Sender<WorkspaceEvent>) {
     }
 }
 
-/// The documents that the workspace has from its layers.
+/// Reads the documents that the workspace has from its layers.
 fn documents(root: &Path) -> Result<LayerDocuments, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;

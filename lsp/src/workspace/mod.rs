@@ -107,17 +107,17 @@ impl Workspace {
         workspace
     }
 
-    /// The directory.
+    /// Returns the directory of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The documents, parsed.
+    /// Returns the documents, parsed.
     pub(crate) fn parsed(&self) -> &Parsed {
         &self.parsed
     }
 
-    /// The bytes of a document.
+    /// Returns the bytes of a document.
     pub(crate) fn bytes(&self, path: &str) -> Option<&[u8]> {
         self.tree.get(path).map(|document| &*document.bytes)
     }
@@ -127,12 +127,12 @@ impl Workspace {
         self.base.tree.get(path).is_none() && self.tree.get(path).is_some()
     }
 
-    /// The file of a document that comes from a layer in a directory of this machine.
+    /// Returns the file of a document that comes from a layer in a directory of this machine.
     pub(crate) fn file_in_layer(&self, path: &str) -> Option<&Path> {
         self.base.files.get(path).map(PathBuf::as_path)
     }
 
-    /// The newest findings. Some may be about documents that have changed meanwhile.
+    /// Returns the newest findings. Some may be about documents that have changed meanwhile.
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         &self.findings.diagnostics
     }
@@ -150,12 +150,12 @@ impl Workspace {
         !self.is_changed && self.findings.number == self.job
     }
 
-    /// The version of an open document that the findings are about.
+    /// Returns the version of an open document that the findings are about.
     pub(crate) fn linted_version(&self, path: &str) -> Option<i32> {
         self.findings.versions.get(path).copied()
     }
 
-    /// The faults of reading the workspace, which no rule of lint reports.
+    /// Returns the faults of reading the workspace, which no rule of lint reports.
     pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
         let layers = match &self.layers {
             Layers::Failed(reason) => Some(format!("the layers of this workspace can't be read: {reason}")),
@@ -165,7 +165,7 @@ impl Workspace {
         directory.into_iter().chain(layers)
     }
 
-    /// The path of a document in the workspace: its name with `/` between the parts.
+    /// Returns the path of a document in the workspace: its name with `/` between the parts.
     pub(crate) fn path_of(&self, absolute: &Path) -> Option<String> {
         let relative = absolute.strip_prefix(&self.root).ok()?.to_str()?;
         Some(relative.to_owned())

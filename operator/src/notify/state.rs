@@ -1,6 +1,5 @@
 //! Derives the state of the newest commit from the status of its workspace. Pure.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use rototo_api::condition::{CONVERGED, READY, reason};
 use rototo_api::workspace::{FleetStatus, HeldStatus, RejectedStatus, RototoWorkspaceStatus};
 use rototo_source::Commit;
@@ -90,7 +89,7 @@ pub(crate) fn commit_state(status: &RototoWorkspaceStatus) -> Option<CommitState
         (CommitStep::RollingOut(rollout.step), format!("rolling out, step {step} of {}", rollout.steps))
     } else if status.published.as_ref().is_some_and(|published| published.revisions.iter().any(|one| is_it(one))) {
         published(status, commit)?
-    } else if condition(status, READY)?.reason == reason::REHEARSING {
+    } else if status.condition(READY)?.reason == reason::REHEARSING {
         (CommitStep::Rehearsing, "the processes prepare it before it is published".to_owned())
     } else {
         return None;
@@ -131,7 +130,7 @@ fn held_for(held: &HeldStatus) -> Option<(CommitStep, String)> {
 /// Returns the state of a commit whose content is published.
 fn published(status: &RototoWorkspaceStatus, commit: &str) -> Option<(CommitStep, String)> {
     let fleet = status.fleet.as_ref()?;
-    let converged = condition(status, CONVERGED)?;
+    let converged = status.condition(CONVERGED)?;
     let total = fleet.expected.unwrap_or(fleet.processes);
     let count = format!("{} of {total} processes run it", fleet.applied);
     // What another operator process published, it has reported. Until this one knows more, it says nothing.
@@ -158,10 +157,6 @@ fn applied(status: &RototoWorkspaceStatus, fleet: &FleetStatus, total: u32, comm
         return format!("{count}, without a change to this workspace");
     }
     publish.converged_millis.map_or(count.clone(), |millis| format!("{count} in {millis} ms"))
-}
-
-fn condition<'a>(status: &'a RototoWorkspaceStatus, type_: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 #[cfg(test)]

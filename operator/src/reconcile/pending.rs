@@ -2,6 +2,7 @@
 //! who steer it.
 
 use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_ROLLOUT};
+use rototo_api::rollout::RequestState;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::RehearsalView;
 use rototo_protocol::rollout::Action;
@@ -87,9 +88,13 @@ pub(super) fn steering(
     let (published, asked) = (record.marker.publisher().published(), request(workspace));
     let promoted = published.zip(asked).and_then(|(published, asked)| asked.about(published.updated_at));
     let promoted = promoted == Some(Action::Promote);
+    let over = status.as_ref().is_some_and(|request| request.state == RequestState::Over);
+    let aborted = over && asked.is_some_and(|asked| asked.action == Action::Abort);
     let anyway = is_published_anyway(workspace, record);
+    let user = |asked: bool| status.as_ref().filter(|_| asked).map(|request| request.by.clone());
     SteeringInput {
-        promoted_by: status.as_ref().filter(|_| promoted).map(|request| request.by.clone()),
+        promoted_by: user(promoted),
+        aborted_by: user(aborted),
         request: status,
         anyway_by: anyway.then(|| by(ANNOTATION_PUBLISH_ANYWAY)).flatten(),
         shrink_by: by(ANNOTATION_ALLOW_SHRINK),

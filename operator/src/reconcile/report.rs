@@ -116,8 +116,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
         None => None,
     };
     let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, (context, now)));
-    let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
-    context.metrics().stale(&key, is_stale);
+    context.metrics().stale(&key, next.is(STALE, "True"));
     context.metrics().held(&key, next.held.is_some());
     let wake = next_wake(workspace, &record, (&fleet, rehearsal.as_ref()), now);
     let step_ends =
@@ -150,7 +149,7 @@ pub(crate) fn convergence(
     context: &OperatorContext,
 ) -> Convergence {
     let StatusDecision { next, .. } = decide(workspace, shared, context);
-    let condition = next.conditions.iter().find(|condition| condition.type_ == CONVERGED);
+    let condition = next.condition(CONVERGED);
     let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
     });

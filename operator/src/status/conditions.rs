@@ -6,14 +6,13 @@ use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
 use rototo_api::marker::Gate;
-use rototo_api::rollout::{RequestState, RequestStatus};
 use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, StageCounts, Verdict as Fleet};
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
 use crate::status::input::{HeldReason, RolloutInput, StatusInput};
-use crate::status::short::{MESSAGE, bounded, short_fingerprint, short_revision};
+use crate::status::short::{MESSAGE, REQUEST, bounded, short_fingerprint, short_revision};
 
 /// Returns the conditions of `status`, whose other fields are set.
 pub(super) fn conditions(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
@@ -70,7 +69,7 @@ impl ConditionState {
     }
 
     fn condition(self, type_: &str, input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condition {
-        let before = input.previous.conditions.iter().find(|before| before.type_ == type_);
+        let before = input.previous.condition(type_);
         let since = before.filter(|before| before.status == self.status);
         Condition {
             type_: type_.to_owned(),
@@ -158,13 +157,9 @@ fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         }
         reason::HELD_BACK => {
             let why = match now {
-                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => match &status.request {
-                    Some(RequestStatus { request, by, state: RequestState::Over, .. })
-                        if request.starts_with("abort") =>
-                    {
-                        format!("by a person ({by})")
-                    }
-                    _ => "by a person".to_owned(),
+                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => match &input.steering.aborted_by {
+                    Some(by) => format!("by a person ({})", bounded(by, REQUEST)),
+                    None => "by a person".to_owned(),
                 },
                 Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => {
                     format!("as a process refused it{}", in_brackets(&named))

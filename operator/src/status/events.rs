@@ -89,7 +89,7 @@ fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) 
     if previous.rejected.as_ref().map(|before| (&before.revision, &before.time)).as_ref().is_some_and(same) {
         return None;
     }
-    Some(warning(reason::LINT_REFUSED, condition(next, LINT_PASSED)?.message.clone()))
+    Some(warning(reason::LINT_REFUSED, next.condition(LINT_PASSED)?.message.clone()))
 }
 
 fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
@@ -116,7 +116,7 @@ fn held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Optio
         return None;
     }
     let reason = reason::ALL.iter().find(|reason| **reason == held.reason)?;
-    let message = condition(next, READY).filter(|ready| ready.reason == *reason)?.message.clone();
+    let message = next.condition(READY).filter(|ready| ready.reason == *reason)?.message.clone();
     Some(warning(reason, message))
 }
 
@@ -132,16 +132,12 @@ fn became<'a>(
     type_: &str,
     reasons: &[&str],
 ) -> Option<&'a Condition> {
-    let now = condition(next, type_).filter(|now| reasons.contains(&now.reason.as_str()))?;
-    condition(previous, type_).is_none_or(|before| before.reason != now.reason).then_some(now)
-}
-
-fn condition<'a>(status: &'a RototoWorkspaceStatus, type_: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == type_)
+    let now = next.condition(type_).filter(|now| reasons.contains(&now.reason.as_str()))?;
+    previous.condition(type_).is_none_or(|before| before.reason != now.reason).then_some(now)
 }
 
 fn holds(status: &RototoWorkspaceStatus, type_: &str) -> Option<bool> {
-    match condition(status, type_)?.status.as_str() {
+    match status.condition(type_)?.status.as_str() {
         "True" => Some(true),
         "False" => Some(false),
         _ => None,

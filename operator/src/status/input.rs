@@ -74,6 +74,8 @@ pub struct SteeringInput {
     pub request: Option<RequestStatus>,
     /// The user who promoted what is published.
     pub promoted_by: Option<String>,
+    /// The user who took back what is held, if the last request was that.
+    pub aborted_by: Option<String>,
     /// The user who has the content published that is on its way, whatever processes report about it.
     pub anyway_by: Option<String>,
     /// The user who allows a revision to remove most variables.

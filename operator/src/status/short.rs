@@ -18,7 +18,7 @@ pub(super) const AUTHOR: usize = 60;
 pub(super) const SUBJECT: usize = 110;
 /// The most bytes of a revision that people read.
 pub(super) const REVISION: usize = 140;
-/// The most bytes of a request for a reconcile that is repeated in the status. Requests are times.
+/// The most bytes of a request that is repeated in the status, and of its user.
 pub(super) const REQUEST: usize = 253;
 
 /// Returns a text of somebody else as one line of at most `most` bytes: its beginning and its end.

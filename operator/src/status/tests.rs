@@ -383,7 +383,7 @@ fn a_fleet_with_more_processes_than_are_counted_names_the_limit() {
     let full = Some(rototo_protocol::fleet::NoRoom::Pod);
     case.fleet = FleetView { no_room: full, ..fleet(3, 3, Fleet::Unprovable) };
     let status = case.status();
-    let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged").unwrap();
+    let converged = status.condition("Converged").unwrap();
     assert!(converged.message.contains("this pod has reported 32 processes"), "{}", converged.message);
 }
 
@@ -425,7 +425,7 @@ fn published_content_that_the_operator_lost_does_not_count_as_published() {
         assert!(case.conditions().contains(&condition.to_owned()), "{condition}: {:?}", case.conditions());
     }
     // The column STATUS and `rototo status` show the message of Ready.
-    let ready = case.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
+    let ready = case.status().condition("Ready").unwrap().clone();
     assert!(ready.message.ends_with("until then new processes wait"), "{}", ready.message);
     let served = case.status().conditions.into_iter().find(|condition| condition.message.contains("is served"));
     assert_eq!(served, None);
@@ -439,10 +439,7 @@ fn transition_times_stay_while_a_condition_stays() {
     }
     case.candidate = Some(candidate("B", 'b', refused()));
     let status = case.status();
-    let since = |type_: &str| {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
-        condition.last_transition_time.0.to_string()
-    };
+    let since = |type_: &str| status.condition(type_).unwrap().last_transition_time.0.to_string();
     assert_eq!(since("Published"), "2026-01-01T00:00:00Z");
     assert_eq!(since("LintPassed"), "2026-11-20T18:40:00Z");
 }
@@ -547,7 +544,7 @@ fn what_has_expired_is_counted_on_the_day_of_the_operators_clock() {
     let status = world.status();
     assert_eq!(status.workspace.unwrap().expired, 1);
     assert!(worth_writing(&world.previous, &status), "a new day with nothing else new is worth a write");
-    let lint = status.conditions.iter().find(|condition| condition.type_ == "LintPassed").unwrap();
+    let lint = status.condition("LintPassed").unwrap();
     assert_eq!(lint.status, "True");
     assert!(lint.message.contains("1 variable or rule has expired: `rototo lint --expired`"), "{}", lint.message);
 }

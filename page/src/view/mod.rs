@@ -181,7 +181,7 @@ pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
         total,
         converged_in_ms: millis.or_else(|| remembered?.converged_millis),
         published_at: published.map(|published| published.updated_at.timestamp()),
-        source_stale: status.conditions.iter().any(|found| found.type_ == STALE && found.status == "True"),
+        source_stale: status.is(STALE, "True"),
         suspended: workspace.spec.suspend,
     }
 }

@@ -68,11 +68,9 @@ impl State {
 
 /// Returns the state that a status shows. What concerns the running fleet comes before what concerns the next commit.
 pub(super) fn state(status: &RototoWorkspaceStatus) -> State {
-    let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
-    let is = |kind: &str, value: &str| of(kind).is_some_and(|condition| condition.status == value);
-    let converged = of(CONVERGED);
+    let converged = status.condition(CONVERGED);
     let reason = converged.map_or("", |condition| condition.reason.as_str());
-    if of(READY).is_none() {
+    if status.condition(READY).is_none() {
         return State::Unserved;
     }
     match reason {
@@ -81,7 +79,7 @@ pub(super) fn state(status: &RototoWorkspaceStatus) -> State {
         _ => {}
     }
     // Where nothing is published yet, what keeps it from being published says more.
-    let published = of(PUBLISHED).filter(|published| published.status == "False");
+    let published = status.condition(PUBLISHED).filter(|published| published.status == "False");
     if published.is_some_and(|published| published.reason != reason::NOTHING_PUBLISHED) {
         return State::NotPublished;
     }
@@ -91,7 +89,7 @@ pub(super) fn state(status: &RototoWorkspaceStatus) -> State {
     if status.held.is_some() {
         return State::Held;
     }
-    if is(SOURCE_READY, "False") {
+    if status.is(SOURCE_READY, "False") {
         return State::SourceFails;
     }
     if published.is_some() {
@@ -100,7 +98,7 @@ pub(super) fn state(status: &RototoWorkspaceStatus) -> State {
     match (reason, converged.map_or("", |condition| condition.status.as_str())) {
         (reason::ROLLING_OUT, _) => State::RollingOut,
         (reason::PROGRESSING, _) => State::OnItsWay,
-        (_, "True") if is(READY, "True") => State::Converged,
+        (_, "True") if status.is(READY, "True") => State::Converged,
         (_, "True") => State::OnItsWay,
         _ => State::NotKnown,
     }
@@ -108,7 +106,7 @@ pub(super) fn state(status: &RototoWorkspaceStatus) -> State {
 
 /// Returns the message of the condition that explains the state.
 pub(super) fn because(status: &RototoWorkspaceStatus, state: State) -> Option<String> {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == state.condition())?;
+    let condition = status.condition(state.condition())?;
     Some(condition.message.clone()).filter(|message| !message.is_empty())
 }
 

@@ -213,7 +213,7 @@ fn hindrance(
     let required: &[&str] = if newest { &[PUBLISHED, READY] } else { &[PUBLISHED] };
     let ConvergedCondition { status: converged, reason: why, message } = &claim.converged;
     match converged.as_str() {
-        "True" if !required.iter().all(|type_| is_true(status, type_)) => Some(moving(says(status, required))),
+        "True" if !required.iter().all(|type_| status.is(type_, "True")) => Some(moving(says(status, required))),
         "True" if newest && !has_newest(status, claim) => {
             Some(moving("the newest revision of the source is not published yet".to_owned()))
         }
@@ -249,14 +249,10 @@ fn source_problem(status: &RototoWorkspaceStatus) -> String {
     error.map_or_else(String::new, |error| format!(", and can't be read now: {error}"))
 }
 
-fn is_true(status: &RototoWorkspaceStatus, type_: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
-}
-
 /// Returns the message of the first of these conditions that is not true.
 fn says(status: &RototoWorkspaceStatus, types: &[&str]) -> String {
-    let of = |type_: &&str| status.conditions.iter().find(|condition| condition.type_ == **type_);
-    let hindering = types.iter().filter_map(of).find(|condition| condition.status != "True");
+    let hindering =
+        types.iter().filter_map(|type_| status.condition(type_)).find(|condition| condition.status != "True");
     hindering.map_or_else(|| "the operator has not said more yet".to_owned(), |condition| condition.message.clone())
 }
 

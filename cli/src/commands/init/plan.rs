@@ -62,7 +62,7 @@ fn skeleton() -> Vec<PlannedEntry> {
 pub(super) const MANIFEST: &str = "rototo-workspace.toml";
 
 impl InitTarget {
-    /// The directory of its files.
+    /// Returns the directories of its files.
     fn folders(&self) -> &'static [&'static str] {
         match self {
             Self::Workspace => &[],

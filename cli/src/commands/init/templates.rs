@@ -105,7 +105,7 @@ pub(super) fn resource_object() -> String {
     "enabled = false\nheading = \"A heading\"\n".to_owned()
 }
 
-/// The context that the template of a qualifier reads.
+/// Returns the context that the template of a qualifier reads.
 pub(super) fn context_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

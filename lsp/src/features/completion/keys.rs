@@ -24,7 +24,7 @@ const HEADERS: &[Header] = &[
     Header { kind: DocumentKind::Qualifier, keys: &["predicate"], is_list: true },
 ];
 
-/// The keys that the table around the cursor may have, and the headers that may begin there.
+/// Returns the keys that the table around the cursor may have, and the headers that may begin there.
 pub(super) fn keys(kind: DocumentKind, text: &str, cursor: &Cursor) -> Vec<Item> {
     let mut items = Vec::new();
     if let Some(place) = key_place(kind, &cursor.table) {
@@ -36,7 +36,7 @@ pub(super) fn keys(kind: DocumentKind, text: &str, cursor: &Cursor) -> Vec<Item>
     items
 }
 
-/// The keys that may follow those in front of the cursor in a header.
+/// Returns the keys that may follow those in front of the cursor in a header.
 pub(super) fn headers_after(kind: DocumentKind, before: &[String]) -> Vec<Item> {
     let matching = HEADERS.iter().filter(|header| header.kind == kind);
     let matching = matching.filter(|header| header.keys.iter().take(before.len()).eq(before.iter()));
@@ -48,8 +48,8 @@ pub(super) fn headers_after(kind: DocumentKind, before: &[String]) -> Vec<Item> 
     next.into_iter().map(|key| Item::new(key, CompletionItemKind::Struct).documentation(explanation(key))).collect()
 }
 
-/// A key with its beginning of a value, unless the table has it. A table is proposed by its header, where that is
-/// possible.
+/// Returns the proposal of a key with its beginning of a value, unless the table has it. A table is proposed by its
+/// header, where that is possible.
 fn key(place: KeyPlace, key: &str, cursor: &Cursor) -> Option<Item> {
     let written = cursor.siblings.iter().filter(|(sibling, _)| sibling == key).count();
     let has_header =

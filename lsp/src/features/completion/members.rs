@@ -16,19 +16,19 @@ use crate::features::{Site, toml_key};
 /// The most parts of a schema that are read for one place. References may lead in circles.
 const MOST_PARTS: usize = 1_000;
 
-/// The keys that the table around the cursor may have, those that it must have first.
+/// Returns the keys that the table around the cursor may have, those that it must have first.
 pub(super) fn keys(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
     let is_new = |item: &Item| !cursor.siblings.iter().any(|(sibling, _)| *sibling == item.label);
     members(site, cursor).into_iter().filter(is_new).collect()
 }
 
-/// The keys that may follow those in front of the cursor in a header.
+/// Returns the keys that may follow those in front of the cursor in a header.
 pub(super) fn headers(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
     let as_header = |item: Item| Item { text: toml_key(&item.label), kind: CompletionItemKind::Struct, ..item };
     members(site, cursor).into_iter().map(as_header).collect()
 }
 
-/// The values that `key` may have, if the schema names them.
+/// Returns the values that `key` may have, if the schema names them.
 pub(super) fn values(site: Site<'_>, key: &str, cursor: &Cursor) -> Vec<Item> {
     let Some((schema, inner)) = schema_at(site, &cursor.table) else { return Vec::new() };
     let of_key = inner.iter().map(String::as_str).chain([key]);
@@ -45,7 +45,7 @@ pub(super) fn values(site: Site<'_>, key: &str, cursor: &Cursor) -> Vec<Item> {
     items
 }
 
-/// The keys of the objects to which a part of a schema refers.
+/// Returns the keys of the objects to which a part of a schema refers.
 fn objects(parsed: &Parsed, part: &Value) -> Vec<Item> {
     let resource = part.get(OBJECT_OF).and_then(Value::as_str);
     let objects = resource.and_then(|resource| parsed.objects.get(resource));
@@ -76,7 +76,7 @@ fn members(site: Site<'_>, cursor: &Cursor) -> Vec<Item> {
     first.into_iter().map(|member| of(member, true)).chain(others.into_iter().map(|member| of(member, false))).collect()
 }
 
-/// The schema of the value around the cursor, and the keys that lead to the table in it.
+/// Returns the schema of the value around the cursor, and the keys that lead to the table in it.
 fn schema_at<'a>(site: Site<'a>, table: &'a [String]) -> Option<(&'a Value, &'a [String])> {
     let parsed = site.workspace.parsed();
     let (path, reference, inner) = match (Name::of_document(site.path)?, table) {
@@ -92,8 +92,8 @@ fn schema_at<'a>(site: Site<'a>, table: &'a [String]) -> Option<(&'a Value, &'a 
     Some((&parsed.schema_at(&path, &reference).ok()?.content()?.json, inner))
 }
 
-/// The parts of a schema that describe the value at the end of these keys. An item of a list is described as the list
-/// is: a table of a list has the same keys in front of it.
+/// Returns the parts of a schema that describe the value at the end of these keys. An item of a list is described as
+/// the list is: a table of a list has the same keys in front of it.
 fn declared<'s, 'k>(schema: &'s Value, keys: impl Iterator<Item = &'k str>) -> Vec<&'s Value> {
     let mut parts = alternatives(schema, vec![schema]);
     for key in keys {
@@ -107,7 +107,7 @@ fn declared<'s, 'k>(schema: &'s Value, keys: impl Iterator<Item = &'k str>) -> V
     parts
 }
 
-/// The given parts of a schema, and those that apply to the same value or to the items of a list.
+/// Returns the given parts of a schema, and those that apply to the same value or to the items of a list.
 fn alternatives<'s>(root: &'s Value, mut parts: Vec<&'s Value>) -> Vec<&'s Value> {
     let mut next = 0;
     while let Some(part) = parts.get(next).copied().filter(|_| parts.len() < MOST_PARTS) {

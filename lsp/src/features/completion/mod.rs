@@ -29,7 +29,7 @@ struct Item {
     text: String,
 }
 
-/// The proposals at a place.
+/// Returns the proposals at a place.
 pub(crate) fn completion(site: Site<'_>) -> lsp::CompletionList {
     let proposed = proposals(site);
     let Some((token, items)) = proposed else { return lsp::CompletionList::default() };
@@ -45,7 +45,7 @@ pub(crate) fn completion(site: Site<'_>) -> lsp::CompletionList {
     lsp::CompletionList { is_incomplete: is_long, items, ..lsp::CompletionList::default() }
 }
 
-/// The token to replace, and the proposals for it.
+/// Returns the token to replace, and the proposals for it.
 fn proposals(site: Site<'_>) -> Option<(Span, Vec<Item>)> {
     let kind = DocumentKind::at(site.path)?;
     if matches!(kind, DocumentKind::Schema | DocumentKind::CustomLint) {
@@ -69,7 +69,7 @@ impl Item {
         Self { text: label.clone(), label, kind, detail: None, documentation: None }
     }
 
-    /// An item that is written as a text of TOML.
+    /// Makes an item that is written as a text of TOML.
     fn quoted(label: impl Into<String>, kind: lsp::CompletionItemKind) -> Self {
         let label = label.into();
         Self { text: quoted(&label), ..Self::new(label, kind) }

@@ -16,7 +16,7 @@ use crate::features::{Site, key_place};
 /// The most characters of a value beside its key.
 const LONGEST_DETAIL: usize = 60;
 
-/// The values that `key` may have.
+/// Returns the values that `key` may have.
 pub(super) fn values(site: Site<'_>, kind: DocumentKind, key: &str, cursor: &Cursor) -> Vec<Item> {
     let parsed = site.workspace.parsed();
     let Some(place) = key_place(kind, &cursor.table) else { return Vec::new() };
@@ -50,7 +50,7 @@ fn types(parsed: &Parsed) -> Vec<Item> {
     Primitive::ALL.into_iter().map(primitive).chain(parsed.resources.keys().map(resource)).collect()
 }
 
-/// The schemas, relative to documents in `variables` and `resources`, except for that of the context.
+/// Returns the schemas, relative to documents in `variables` and `resources`, except for that of the context.
 fn schemas(parsed: &Parsed) -> Vec<Item> {
     let paths = parsed.schemas.keys().filter(|path| ***path != *CONTEXT_SCHEMA);
     paths.map(|path| Item::quoted(format!("../{path}"), CompletionItemKind::File)).collect()
@@ -91,7 +91,7 @@ fn operators() -> Vec<Item> {
     Op::ALL.into_iter().map(item).collect()
 }
 
-/// The values that the context schema declares for the attribute of the same predicate.
+/// Returns the values that the context schema declares for the attribute of the same predicate.
 fn operands(parsed: &Parsed, cursor: &Cursor) -> Vec<Item> {
     let attribute = cursor.siblings.iter().find(|(key, _)| key == "attribute").and_then(|(_, value)| value.as_deref());
     let is_qualifier = attribute.is_some_and(|attribute| attribute.starts_with("qualifier."));
@@ -107,7 +107,7 @@ fn operands(parsed: &Parsed, cursor: &Cursor) -> Vec<Item> {
     values.iter().filter_map(literal).collect()
 }
 
-/// A value as it is written. TOML has no null, and writes tables in another way.
+/// Returns the proposal of a value as it is written. TOML has no null, and writes tables in another way.
 pub(super) fn literal(value: &Value) -> Option<Item> {
     let text = match value {
         Value::String(text) => quoted(text),

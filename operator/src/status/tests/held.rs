@@ -272,7 +272,7 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
         command: AnnotateCommand::default(),
     });
     let status = world.status();
-    let converged = status.conditions.iter().find(|condition| condition.type_ == CONVERGED).unwrap();
+    let converged = status.condition(CONVERGED).unwrap();
     assert!(converged.message.ends_with("; main@sha1:cccccccc waits for the end of this rollout"), "{converged:?}");
     assert_eq!(status.rollout.as_ref().unwrap().queued, Some(revision("c")));
     world.previous = status;
@@ -288,12 +288,7 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
 #[test]
 fn a_revision_that_a_person_took_back_names_the_user() {
     let mut world = held_in_rehearsal(taken_back(Gate::Aborted, None));
-    world.steering.request = Some(RequestStatus {
-        request: "abort bbbbbbb of=2026-11-20T18:40:09.000000Z".to_owned(),
-        by: "alice".to_owned(),
-        state: RequestState::Over,
-        reason: None,
-    });
+    world.steering.aborted_by = Some("alice".to_owned());
     let message = &world.status().conditions[0].message;
     assert!(message.contains("was taken back by a person (alice), and is held"), "{message}");
 }
