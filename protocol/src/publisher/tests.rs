@@ -475,16 +475,8 @@ fn an_application_that_is_degraded_since_it_applied_the_content_takes_it_back() 
     assert_eq!(gate(&decides(&degraded(2_000))), None);
 }
 
-#[test]
-fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    let announced = Publish { updated_at: "2026-11-20T18:40:03.000000Z".parse().unwrap(), ..other() };
-    let marked = Marked { next: Some(announced), ..publish().into() };
-    publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
-    assert!(publisher.accepted(&mut fleet, NOW).is_none());
-    let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-    let mut pods = Pods::default();
+/// A process of the only selected pod runs what is published, and refuses what is announced.
+fn refuses(fleet: &mut Fleet, announced: Publish) {
     let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
     let selected = Pod {
         name: "p".to_owned(),
@@ -494,8 +486,7 @@ fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
         containers: vec![container],
         object_state: PodObjectState::Exists,
     };
-    pods.by_uid.insert("p".to_owned(), selected);
-    fleet.observe(pods);
+    fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into() });
     let report = Report {
         process: "1".to_owned(),
         prepares: true,
@@ -510,7 +501,23 @@ fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
         }),
         ..Report::default()
     };
+    let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
     fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
+}
+
+/// The API server takes this marker, which announces something.
+fn announces(publisher: &mut Publisher, fleet: &mut Fleet, marked: Marked) {
+    publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, fleet, NOW);
+    assert!(publisher.accepted(fleet, NOW).is_none());
+}
+
+#[test]
+fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let announced = Publish { updated_at: "2026-11-20T18:40:03.000000Z".parse().unwrap(), ..other() };
+    announces(&mut publisher, &mut fleet, Marked { next: Some(announced), ..publish().into() });
+    refuses(&mut fleet, announced);
     // Somebody puts an earlier marker back, in which the same content was in a stage.
     let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
     let accepted = Some(announced.fingerprint);
@@ -521,11 +528,49 @@ fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
 }
 
 #[test]
+fn a_rollout_begins_once_its_rehearsal_has_passed_and_a_person_may_take_it_back_before() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let next = staged().next.unwrap();
+    announces(&mut publisher, &mut fleet, Marked { next: Some(next), ..publish().into() });
+    let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
+    let input = PublishInput { rehearsal, steps: &[Step::Weight(50)], ..Default::default() };
+    let view = |verdict| RehearsalView { verdict, ..fleet.rehearsal(rehearsal, NOW).unwrap() };
+    let decides = |verdict, input: &PublishInput<'_>| {
+        publisher.rollout(&fleet, &view(verdict), input, NOW, Timestamp::UNIX_EPOCH)
+    };
+    assert_eq!(decides(RehearsalVerdict::Waiting, &input), None);
+    assert_eq!(decides(RehearsalVerdict::Refused, &input), None);
+    assert!(
+        matches!(decides(RehearsalVerdict::Passed, &input), Some(RolloutDecision::Enter(stage)) if stage.step == 0)
+    );
+    assert_eq!(decides(RehearsalVerdict::Passed, &PublishInput { steps: &[], ..input }), None);
+    let request = Some(Request { action: Action::Abort, of: next.updated_at });
+    let aborted = Some(RolloutDecision::TakeBack(rollout::GateFailure::Aborted));
+    assert_eq!(decides(RehearsalVerdict::Waiting, &PublishInput { request, ..input }), aborted);
+}
+
+#[test]
+fn a_refusal_before_the_stage_ends_the_rollout_where_announcements_are_rehearsed() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    announces(&mut publisher, &mut fleet, staged());
+    refuses(&mut fleet, staged().next.unwrap());
+    let ends = |mode| {
+        let rehearsal = RehearsalRules { mode, ..RehearsalRules::default() };
+        let view = fleet.rehearsal(RehearsalRules { mode: RehearsalMode::BestEffort, ..rehearsal }, NOW).unwrap();
+        let input = PublishInput { rehearsal, steps: &[Step::Weight(50)], ..Default::default() };
+        let decision = publisher.rollout(&fleet, &view, &input, NOW, Timestamp::UNIX_EPOCH);
+        matches!(decision, Some(RolloutDecision::TakeBack(_)))
+    };
+    assert_eq!((ends(RehearsalMode::BestEffort), ends(RehearsalMode::Off)), (true, false));
+}
+
+#[test]
 fn what_a_stage_runs_has_passed_its_rehearsal_although_somebody_has_not_prepared_it() {
     let (mut publisher, mut fleet) = patched();
     publisher.accepted(&mut fleet, NOW).unwrap();
-    publisher.begin_patch(staged(), &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
-    assert!(publisher.accepted(&mut fleet, NOW).is_none());
+    announces(&mut publisher, &mut fleet, staged());
     let next = staged().next.unwrap();
     reports(&mut fleet, next, ProcessState::Applied);
     let unprepared = Report {
