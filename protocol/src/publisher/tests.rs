@@ -1,18 +1,19 @@
-//! Tests of the publisher: patches whose answers are lost, stages, requests, and gates.
+//! Tests of the publisher: patches and their answers, and what contradicts the known publish.
+
+mod rollouts;
 
 use std::time::Duration;
 
-use rototo_api::fleet::{Degradation, Preparation, PreparationState, ProcessState, Report};
+use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
 use rototo_api::marker::Stage;
 
 use super::*;
-use crate::analysis::Measurements;
-use crate::fleet::{Container, FleetStart, Pod, PodIdentity, PodObjectState, Pods};
+use crate::fleet::{FleetStart, PodIdentity};
 use crate::plan::MarkerEntry;
 use crate::stage::WHOLE;
 use crate::windows::HEARTBEAT;
 
-const NOW: Moment = Duration::from_secs(1000);
+pub(super) const NOW: Moment = Duration::from_secs(1000);
 
 fn publish() -> Publish {
     let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
@@ -156,149 +157,26 @@ fn staged() -> Marked {
     Marked { next: Some(next), stage: Some(stage), ..publish().into() }
 }
 
-/// A process of the stage reports this state of the announced publish.
-fn reports(fleet: &mut Fleet, next: Publish, state: ProcessState) {
-    let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-    let report = Report {
-        process: "1".to_owned(),
+/// Returns the report of a process that prepares announcements and is in this state of a publish.
+fn report(process: &str, publish: Publish, state: ProcessState) -> Report {
+    Report {
+        process: process.to_owned(),
         prepares: true,
         state,
-        fingerprint: Some(next.fingerprint.to_string()),
-        updated_at: Some(next.updated_at),
+        fingerprint: Some(publish.fingerprint.to_string()),
+        updated_at: Some(publish.updated_at),
         ..Report::default()
-    };
-    fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
-}
-
-/// Decides about a marker where the source has the content that [`staged`] announces.
-fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
-    let accepted = Some(other().fingerprint);
-    let facts = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
-    match publisher.decide(fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
-        MarkerPlan::Write { marked, .. } => marked,
-        other => panic!("the plan should be a write, but is {other:?}"),
     }
 }
 
-#[test]
-fn a_stage_that_refuses_takes_the_content_back_although_the_steps_were_removed() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    let marked = staged();
-    let next = marked.next.unwrap();
-    // The refusal came before this operator knew that there is a stage.
-    fleet.announcement_observed(Some(next), NOW);
-    reports(&mut fleet, next, ProcessState::Rejected);
-    let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-    assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
-    reports(&mut fleet, next, ProcessState::Applied);
-    assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
+/// Returns the pod of the process.
+fn pod() -> PodIdentity {
+    PodIdentity { name: "p".to_owned(), uid: "p".to_owned() }
 }
 
-#[test]
-fn a_stage_that_refuses_takes_the_content_back_at_the_first_decision_of_an_operator() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    reports(&mut fleet, next, ProcessState::Rejected);
-    assert!(publisher.map_observed(&map(MarkerEntry::Published(marked)), &mut fleet, NOW).is_none());
-    let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-    assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
-}
-
-#[test]
-fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    reports(&mut fleet, next, ProcessState::Rejected);
-    let taken_back = decides(&publisher, &fleet, map(MarkerEntry::Published(marked)));
-    assert_eq!(taken_back.held, Some((next, Gate::Refused)));
-    let at = MapVersion::Version("8".to_owned());
-    publisher.begin_patch(taken_back, &at, WriteReason::Announcement, None, &fleet, NOW);
-    // As long as the map is as it was, that has not happened, and is decided anew.
-    reports(&mut fleet, next, ProcessState::Applied);
-    assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
-    assert!(publisher.doubt(NOW));
-    let put_back = decides(&publisher, &fleet, MarkerMap::Missing);
-    assert_eq!((put_back.publish.fingerprint, put_back.held), (publish().fingerprint, taken_back.held));
-}
-
-#[test]
-fn a_person_publishes_what_a_process_of_the_stage_refuses() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    reports(&mut fleet, next, ProcessState::Rejected);
-    let steps = [Step::Pods(1), Step::Pause(None)];
-    let facts = PublishInput { accepted: Some(next.fingerprint), steps: &steps, ..PublishInput::default() };
-    let decides = |anyway| {
-        let facts = PublishInput { anyway, ..facts };
-        publisher.decide(&fleet, map(MarkerEntry::Published(marked)), facts, NOW, Timestamp::UNIX_EPOCH)
-    };
-    let MarkerPlan::Write { marked: back, .. } = decides(false) else { panic!("the gate should hold") };
-    assert_eq!(back.held, Some((next, Gate::Refused)));
-    // The step is over, although the process that refuses it does not run it.
-    let MarkerPlan::Write { marked: entered, .. } = decides(true) else { panic!("the step should be over") };
-    assert_eq!((entered.next, entered.stage.map(|stage| stage.step)), (Some(next), Some(1)));
-}
-
-#[test]
-fn newer_content_waits_for_the_end_of_a_rollout_where_it_is_to() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    reports(&mut fleet, next, ProcessState::Applied);
-    let newer: Fingerprint = format!("sha256:{}", "c".repeat(64)).parse().unwrap();
-    let steps = [Step::Pods(1), Step::Pause(None)];
-    let decides = |publisher: &Publisher, fleet: &Fleet, shown: Marked, facts: PublishInput<'_>| {
-        let facts = PublishInput { steps: &steps, polled_at: Some(NOW), candidate_known: true, ..facts };
-        publisher.decide(fleet, map(MarkerEntry::Published(shown)), facts, NOW, Timestamp::UNIX_EPOCH)
-    };
-    let announced = |plan: &MarkerPlan| match plan {
-        MarkerPlan::Write { marked, .. } => marked.next.map(|next| next.fingerprint),
-        _ => None,
-    };
-    let pushed = PublishInput { accepted: Some(newer), ..PublishInput::default() };
-    assert_eq!(announced(&decides(&publisher, &fleet, marked, pushed)), Some(newer));
-    let queued = PublishInput { queues: true, ..pushed };
-    let MarkerPlan::Write { marked: goes_on, .. } = decides(&publisher, &fleet, marked, queued) else {
-        panic!("the next step should begin")
-    };
-    assert_eq!((goes_on.next, goes_on.stage.map(|stage| stage.step)), (Some(next), Some(1)));
-    // Also if lint refuses the newer content, and not if the workspace is suspended.
-    let refused = PublishInput { accepted: None, ..queued };
-    assert_eq!(announced(&decides(&publisher, &fleet, marked, refused)), Some(next.fingerprint));
-    let suspended = PublishInput { suspended: true, ..queued };
-    assert_eq!(announced(&decides(&publisher, &fleet, marked, suspended)), None);
-    // What somebody else announces is no rollout, and neither is a rehearsal, nor what was taken back.
-    let forged = Marked { next: Some(Publish { fingerprint: publish().fingerprint, ..next }), ..marked };
-    let rehearsed = Marked { stage: None, ..marked };
-    let held = Marked { held: Some((next, Gate::Aborted)), ..publish().into() };
-    for shown in [forged, rehearsed, held] {
-        assert_eq!(announced(&decides(&publisher, &fleet, shown, queued)), Some(newer), "{shown:?}");
-    }
-}
-
-#[test]
-fn a_request_counts_for_the_announcement_that_it_names() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    reports(&mut fleet, next, ProcessState::Pending);
-    let steps = [Step::Pause(None)];
-    let decides = |of| {
-        let request = Some(Request { action: Action::Promote, of });
-        let facts =
-            PublishInput { accepted: Some(next.fingerprint), steps: &steps, request, ..PublishInput::default() };
-        publisher.decide(&fleet, map(MarkerEntry::Published(marked)), facts, NOW, Timestamp::UNIX_EPOCH)
-    };
-    assert_eq!(decides(publish().updated_at), MarkerPlan::Keep(marked));
-    assert!(matches!(decides(next.updated_at), MarkerPlan::Write { marked, .. } if marked == next.into()));
+/// A process of the stage reports this state of the announced publish.
+fn reports(fleet: &mut Fleet, next: Publish, state: ProcessState) {
+    fleet.report(&report("1", next, state), Some(pod()), NOW, 1.0).unwrap();
 }
 
 /// The plan for a marker that stays as it is, or is written.
@@ -315,52 +193,6 @@ fn what_the_marker_says_is_known_once_it_is_confirmed() {
     assert!(fleet.is_staged());
     publisher.marker_confirmed(None, &mut fleet, NOW);
     assert_eq!((publisher.marked(), publisher.published(), fleet.is_staged()), (None, None, false));
-}
-
-#[test]
-fn the_decision_about_a_rollout_is_that_of_its_steps() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    let rehearsal = fleet.rehearsal(RehearsalRules::default(), NOW).unwrap();
-    let rollout = |publisher: &Publisher, steps: &[Step], request| {
-        let facts = PublishInput { accepted: Some(other().fingerprint), steps, request, ..Default::default() };
-        publisher.rollout(&fleet, &rehearsal, &facts, NOW, Timestamp::UNIX_EPOCH)
-    };
-    assert_eq!(rollout(&publisher, &[Step::Pause(None)], None), Some(RolloutDecision::Stay { until: None }));
-    assert_eq!(rollout(&publisher, &[], None), Some(RolloutDecision::Publish), "the steps were removed");
-    let aborted = rollout(
-        &publisher,
-        &[Step::Pause(None)],
-        Some(Request { action: Action::Abort, of: marked.next.unwrap().updated_at }),
-    );
-    assert!(matches!(aborted, Some(RolloutDecision::TakeBack(_))), "{aborted:?}");
-    assert_eq!(rollout(&Publisher::default(), &[Step::Pause(None)], None), None);
-}
-
-#[test]
-fn what_was_taken_back_is_tried_again_for_the_request_that_names_it_alone() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let next = staged().next.unwrap();
-    let held = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-    publisher.marker_confirmed(Some(held), &mut fleet, NOW);
-    let asked = |request| PublishInput {
-        accepted: Some(next.fingerprint),
-        polled_at: Some(NOW),
-        candidate_known: true,
-        request,
-        ..Default::default()
-    };
-    let about = |action, of| Some(Request { action, of });
-    let (hold, other) = (about(Action::Hold, next.updated_at), about(Action::Retry, publish().updated_at));
-    for request in [None, hold, other] {
-        assert_eq!(plan_for(&publisher, &fleet, held, asked(request)), MarkerPlan::Keep(held), "{request:?}");
-    }
-    let again = plan_for(&publisher, &fleet, held, asked(about(Action::Retry, next.updated_at)));
-    assert!(
-        matches!(&again, MarkerPlan::Write { marked, .. } if marked.publish.fingerprint == next.fingerprint),
-        "{again:?}"
-    );
 }
 
 #[test]
@@ -410,188 +242,6 @@ fn a_refused_patch_never_was() {
     assert_eq!(publisher.published(), None);
     // Another operator process has published the same.
     assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
-}
-
-/// An operator knows a stage whose only process is in this state, and decides about it.
-fn decides_about_a_stage(report: &dyn Fn(&mut Fleet, Publish), facts: PublishInput<'_>) -> MarkerPlan {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
-    report(&mut fleet, next);
-    let steps = [Step::Pods(1), Step::Pause(None)];
-    let facts = PublishInput { accepted: Some(next.fingerprint), steps: &steps, ..facts };
-    publisher.decide(&fleet, map(MarkerEntry::Published(marked)), facts, NOW, Timestamp::UNIX_EPOCH)
-}
-
-/// Returns the gate for which a plan takes content back, if it does.
-fn gate(plan: &MarkerPlan) -> Option<Gate> {
-    match plan {
-        MarkerPlan::Write { marked, .. } => marked.held.map(|(_, gate)| gate),
-        _ => None,
-    }
-}
-
-#[test]
-fn measurements_of_the_present_step_decide_about_it() {
-    let applied = |fleet: &mut Fleet, next| reports(fleet, next, ProcessState::Applied);
-    let marked = staged();
-    let step = marked.next.zip(marked.stage);
-    let of_step = |step, measurements| AnalysisRun { failure_limit: 1, step, measurements, ..AnalysisRun::default() };
-    let decides = |run| decides_about_a_stage(&applied, PublishInput { analyses: &[run], ..PublishInput::default() });
-    let measured = |successful, failed, inconclusive| Measurements { successful, failed, inconclusive };
-    assert_eq!(gate(&decides(of_step(step, measured(5, 2, 0)))), Some(Gate::Analysis));
-    assert_eq!(gate(&decides(of_step(step, measured(5, 0, 2)))), Some(Gate::Analysis));
-    // Measurements of another step decide nothing.
-    let earlier = step.map(|(next, stage)| (next, Stage { step: 9, ..stage }));
-    assert_eq!(gate(&decides(of_step(earlier, measured(5, 2, 0)))), None);
-    let MarkerPlan::Write { marked: entered, .. } = decides(of_step(step, measured(1, 1, 0))) else {
-        panic!("the next step should begin")
-    };
-    assert_eq!((entered.held, entered.stage.map(|stage| stage.step)), (None, Some(1)));
-}
-
-#[test]
-fn an_application_that_is_degraded_since_it_applied_the_content_takes_it_back() {
-    let degraded = |since_applied_ms: u64| {
-        move |fleet: &mut Fleet, next: Publish| {
-            let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-            let report = Report {
-                process: "1".to_owned(),
-                prepares: true,
-                state: ProcessState::Applied,
-                fingerprint: Some(next.fingerprint.to_string()),
-                updated_at: Some(next.updated_at),
-                applied_ms_ago: Some(1_000),
-                degraded: Some(Degradation { reason: "error_rate".to_owned(), ms_ago: since_applied_ms }),
-                ..Report::default()
-            };
-            fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
-        }
-    };
-    let decides = |report: &dyn Fn(&mut Fleet, Publish)| decides_about_a_stage(report, PublishInput::default());
-    assert_eq!(gate(&decides(&degraded(500))), Some(Gate::Degraded));
-    // It was degraded before.
-    assert_eq!(gate(&decides(&degraded(2_000))), None);
-}
-
-/// A process of the only selected pod runs what is published, and refuses what is announced.
-fn refuses(fleet: &mut Fleet, announced: Publish) {
-    let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
-    let selected = Pod {
-        name: "p".to_owned(),
-        selected: true,
-        terminating: false,
-        seen_running: Some(NOW),
-        containers: vec![container],
-        object_state: PodObjectState::Exists,
-    };
-    fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into() });
-    let report = Report {
-        process: "1".to_owned(),
-        prepares: true,
-        state: ProcessState::Applied,
-        fingerprint: Some(publish().fingerprint.to_string()),
-        updated_at: Some(publish().updated_at),
-        next: Some(Preparation {
-            fingerprint: announced.fingerprint.to_string(),
-            updated_at: announced.updated_at,
-            state: PreparationState::Refused,
-            reason: None,
-        }),
-        ..Report::default()
-    };
-    let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-    fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
-}
-
-/// The API server takes this marker, which announces something.
-fn announces(publisher: &mut Publisher, fleet: &mut Fleet, marked: Marked) {
-    publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, fleet, NOW);
-    assert!(publisher.accepted(fleet, NOW).is_none());
-}
-
-#[test]
-fn a_stage_that_somebody_wrote_for_another_announcement_passes_no_rehearsal() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    let announced = Publish { updated_at: "2026-11-20T18:40:03.000000Z".parse().unwrap(), ..other() };
-    announces(&mut publisher, &mut fleet, Marked { next: Some(announced), ..publish().into() });
-    refuses(&mut fleet, announced);
-    // Somebody puts an earlier marker back, in which the same content was in a stage.
-    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
-    let accepted = Some(announced.fingerprint);
-    let facts = PublishInput { accepted, polled_at: Some(NOW), rehearsal, ..Default::default() };
-    let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, NOW, Timestamp::UNIX_EPOCH);
-    let publishes = |marked: &Marked| marked.publish.fingerprint == announced.fingerprint;
-    assert!(!matches!(&plan, MarkerPlan::Write { marked, .. } if publishes(marked)), "{plan:?}");
-}
-
-#[test]
-fn a_rollout_begins_once_its_rehearsal_has_passed_and_a_person_may_take_it_back_before() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    let next = staged().next.unwrap();
-    announces(&mut publisher, &mut fleet, Marked { next: Some(next), ..publish().into() });
-    let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
-    let input = PublishInput { rehearsal, steps: &[Step::Weight(50)], ..Default::default() };
-    let view = |verdict| RehearsalView { verdict, ..fleet.rehearsal(rehearsal, NOW).unwrap() };
-    let decides = |verdict, input: &PublishInput<'_>| {
-        publisher.rollout(&fleet, &view(verdict), input, NOW, Timestamp::UNIX_EPOCH)
-    };
-    assert_eq!(decides(RehearsalVerdict::Waiting, &input), None);
-    assert_eq!(decides(RehearsalVerdict::Refused, &input), None);
-    assert!(
-        matches!(decides(RehearsalVerdict::Passed, &input), Some(RolloutDecision::Enter(stage)) if stage.step == 0)
-    );
-    assert_eq!(decides(RehearsalVerdict::Passed, &PublishInput { steps: &[], ..input }), None);
-    let request = Some(Request { action: Action::Abort, of: next.updated_at });
-    let aborted = Some(RolloutDecision::TakeBack(rollout::GateFailure::Aborted));
-    assert_eq!(decides(RehearsalVerdict::Waiting, &PublishInput { request, ..input }), aborted);
-}
-
-#[test]
-fn a_refusal_before_the_stage_ends_the_rollout_where_announcements_are_rehearsed() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    announces(&mut publisher, &mut fleet, staged());
-    refuses(&mut fleet, staged().next.unwrap());
-    let ends = |mode| {
-        let rehearsal = RehearsalRules { mode, ..RehearsalRules::default() };
-        let view = fleet.rehearsal(RehearsalRules { mode: RehearsalMode::BestEffort, ..rehearsal }, NOW).unwrap();
-        let input = PublishInput { rehearsal, steps: &[Step::Weight(50)], ..Default::default() };
-        let decision = publisher.rollout(&fleet, &view, &input, NOW, Timestamp::UNIX_EPOCH);
-        matches!(decision, Some(RolloutDecision::TakeBack(_)))
-    };
-    assert_eq!((ends(RehearsalMode::BestEffort), ends(RehearsalMode::Off)), (true, false));
-}
-
-#[test]
-fn what_a_stage_runs_has_passed_its_rehearsal_although_somebody_has_not_prepared_it() {
-    let (mut publisher, mut fleet) = patched();
-    publisher.accepted(&mut fleet, NOW).unwrap();
-    announces(&mut publisher, &mut fleet, staged());
-    let next = staged().next.unwrap();
-    reports(&mut fleet, next, ProcessState::Applied);
-    let unprepared = Report {
-        process: "2".to_owned(),
-        prepares: true,
-        state: ProcessState::Applied,
-        fingerprint: Some(publish().fingerprint.to_string()),
-        updated_at: Some(publish().updated_at),
-        ..Report::default()
-    };
-    fleet.report(&unprepared, None, NOW, 1.0).unwrap();
-    let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
-    // The time of the rehearsal is over.
-    let later = NOW + Duration::from_secs(1);
-    let view = fleet.rehearsal(rehearsal, later).unwrap();
-    assert_eq!(view.verdict, RehearsalVerdict::Incomplete);
-    let accepted = Some(next.fingerprint);
-    let facts =
-        PublishInput { accepted, polled_at: Some(NOW), rehearsal, steps: &[Step::Weight(100)], ..Default::default() };
-    let plan = publisher.decide(&fleet, map(MarkerEntry::Published(staged())), facts, later, Timestamp::UNIX_EPOCH);
-    assert!(matches!(&plan, MarkerPlan::Write { marked, .. } if *marked == next.into()), "{plan:?}");
 }
 
 #[test]

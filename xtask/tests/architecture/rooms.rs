@@ -95,7 +95,10 @@ fn imports(src: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     for (path, text) in rust_files(src) {
         let Some(room) = path.split('/').next().map(|first| first.trim_end_matches(".rs").to_owned()) else { continue };
         let Some(imported) = found.get_mut(&room) else { continue };
-        if ["tests.rs", "any_bytes.rs"].iter().any(|test| path.ends_with(test)) || path.ends_with("_tests.rs") {
+        if path.contains("/tests/")
+            || ["tests.rs", "any_bytes.rs"].iter().any(|test| path.ends_with(test))
+            || path.ends_with("_tests.rs")
+        {
             continue;
         }
         for (number, line) in (1..).zip(code(&text).lines()) {
