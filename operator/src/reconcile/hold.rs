@@ -104,14 +104,14 @@ fn hold(
     };
     let read = || record.hold.variables_of(published).zip(record.source.tree().or(read)).map(between);
     let compared = record.hold.compared(published, newest).or_else(read);
-    let by_status = by_status(workspace, candidate, published);
+    let shrink = compared.or_else(|| by_status(workspace, candidate, published));
     if let Some(compared) = compared {
         record.hold.note_compared(published, newest, compared);
     }
     if is_allowed {
         return None;
     }
-    compared.or(by_status).filter(|shrink| shrink.is_held()).map(|shrink| Held { fingerprint: newest, shrink })
+    shrink.filter(|shrink| shrink.is_held()).map(|shrink| Held { fingerprint: newest, shrink })
 }
 
 /// Compares the numbers that status has of the published content.
