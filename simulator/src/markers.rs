@@ -82,11 +82,7 @@ impl World {
     /// Has somebody announce this content, under a later name or an earlier one, or announce nothing any more.
     pub fn edit_next(&mut self, next: Option<(u8, bool)>) {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
-        let next = next.map(|(number, later)| {
-            let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
-            let time = marked.publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
-            Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) }
-        });
+        let next = next.map(|(number, later)| edited(marked.publish, number, later));
         if next != marked.next {
             // What is published stays, so that publishes have names as ever.
             self.api.announcement_edited = true;
@@ -118,12 +114,16 @@ impl World {
 
     pub fn edit_marker(&mut self, number: u8, later: bool) {
         let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else { return };
-        let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
-        let time = publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
-        let edited = Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) };
         self.api.before_edit = Some(self.api.marker);
-        self.write_marker_by_hand(MarkerEntry::Published(edited.into()));
+        self.write_marker_by_hand(MarkerEntry::Published(edited(publish, number, later).into()));
     }
+}
+
+/// Returns a publish that somebody writes by hand: this content, under a later name than that of `publish` or an earlier one.
+fn edited(publish: Publish, number: u8, later: bool) -> Publish {
+    let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
+    let time = publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
+    Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) }
 }
 
 /// Returns the publish of a marker with its stage, if it names one.
