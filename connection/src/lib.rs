@@ -4,7 +4,9 @@
 //! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both use a `kube::Client`, so a program has one
 //! HTTP and one TLS stack with one set of proxies, roots, and one crypto provider.
 //!
-//! Neither retries a request: each caller is level-triggered, and sends the next request by itself.
+//! With the feature `listen`, `bind` makes the sockets at which programs listen.
+//!
+//! Neither client retries a request: each caller is level-triggered, and sends the next request by itself.
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -14,11 +16,15 @@ mod api_server;
 mod endpoint;
 mod kubeconfig;
 mod limits;
+#[cfg(feature = "listen")]
+mod listen;
 
 pub use api_error::{api_answer, api_error};
 pub use api_server::{api_server, limited};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 pub use kubeconfig::{ConfigError, config};
+#[cfg(feature = "listen")]
+pub use listen::bind;
 
 /// Returns an error and its causes in one line. The outermost error alone often says no more than "error sending
 /// request".

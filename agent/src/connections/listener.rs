@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -17,10 +16,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use rustix::io::Errno;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -32,8 +29,6 @@ use crate::metrics::Metrics;
 
 /// The largest header of a request, with its path. It also bounds what a connection buffers.
 const LARGEST_HEADER: usize = 32 << 10;
-/// The number of connections that may wait to be accepted, which `TcpListener::bind` has too.
-const BACKLOG: u32 = 1024;
 /// The time between two sweeps through all connections.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// The wait after a failure to accept, such as for too many open files.
@@ -56,9 +51,9 @@ pub(crate) enum Bound {
 
 impl Bound {
     /// Binds an address. `mode` are the permissions of a Unix socket.
-    pub(crate) async fn new(address: &Address, mode: u32) -> io::Result<Self> {
+    pub(crate) fn new(address: &Address, mode: u32) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => listen(*address).await.map(Self::Tcp),
+            Address::Tcp(address) => rototo_connection::bind(*address).and_then(TcpListener::from_std).map(Self::Tcp),
             Address::Unix(path) => {
                 remove_left_over(path)?;
                 let listener = UnixListener::bind(path)?;
@@ -74,32 +69,6 @@ impl Bound {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
             Self::Unix(_, path) => Ok(Address::Unix(path.clone())),
         }
-    }
-}
-
-/// Listens at an address. `[::]` takes connections over IPv6 and IPv4, and over IPv4 alone where the kernel has no IPv6.
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    match address {
-        SocketAddr::V6(any) if any.ip().is_unspecified() => or_over_ipv4(over_both(address), any.port()).await,
-        _ => TcpListener::bind(address).await,
-    }
-}
-
-/// Listens at an address of IPv6 that takes connections over IPv4 too, whatever the kernel does by default.
-fn over_both(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v6()?;
-    SockRef::from(&socket).set_only_v6(false)?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-async fn or_over_ipv4(bound: io::Result<TcpListener>, port: u16) -> io::Result<TcpListener> {
-    let lacks_ipv6 =
-        |error: &io::Error| matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL));
-    match bound {
-        Err(error) if lacks_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
-        bound => bound,
     }
 }
 
@@ -239,26 +208,17 @@ async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv6Addr, TcpStream};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 
     use super::*;
 
     #[tokio::test]
     async fn any_address_of_ipv6_is_reached_over_ipv4_too() {
-        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let bound = Bound::new(&Address::Tcp("[::]:0".parse().unwrap()), 0).unwrap();
+        let Bound::Tcp(listener) = &bound else { panic!("a TCP address is bound") };
         let bound = listener.local_addr().unwrap();
         let reached = |host: IpAddr| TcpStream::connect((host, bound.port())).is_ok();
         assert!(reached(Ipv4Addr::LOCALHOST.into()));
         assert!(bound.is_ipv4() || reached(Ipv6Addr::LOCALHOST.into()));
-    }
-
-    #[tokio::test]
-    async fn a_kernel_without_ipv6_is_listened_at_over_ipv4() {
-        for errno in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
-            let listener = or_over_ipv4(Err(errno.into()), 0).await.unwrap();
-            assert!(listener.local_addr().unwrap().is_ipv4());
-        }
-        let taken = or_over_ipv4(Err(Errno::ADDRINUSE.into()), 0).await.unwrap_err();
-        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
     }
 }

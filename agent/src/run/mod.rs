@@ -32,10 +32,10 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     options.check()?;
     let mut bound = Vec::new();
     for address in &options.listen {
-        bound.push(bind(address, options.socket_mode).await?);
+        bound.push(bind(address, options.socket_mode)?);
     }
     let probes = match options.probes_listen {
-        Some(address) => Some(bind(&Address::Tcp(address), options.socket_mode).await?),
+        Some(address) => Some(bind(&Address::Tcp(address), options.socket_mode)?),
         None => None,
     };
     let workspace = RefreshingWorkspace::start(options.source()?, LoadOptions::from_env(), options.refresh())?;
@@ -86,6 +86,6 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     Ok(())
 }
 
-async fn bind(address: &Address, mode: u32) -> Result<Bound, StartError> {
-    Bound::new(address, mode).await.map_err(|error| StartError::Listen(address.clone(), error))
+fn bind(address: &Address, mode: u32) -> Result<Bound, StartError> {
+    Bound::new(address, mode).map_err(|error| StartError::Listen(address.clone(), error))
 }

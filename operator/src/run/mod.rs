@@ -6,7 +6,6 @@
 mod certificate;
 mod connect;
 mod error;
-mod listen;
 pub(crate) mod log;
 pub mod options;
 mod standby;
@@ -300,7 +299,7 @@ fn advertised_host(url: &str) -> Result<String, StartError> {
 }
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    listen::bind(address).map_err(|error| StartError::Listen(address, error))
+    rototo_connection::bind(address).map_err(|error| StartError::Listen(address, error))
 }
 
 #[cfg(test)]

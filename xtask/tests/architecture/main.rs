@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-operator", OPERATOR_LIBRARIES),
     ("rototo-lsp", &["rototo-engine", "rototo-lua", "rototo-source"]),
     ("rototo-cli", CLI_LIBRARIES),
-    ("rototo-agent", &["rototo-client"]),
+    ("rototo-agent", &["rototo-client", "rototo-connection"]),
     ("rototo-openfeature", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
     // A contributor waits for xtask to compile before any output appears.

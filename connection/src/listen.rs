@@ -1,4 +1,4 @@
-//! Binds the addresses at which the operator listens.
+//! Binds the addresses at which programs listen.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,8 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// The number of connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Binds an address. `[::]` takes connections over IPv6 and IPv4, and over IPv4 alone where the kernel has no IPv6.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds an address, for a runtime that does not block. `[::]` takes connections over IPv6 and IPv4, and over IPv4 alone where
+/// the kernel has no IPv6.
+///
+/// # Errors
+///
+/// The error of the operating system, such as for a port that another program has.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = match address {
         SocketAddr::V6(any) if any.ip().is_unspecified() => or_over_ipv4(over_both(address), any.port()),
         _ => TcpListener::bind(address),
