@@ -51,10 +51,17 @@ pub struct Report {
     /// The name of the container, from `ROTOTO_CONTAINER`. The end of this container is the end of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The age of the process in milliseconds, from which the operator computes whether the process existed at a
-    /// publish.
+    /// The age of the process in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms_ago: Option<u64>,
+    /// The time since which the process has had the workspace open, in milliseconds: from it the operator computes
+    /// whether the process followed the workspace at a publish. Absent in reports of older clients, for which the age of
+    /// the process stands in, and in a report that the process has drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_ms_ago: Option<u64>,
+    /// The time since the process closed its last handle, in milliseconds, in a report that it has drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained_ms_ago: Option<u64>,
     /// The time at which the process started, by the clock of its node, which is also the clock of the kubelet's
     /// container times.
     #[serde(default, skip_serializing_if = "Option::is_none")]

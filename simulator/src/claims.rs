@@ -179,14 +179,18 @@ impl World {
         let process = &self.processes[index];
         let waited = self.now < record.listening_since + view.windows.forget;
         let unreported = record.inherited.contains(&index) && !record.received_reports.contains_key(&index);
-        // The count of an earlier operator is a number: a process that existed then, and had not reported to it, stands in.
-        let stands_in = |other: &usize| {
+        // The count of an earlier operator is a number: a process that followed then, and had not reported to it, stands in.
+        let stands_in = |(other, last_report): (&usize, &ReceivedReport)| {
             let process = &self.processes[*other];
-            // An older client does not say how old it is.
-            let may_be_old = process.started < record.listening_since || process.client == Client::Older;
-            !record.inherited.contains(other) && may_be_old
+            // An older client does not say since when it follows.
+            let older = process.client == Client::Older;
+            // A report can be under way when its sender drains.
+            let late = process.drained().is_some() && !last_report.drained();
+            let counted = if self.clock_jumped || late { Moment::ZERO } else { record.counted_at };
+            let followed = older || process.may_have_counted(counted, record.listening_since);
+            !record.inherited.contains(other) && followed
         };
-        if record.received_reports.keys().any(stands_in) {
+        if record.received_reports.iter().any(stands_in) {
             return false;
         }
         let hangs = process.alive && process.handles.iter().any(|handle| !handle.had(publish, self.now));

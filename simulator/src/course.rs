@@ -49,6 +49,7 @@ impl World {
             Event::Act(act) => self.act(act),
             Event::Quiet => self.quiet(),
             Event::Report { process, handle, report } => self.report_arrives(process, handle, &report),
+            Event::Drained { process, handle } => self.report_drained(process, handle),
             Event::Answer { process, handle, answer } => self.answer_arrives(process, handle, answer),
             Event::Watch { process } => self.watch_shows(process, false),
             Event::List { process } => self.watch_shows(process, true),

@@ -356,8 +356,8 @@ impl Fleet {
         process.started_at = report.started_at;
         process.pid = report.pid;
         process.testified_gone = None;
-        let age = report.started_ms_ago.map(Duration::from_millis);
-        if new && age.is_none_or(|age| age + self.began >= now + self.counted_ago) && self.unaccounted() > 0 {
+        let age = report.opened_ms_ago.or(report.started_ms_ago).map(Duration::from_millis);
+        if new && self.may_have_counted(age, report, now) && self.unaccounted() > 0 {
             self.recounted.insert(id.clone());
         }
         let applied_first = self.applies(&id, age, report.applied_ms_ago.map(Duration::from_millis), now);
@@ -377,6 +377,14 @@ impl Fleet {
             siblings,
             ..taken
         })
+    }
+
+    /// Returns whether an earlier operator may have counted the sender of this report, which has followed the workspace for
+    /// `age`: it followed then, and had not drained.
+    fn may_have_counted(&self, age: Option<Duration>, report: &Report, now: Moment) -> bool {
+        let counted_ago = now.saturating_sub(self.began) + self.counted_ago;
+        let drained = report.drained_ms_ago.map(Duration::from_millis);
+        age.is_none_or(|age| age >= counted_ago) && drained.is_none_or(|drained| drained < counted_ago)
     }
 
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.

@@ -27,7 +27,8 @@ use crate::backoff::Backoff;
 
 pub use self::events::{ContentSource, FollowerAction, FollowerEvent, ObservedMarker, StepTime};
 pub use self::reported_state::{ReportedNext, ReportedState, combine};
-pub use self::reporting::heartbeat;
+use self::reporting::heartbeat;
+pub use self::reporting::next_drained_report;
 
 mod events;
 pub mod fault;

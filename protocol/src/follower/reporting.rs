@@ -21,9 +21,17 @@ const LONGEST_HELD: Duration = Duration::from_secs(10);
 /// The limits of the heartbeat, whatever the operator asks for.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
-/// Returns the time until the next report that a response asks for, limited to 1 s to 1 h.
+/// The time until the report that the process has drained is repeated, if there was no response.
+const DRAINED_AGAIN: Duration = Duration::from_secs(15);
+
+/// Returns the time until a process reports again that it has drained, after this response.
 #[must_use]
-pub fn heartbeat(answer: &ReportResponse) -> Duration {
+pub fn next_drained_report(answer: Option<&ReportResponse>) -> Duration {
+    answer.map_or(DRAINED_AGAIN, heartbeat)
+}
+
+/// Returns the time until the next report that a response asks for, limited to 1 s to 1 h.
+pub(super) fn heartbeat(answer: &ReportResponse) -> Duration {
     Duration::from_millis(answer.next_report_in_ms).clamp(*INTERVAL.start(), *INTERVAL.end())
 }
 

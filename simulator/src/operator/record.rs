@@ -58,6 +58,7 @@ impl World {
             recounts: start != FleetStart::New,
             status_wrong_since: None,
             received_reports: BTreeMap::new(),
+            counted_at: status.as_ref().map_or(Moment::ZERO, |claim| claim.counted_at),
             inherited: status.iter().flat_map(|claim| claim.members.iter().copied()).collect(),
             dropped: BTreeSet::new(),
             figures,

@@ -117,7 +117,7 @@ impl World {
         // A part of the fleet runs something else on purpose.
         let converged = view.verdict == Verdict::Converged && !record.fleet.is_staged();
         let counted = (view.processes + view.unaccounted) as usize;
-        Some(Claim { published, converged, history, counted, members, as_of })
+        Some(Claim { published, converged, history, counted, members, as_of, counted_at: self.now })
     }
 
     pub fn status_arrives(&mut self, operator: usize, record: u64, version: u64, claim: Claim) {

@@ -5,9 +5,8 @@ mod reporting;
 
 use std::time::Duration;
 
-use rototo_api::fleet::ProcessState;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{FollowerEvent as Happened, ObservedMarker, ReportedState};
+use rototo_protocol::follower::{FollowerEvent as Happened, ObservedMarker};
 use rototo_protocol::plan::MarkerEntry;
 
 use crate::script::PodPlan;
@@ -51,21 +50,11 @@ impl World {
     }
 
     pub fn close_handle(&mut self, process: usize) {
-        if self.processes[process].handles.is_empty() {
-            return;
-        }
-        self.somebody_left = true;
-        let closed = self.processes[process].handles.remove(0);
         let now = self.now;
-        self.processes[process].note_applied(now);
+        let Some(closed) = self.processes[process].close(now) else { return };
+        self.somebody_left = true;
         if self.processes[process].handles.is_empty() {
-            let publish = closed.current();
-            self.send(
-                process,
-                closed.id,
-                &ReportedState { publish, ..ReportedState::without_content(ProcessState::Draining) },
-                None,
-            );
+            self.report_drained(process, closed.id);
         } else {
             self.report(process, closed.id);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rototo_api::fleet::{Pid, ProcessState, Report, ReportResponse, SiblingState, Testimony};
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{FollowerEvent as Happened, ReportedNext, ReportedState, combine};
+use rototo_protocol::follower::{FollowerEvent as Happened, ReportedNext, ReportedState, combine, next_drained_report};
 
 use crate::script::Client;
 use crate::state::event::Event;
@@ -58,6 +58,8 @@ impl World {
                 handles: u32::try_from(one.handles.len()).ok(),
                 container: Some("app".to_owned()).filter(|_| process.is_multiple_of(2)),
                 started_ms_ago: Some(millis(now.saturating_sub(one.started))),
+                opened_ms_ago: one.follows_since().map(|at| millis(now.saturating_sub(at))),
+                drained_ms_ago: one.drained().map(|(_, at)| millis(now.saturating_sub(at))),
                 started_at: Some(one.started_at),
                 pid: one.pid(process),
                 siblings,
@@ -98,8 +100,11 @@ impl World {
     }
 
     pub fn answer_arrives(&mut self, process: usize, handle: u64, answer: Option<Box<ReportResponse>>) {
-        if !self.processes[process].alive || self.handle_of(process, handle).is_none() {
+        if !self.processes[process].alive {
             return;
+        }
+        if self.handle_of(process, handle).is_none() {
+            return self.repeat_drained_after(process, handle, answer.as_deref());
         }
         let kept = answer.clone();
         if !self.awake(process, || Event::Answer { process, handle, answer: kept }) {
@@ -111,6 +116,24 @@ impl World {
                 self.happens(process, handle, Happened::Answered(*answer));
             }
             None => self.happens(process, handle, Happened::ReportFailed(Fault::transient("report_failed", ""))),
+        }
+    }
+
+    /// Says that the process has drained, through the last handle that it closed, as long as that is true.
+    pub fn report_drained(&mut self, process: usize, handle: u64) {
+        if !self.awake(process, || Event::Drained { process, handle }) {
+            return;
+        }
+        if self.processes[process].drained().is_some_and(|(last, _)| last == handle) {
+            self.send(process, handle, &ReportedState::without_content(ProcessState::Draining), None);
+        }
+    }
+
+    fn repeat_drained_after(&mut self, process: usize, handle: u64, answer: Option<&ReportResponse>) {
+        let one = &self.processes[process];
+        if one.client != Client::Older && one.drained().is_some_and(|(last, _)| last == handle) {
+            let pause = next_drained_report(answer);
+            self.after(pause, Event::Drained { process, handle });
         }
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_protocol::Publish;
+use rototo_protocol::fleet::Moment;
 
 /// The status of the object, as far as it claims anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Claim {
     pub members: Vec<usize>,
     /// The operator's wall clock.
     pub as_of: Timestamp,
+    /// The time at which it counted: known to the world, not to the operator.
+    pub counted_at: Moment,
 }
 
 impl Claim {

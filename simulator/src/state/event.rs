@@ -41,6 +41,11 @@ pub enum Event {
         handle: u64,
         answer: Option<Box<ReportResponse>>,
     },
+    /// A process says again that it has drained.
+    Drained {
+        process: usize,
+        handle: u64,
+    },
     /// The watch of a process shows what the map is.
     Watch {
         process: usize,

@@ -19,6 +19,7 @@ pub struct Inheritance {
     received: Moment,
     // Known to the world for its checks.
     received_reports: BTreeMap<usize, ReceivedReport>,
+    counted_at: Moment,
     inherited: BTreeSet<usize>,
     dropped: BTreeSet<usize>,
     began: Moment,
@@ -43,6 +44,7 @@ impl Record {
             evidence,
             received,
             received_reports: self.received_reports.clone(),
+            counted_at: self.counted_at,
             inherited: self.inherited.clone(),
             dropped: self.dropped.clone(),
             began: self.began,
@@ -55,6 +57,7 @@ impl Record {
         self.fleet = Fleet::inherited(&inheritance.evidence, heartbeat, inheritance.received);
         self.fleet.turned_away(now);
         self.received_reports = inheritance.received_reports;
+        self.counted_at = inheritance.counted_at;
         self.inherited = inheritance.inherited;
         self.dropped = inheritance.dropped;
         self.began = inheritance.began;

@@ -29,6 +29,10 @@ pub struct Process {
     pub started_at: Timestamp,
     pub handles: Vec<Handle>,
     pub opened: u64,
+    /// Since when it has had a handle.
+    follows_since: Moment,
+    /// The last handle that it closed, and when, if it has none.
+    drained: Option<(u64, Moment)>,
     pub sequence: u64,
     pub refuses: [bool; 3],
     /// It has refused something at some time.
@@ -71,6 +75,8 @@ impl Process {
             started_at,
             handles: Vec::new(),
             opened: 0,
+            follows_since: started,
+            drained: None,
             sequence: 0,
             refuses: [false; 3],
             has_refused: false,
@@ -92,11 +98,39 @@ impl Process {
             return None;
         }
         self.opened += 1;
+        if self.handles.is_empty() {
+            self.follows_since = now;
+            self.drained = None;
+        }
         let disk = if self.keeps && self.disk.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(None, disk).in_pod(pod);
         let state = if self.prepares { state } else { state.without_preparing() };
         self.handles.push(Handle::new(self.opened, now, state));
         Some(self.opened)
+    }
+
+    /// Closes its oldest handle.
+    pub fn close(&mut self, now: Moment) -> Option<Handle> {
+        let closed = (!self.handles.is_empty()).then(|| self.handles.remove(0))?;
+        self.drained = self.handles.is_empty().then_some((closed.id, now));
+        self.note_applied(now);
+        Some(closed)
+    }
+
+    /// Returns since when it has had the workspace open; `None` if it has drained.
+    pub fn follows_since(&self) -> Option<Moment> {
+        self.drained.is_none().then_some(self.follows_since)
+    }
+
+    /// Returns the last handle that it closed, and when, if it has drained.
+    pub fn drained(&self) -> Option<(u64, Moment)> {
+        self.drained
+    }
+
+    /// Returns whether an operator that began to listen at `began`, and found a count from the time `counted`, can take it
+    /// for one of the processes that were counted.
+    pub fn may_have_counted(&self, counted: Moment, began: Moment) -> bool {
+        self.follows_since < began && self.drained.is_none_or(|(_, at)| at >= counted)
     }
 
     /// Returns the content on its disk.

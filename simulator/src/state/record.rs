@@ -44,6 +44,8 @@ pub struct Record {
     /// Since when the stored status is another than the one that it claims.
     pub status_wrong_since: Option<Moment>,
     pub received_reports: BTreeMap<usize, ReceivedReport>,
+    /// When the processes were counted that status counted when this record began.
+    pub counted_at: Moment,
     /// The processes that status counted when this record began.
     pub inherited: BTreeSet<usize>,
     pub dropped: BTreeSet<usize>,

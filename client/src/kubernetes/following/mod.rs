@@ -24,7 +24,7 @@ use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{
-    DiskCache, FollowerAction, FollowerEvent, FollowerState, ReportedState, StepTime, heartbeat, step,
+    DiskCache, FollowerAction, FollowerEvent, FollowerState, ReportedState, StepTime, next_drained_report, step,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -42,7 +42,7 @@ use crate::kubernetes::following::in_flight::InFlight;
 use crate::kubernetes::following::last_observed::LastObserved;
 use crate::kubernetes::following::snapshots::{LoadError, Loaded, SnapshotLoader};
 use crate::kubernetes::following::target::FollowTarget;
-use crate::kubernetes::reporting::drained::{Drained, REPEATED_AFTER};
+use crate::kubernetes::reporting::drained::Drained;
 use crate::kubernetes::reporting::handles::{CombinedState, Degraded, FollowedWorkspace, HandleRegistration};
 use crate::kubernetes::reporting::siblings::Siblings;
 use crate::kubernetes::{PATH, reporting};
@@ -414,7 +414,7 @@ impl Follower {
         if is_drained && let Ok(endpoint) = self.endpoint() {
             let (namespace, workspace) = (self.namespace, self.target.workspace);
             let drained = Drained { registration: self.registration, endpoint, namespace, workspace };
-            tokio::spawn(drained.repeat(response.as_ref().map_or(REPEATED_AFTER, heartbeat)));
+            tokio::spawn(drained.repeat(next_drained_report(response.as_ref())));
         }
     }
 

@@ -4,15 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rototo_protocol::follower::heartbeat;
+use rototo_protocol::follower::next_drained_report;
 use tokio::time::sleep;
 
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::reporting;
 use crate::kubernetes::reporting::handles::HandleRegistration;
-
-/// The time until a report without a response is repeated.
-pub(crate) const REPEATED_AFTER: Duration = Duration::from_secs(15);
 
 /// The last handle of a workspace in this process, after it ended. It holds no content and no watch.
 pub(crate) struct Drained {
@@ -30,13 +27,10 @@ impl Drained {
             let Some(combined) = self.registration.drained() else { return };
             let response =
                 reporting::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
-            pause = match response {
-                Ok(response) => heartbeat(&response),
-                Err(fault) => {
-                    tracing::debug!(workspace = self.workspace, code = fault.code, "{}", fault.message);
-                    REPEATED_AFTER
-                }
-            };
+            if let Err(fault) = &response {
+                tracing::debug!(workspace = self.workspace, code = fault.code, "{}", fault.message);
+            }
+            pause = next_drained_report(response.as_ref().ok());
         }
     }
 }

@@ -48,6 +48,10 @@ pub(crate) struct CombinedState {
     pub(super) applied: Option<Instant>,
     /// The time since which a handle is degraded, if one is.
     pub(super) degraded: Option<Instant>,
+    /// The time since which the process has had the workspace open; `None` if it has drained.
+    pub(super) opened: Option<Instant>,
+    /// The time at which the process drained, if it has.
+    pub(super) drained: Option<Instant>,
     /// The number of handles.
     pub(super) handles: u32,
     /// The number of this combined state in this process. Later moments have higher numbers.
@@ -68,13 +72,20 @@ struct HandleState {
     degraded: Option<Instant>,
 }
 
+/// The open handles on one workspace. There is at least one.
+struct Followed {
+    handles: BTreeMap<u64, HandleState>,
+    /// Whether the process prepares announced publishes.
+    prepares: bool,
+    /// The time since which the process has had the workspace open.
+    opened: Instant,
+}
+
 #[derive(Default)]
 struct Handles {
-    followed: HashMap<FollowedWorkspace, BTreeMap<u64, HandleState>>,
-    /// Whether the process prepares announced publishes of the workspaces in `followed`.
-    prepares: HashMap<FollowedWorkspace, bool>,
-    /// The last handle to leave, for each workspace that this process has drained.
-    drained: HashMap<FollowedWorkspace, u64>,
+    followed: HashMap<FollowedWorkspace, Followed>,
+    /// The last handle to leave and the time at which it left, for each workspace that this process has drained.
+    drained: HashMap<FollowedWorkspace, (u64, Instant)>,
     opened: u64,
     reports: u64,
 }
@@ -91,7 +102,7 @@ impl HandleRegistration {
     /// first handle of the process decides for all, as the operator knows the process alone. This one wants `prepares`.
     pub(crate) fn enter(&self, followed: FollowedWorkspace, prepares: bool) -> bool {
         let (followed, _) = self.entered.get_or_init(|| handles().open(followed, prepares));
-        handles().prepares.get(followed).copied().unwrap_or(prepares)
+        handles().followed.get(followed).map_or(prepares, |all| all.prepares)
     }
 
     /// Takes the health that the application states: degraded, with this code, or well.
@@ -122,7 +133,7 @@ impl HandleRegistration {
     ) {
         let Some((followed, id)) = self.entered.get() else { return };
         let mut handles = handles();
-        if let Some(handle) = handles.followed.get_mut(followed).and_then(|all| all.get_mut(id)) {
+        if let Some(handle) = handles.followed.get_mut(followed).and_then(|all| all.handles.get_mut(id)) {
             *handle = HandleState { reported, applied, degraded };
         }
     }
@@ -147,7 +158,8 @@ impl HandleRegistration {
     pub(crate) fn drained(&self) -> Option<CombinedState> {
         let (followed, id) = self.entered.get()?;
         let mut handles = handles();
-        (handles.drained.get(followed) == Some(id)).then(|| handles.combined(followed))
+        let last = handles.drained.get(followed).map(|(last, _)| last);
+        (last == Some(id)).then(|| handles.combined(followed))
     }
 }
 
@@ -162,22 +174,21 @@ impl Drop for HandleRegistration {
 impl Handles {
     fn open(&mut self, followed: FollowedWorkspace, prepares: bool) -> (FollowedWorkspace, u64) {
         self.opened += 1;
-        self.prepares.entry(followed.clone()).or_insert(prepares);
         let reported = ReportedState::without_content(ProcessState::Starting);
         self.drained.remove(&followed);
-        let all = self.followed.entry(followed.clone()).or_default();
-        all.insert(self.opened, HandleState { reported, applied: None, degraded: None });
+        let first = || Followed { handles: BTreeMap::new(), prepares, opened: Instant::now() };
+        let all = self.followed.entry(followed.clone()).or_insert_with(first);
+        all.handles.insert(self.opened, HandleState { reported, applied: None, degraded: None });
         (followed, self.opened)
     }
 
     /// Returns whether the handle was open.
     fn close(&mut self, followed: &FollowedWorkspace, id: u64) -> bool {
         let Some(all) = self.followed.get_mut(followed) else { return false };
-        let was_open = all.remove(&id).is_some();
-        if all.is_empty() {
+        let was_open = all.handles.remove(&id).is_some();
+        if all.handles.is_empty() {
             self.followed.remove(followed);
-            self.prepares.remove(followed);
-            self.drained.insert(followed.clone(), id);
+            self.drained.insert(followed.clone(), (id, Instant::now()));
         }
         was_open
     }
@@ -185,13 +196,16 @@ impl Handles {
     fn combined(&mut self, followed: &FollowedWorkspace) -> CombinedState {
         self.reports += 1;
         let none = BTreeMap::new();
-        let all = self.followed.get(followed).unwrap_or(&none);
+        let open = self.followed.get(followed);
+        let all = open.map_or(&none, |open| &open.handles);
         let drained = ReportedState::without_content(ProcessState::Draining);
         let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
         CombinedState {
             applied: applied(all, &reported),
             degraded: all.values().filter_map(|handle| handle.degraded).min(),
             reported,
+            opened: open.map(|open| open.opened),
+            drained: self.drained.get(followed).map(|(_, at)| *at),
             handles: u32::try_from(all.len()).unwrap_or(u32::MAX),
             sequence: self.reports,
         }
@@ -257,6 +271,26 @@ mod tests {
         }
         let combined = first.leave().unwrap();
         assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+    }
+
+    #[test]
+    fn a_report_says_since_when_the_process_has_had_the_workspace_open_or_has_not() {
+        let before = Instant::now();
+        let first = opened("since");
+        let since = |registration: &HandleRegistration| registration.combined().unwrap().opened.unwrap();
+        let opened_first = since(&first);
+        assert!(opened_first >= before);
+        let second = opened("since");
+        assert_eq!(since(&second), opened_first, "the process had it open before");
+        first.leave().unwrap();
+        assert_eq!(since(&second), opened_first, "and never closed it");
+        let drained = second.leave().unwrap();
+        assert_eq!(drained.opened, None);
+        assert!(drained.drained.unwrap() >= opened_first);
+        let third = opened("since");
+        let combined = third.combined().unwrap();
+        assert!(combined.opened > drained.drained);
+        assert_eq!(combined.drained, None);
     }
 
     #[test]

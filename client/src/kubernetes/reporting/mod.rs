@@ -50,13 +50,15 @@ pub(crate) async fn send(
 }
 
 fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
-    let CombinedState { reported, applied, degraded, handles, sequence } = combined;
+    let CombinedState { reported, applied, degraded, opened, drained, handles, sequence } = combined;
     Report {
         process: PROCESS.id.clone(),
         sequence: Some(sequence),
         handles: Some(handles),
         container: PROCESS.container.clone(),
         started_ms_ago: Some(millis(PROCESS.age())),
+        opened_ms_ago: opened.map(|at| millis(at.elapsed())),
+        drained_ms_ago: drained.map(|at| millis(at.elapsed())),
         started_at: Some(PROCESS.started_at),
         pid: PROCESS.pid,
         siblings,

@@ -40,19 +40,41 @@ fn a_process_that_drained_is_remembered_while_its_pod_runs() {
     assert_eq!(remembered(&mut history), 1);
 }
 
+/// Returns the number of processes that have not reported again, after an operator found a count of one process from 60 s
+/// ago and received this report one second later.
+fn unaccounted_after(state: ProcessState, report: Report) -> u32 {
+    let mut history = History::new();
+    let start = FleetStart::Known { processes: 1, counted_ago: Duration::from_secs(60) };
+    history.fleet = Fleet::new(start, crate::windows::HEARTBEAT, history.now);
+    let now = history.now;
+    history.fleet.adopt(publish(B, 2), now);
+    history.after(1_000).pod("p1").reports("p1", state, Some(publish(B, 2)), report);
+    history.view().unaccounted
+}
+
 #[test]
 fn a_process_that_started_after_the_count_of_an_earlier_operator_stands_in_for_nobody() {
-    let unaccounted = |age| {
-        let mut history = History::new();
-        let start = FleetStart::Known { processes: 1, counted_ago: Duration::from_secs(60) };
-        history.fleet = Fleet::new(start, crate::windows::HEARTBEAT, history.now);
-        let now = history.now;
-        history.fleet.adopt(publish(B, 2), now);
-        let report = Report { started_ms_ago: Some(age), ..Report::default() };
-        history.after(1_000).pod("p1").reports("p1", ProcessState::Applied, Some(publish(B, 2)), report);
-        history.view().unaccounted
+    let after =
+        |age| unaccounted_after(ProcessState::Applied, Report { started_ms_ago: Some(age), ..Report::default() });
+    assert_eq!((after(60_999), after(61_000)), (1, 0));
+}
+
+#[test]
+fn a_process_that_opened_the_workspace_after_the_count_stands_in_for_nobody_however_old_it_is() {
+    let after = |opened| {
+        let report = Report { started_ms_ago: Some(3_600_000), opened_ms_ago: Some(opened), ..Report::default() };
+        unaccounted_after(ProcessState::Applied, report)
     };
-    assert_eq!((unaccounted(60_999), unaccounted(61_000)), (1, 0));
+    assert_eq!((after(60_999), after(61_000)), (1, 0));
+}
+
+#[test]
+fn a_process_that_had_drained_before_the_count_stands_in_for_nobody() {
+    let after = |drained| {
+        let report = Report { started_ms_ago: Some(3_600_000), drained_ms_ago: Some(drained), ..Report::default() };
+        unaccounted_after(ProcessState::Draining, report)
+    };
+    assert_eq!((after(61_000), after(60_999)), (1, 0));
 }
 
 #[test]
