@@ -313,6 +313,19 @@ fn a_late_write_of_an_earlier_leader_that_ends_a_rollout_is_adopted() {
 }
 
 #[test]
+fn a_write_of_an_earlier_leader_does_not_arrive_in_a_suspended_workspace() {
+    let steps = [
+        (6_917, Act::Push(2)),
+        (22_968, Act::LoseAnswer(11_227)),
+        (31_609, Act::Push(0)),
+        (34_682, Act::Suspend(8_908)),
+        (36_742, Act::ChangeLeader),
+    ];
+    let pods = [PodPlan { second: true, sidecar: true, ..LABELLED }];
+    check_fleet(1_082_449, &pods, 0, &steps);
+}
+
+#[test]
 fn the_first_decision_of_a_leader_takes_back_what_its_stage_has_refused_before() {
     let steps = [
         (1_000, Act::Push(1)),

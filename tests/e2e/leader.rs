@@ -2,8 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use rototo_api::names::{ANNOTATION_LEADER_SINCE, MARKERS};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until, until_async};
+use serde_json::json;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
@@ -48,6 +53,27 @@ async fn an_operator_that_ends_in_order_is_replaced_at_once() {
     scene.operator = second;
     scene.poll().await;
     assert_ne!(scene.map_version().await, version, "the map should have the address of the successor");
+}
+
+/// An operator that has the address of the one before has no other reason to write.
+#[tokio::test]
+async fn a_write_that_an_earlier_leader_decided_on_is_refused_once_the_next_one_leads() {
+    let flags = ["--identity=first", "--lease-seconds=120"];
+    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "late-write", &flags).await;
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let earlier = scene.namespace.markers().await.unwrap().unwrap();
+    scene.operator.terminate().unwrap();
+    scene.operator = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
+    scene.poll().await;
+
+    let now = scene.namespace.markers().await.unwrap().unwrap();
+    let since = |map: &ConfigMap| map.annotations()[ANNOTATION_LEADER_SINCE].parse::<Timestamp>().unwrap();
+    assert!(since(&now) > since(&earlier));
+    let late = json!({ "metadata": { "resourceVersion": earlier.resource_version() }, "data": { WORKSPACE: "late" } });
+    let maps = scene.namespace.api::<ConfigMap>();
+    let refused = maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(late)).await.unwrap_err();
+    assert!(matches!(&refused, kube::Error::Api(status) if status.code == 409), "{refused}");
 }
 
 /// Nobody else may have led meanwhile, but reports may have gone to nobody.

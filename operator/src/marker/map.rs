@@ -1,10 +1,12 @@
 //! Reads and writes one marker map. [`MapMetadata::write`] writes only if the map is still as it was at the decision.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use rototo_api::names::{
-    ANNOTATION_CA, ANNOTATION_INSTALL, ANNOTATION_SNAPSHOTS, LABEL_MANAGED_BY, LABEL_MARKERS, MARKERS, OPERATOR,
+    ANNOTATION_CA, ANNOTATION_INSTALL, ANNOTATION_LEADER_SINCE, ANNOTATION_SNAPSHOTS, LABEL_MANAGED_BY, LABEL_MARKERS,
+    MARKERS, OPERATOR,
 };
 use rototo_connection::api_error;
 use serde_json::{Map, Value, json};
@@ -90,6 +92,19 @@ impl MapMetadata {
         };
         outcome.map_err(write_error)
     }
+}
+
+/// Takes over a map: no write that was decided on an earlier version of it is accepted any more. Returns the map as it is
+/// then.
+pub async fn take_over(client: &Client, map: &ConfigMap, now: Timestamp) -> Result<ConfigMap, WriteError> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &map.namespace().unwrap_or_default());
+    let body = json!({
+        "metadata": {
+            "resourceVersion": map.resource_version(),
+            "annotations": { ANNOTATION_LEADER_SINCE: format!("{now:.6}") },
+        },
+    });
+    maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(body)).await.map_err(write_error)
 }
 
 /// Returns the one key that says what is published.

@@ -24,19 +24,27 @@ use crate::marker::problem::PublishProblem;
 /// The time within which the API server answers; after it, the map is read to see what has become of a write.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
+/// The number of attempts at taking over a map that others write.
+const ATTEMPTS: u32 = 5;
+
 /// The marker maps.
 pub(crate) struct Markers {
     client: Client,
     metadata: Mutex<Arc<MapMetadata>>,
     maps: Maps,
-    /// The term of the Lease in which the map of each namespace was read from the API server first.
-    read_in: Mutex<HashMap<String, u64>>,
+    /// The term of the Lease in which this process took over the map of each namespace.
+    taken_over: Mutex<HashMap<String, u64>>,
 }
 
 impl Markers {
     /// Creates the access to the maps that `watched` bring, which are written with `metadata` beside the markers.
     pub(crate) fn new(client: Client, metadata: MapMetadata, watched: Vec<Store<ConfigMap>>) -> Self {
-        Self { client, metadata: Mutex::new(Arc::new(metadata)), maps: Maps::new(watched), read_in: Mutex::default() }
+        Self {
+            client,
+            metadata: Mutex::new(Arc::new(metadata)),
+            maps: Maps::new(watched),
+            taken_over: Mutex::default(),
+        }
     }
 
     fn metadata(&self) -> Arc<MapMetadata> {
@@ -127,14 +135,37 @@ impl Markers {
         Ok(names)
     }
 
-    /// Reads the map of a namespace from the API server, once in each term of the Lease. The watch may lag behind what the
-    /// leader before has written, which would look like an edit by somebody else.
-    pub(crate) async fn read_in_term(&self, namespace: &str, term: u64) -> Result<(), PublishProblem> {
-        let read_in = || self.read_in.lock().unwrap_or_else(PoisonError::into_inner);
-        if read_in().get(namespace) != Some(&term) {
-            self.refresh(namespace).await?;
-            read_in().insert(namespace.to_owned(), term);
+    /// Takes over the map of a namespace, once in each term of the Lease. What an earlier leader has written is then known,
+    /// although the watch may lag behind it, and what is under way from it does not take effect any more. Otherwise its
+    /// writes would look like edits by somebody else.
+    pub(crate) async fn take_over(&self, namespace: &str, term: u64) -> Result<(), PublishProblem> {
+        let taken_over = || self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken_over().get(namespace) == Some(&term) {
+            return Ok(());
         }
+        for _ in 0..ATTEMPTS {
+            self.refresh(namespace).await?;
+            match timeout(ANSWERS_WITHIN, self.fence(namespace)).await {
+                Ok(Ok(())) => {
+                    taken_over().insert(namespace.to_owned(), term);
+                    return Ok(());
+                }
+                // A write came between: it is read now.
+                Ok(Err(WriteError::Conflict)) => {}
+                Ok(Err(WriteError::Refused(message))) => return Err(PublishProblem::Refused(message)),
+                Ok(Err(WriteError::Unavailable(message))) => return Err(PublishProblem::Unavailable(message)),
+                Err(_) => return Err(no_answer()),
+            }
+        }
+        Err(PublishProblem::Unavailable(WriteError::Conflict.to_string()))
+    }
+
+    async fn fence(&self, namespace: &str) -> Result<(), WriteError> {
+        let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) else {
+            return Ok(());
+        };
+        let map = map::take_over(&self.client, &map, Timestamp::now()).await?;
+        self.maps.saw(namespace, Some(map.into()));
         Ok(())
     }
 
@@ -146,9 +177,7 @@ impl Markers {
                 Ok(())
             }
             Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
-            Err(_) => {
-                Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}")))
-            }
+            Err(_) => Err(no_answer()),
         }
     }
 
@@ -161,4 +190,8 @@ impl Markers {
     pub(crate) fn listed(&self) {
         self.maps.listed();
     }
+}
+
+fn no_answer() -> PublishProblem {
+    PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}"))
 }

@@ -100,7 +100,7 @@ impl Publishing<'_> {
     async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
         let mut events = Vec::new();
-        if let Err(problem) = self.context.markers().read_in_term(namespace, term).await {
+        if let Err(problem) = self.context.markers().take_over(namespace, term).await {
             self.failed(problem);
             return events;
         }

@@ -105,6 +105,18 @@ impl World {
         }
     }
 
+    /// Has an operator take over the map once in each term: its watch may lag behind what the leader before has written, and
+    /// writes of that leader may be under way.
+    fn take_over(&mut self, operator: usize) {
+        let (term, leader) = (Some(self.terms), &mut self.operators[operator]);
+        let writes = leader.record.as_ref().is_some_and(|record| record.patching.is_some());
+        if leader.took_over_in != term && !writes {
+            leader.took_over_in = term;
+            self.api.map_version += 1;
+            self.learn_map(operator);
+        }
+    }
+
     /// Returns the content that an operator brings to the fleet: that of a rollout for whose end newer content waits, or else
     /// the newest.
     pub fn target(&self, operator: usize) -> Option<u8> {
@@ -119,11 +131,7 @@ impl World {
         let (rules, anyway, queues) = (self.rules_of(target), self.is_anyway(target), self.queues);
         let (steps, request, suspended) =
             (self.api.requests.steps.list(), self.api.requests.asked, self.is_suspended());
-        let first = |record: &Record| record.reads_marker_since.is_none();
-        if self.operators[operator].record.as_ref().is_some_and(first) {
-            // A new leader asks for the map: its watch may lag behind what the one before has written.
-            self.learn_map(operator);
-        }
+        self.take_over(operator);
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let before = map.marked();
@@ -256,7 +264,8 @@ impl World {
     ) {
         let accepted = version == Some(self.api.map_version);
         if accepted {
-            self.api.written_late |= self.record_of(operator, record).is_none();
+            self.api.written_late |=
+                self.operators[operator].record.is_some() && self.record_of(operator, record).is_none();
             self.check_names(marked);
             let newest = self.record_of(operator, record).and_then(|record| record.candidate);
             self.note_taken_back(marked, newest);

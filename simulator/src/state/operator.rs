@@ -26,6 +26,8 @@ pub struct Operator {
     pub swept: bool,
     /// The sweep that is under way.
     pub sweeps: Option<Sweep>,
+    /// The last term in which it took over the map.
+    pub took_over_in: Option<u64>,
     /// The map as it knows it: from its watch, or from an answer.
     pub map: Option<(u64, MarkerEntry)>,
     pub pods: BTreeMap<String, Pod>,
@@ -55,6 +57,7 @@ impl Operator {
             has_predecessor: false,
             swept: false,
             sweeps: None,
+            took_over_in: None,
             map: None,
             pods: BTreeMap::new(),
             last_pod_event: Moment::ZERO,
