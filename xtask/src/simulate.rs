@@ -142,9 +142,15 @@ impl Copy {
     }
 
     fn passes_its_tests(&self) -> anyhow::Result<bool> {
-        let mut tests = self.cargo(&["test", "--quiet", "--package", "rototo-protocol", "--lib"]);
-        let status = tests.stdout(Stdio::null()).stderr(Stdio::null()).status().context("run the tests")?;
-        Ok(status.success())
+        // Those of the simulator have the histories that have found a fault before.
+        for package in [["rototo-protocol", "--lib"], ["rototo-simulator", "--tests"]] {
+            let mut tests = self.cargo(&["test", "--quiet", "--package"]);
+            let tests = tests.args(package).stdout(Stdio::null()).stderr(Stdio::null());
+            if !tests.status().context("run the tests")?.success() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn plant(&self, mutant: &Mutant) -> anyhow::Result<()> {

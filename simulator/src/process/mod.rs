@@ -53,7 +53,7 @@ impl World {
         let now = self.now;
         let Some(closed) = self.processes[process].close(now) else { return };
         self.somebody_left = true;
-        if self.processes[process].handles.is_empty() {
+        if self.processes[process].drained().is_some() {
             self.report_drained(process, closed.id);
         } else {
             self.report(process, closed.id);

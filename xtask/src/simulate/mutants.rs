@@ -36,7 +36,7 @@ const RECORD_EDGE: &str = "simulator/src/operator/record.rs";
 const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
 const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
 const WORKSPACE_EDGE: &str = "simulator/src/operator/workspace.rs";
-const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
+const PROCESS_EDGE: &str = "simulator/src/state/process.rs";
 
 /// Returns all faults. Their numbers stay when one is added at the end.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
@@ -290,7 +290,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "whoever starts during a recount stands in for one that is missing",
         FLEET,
-        "age.is_none_or(|age| age + self.began >= now + self.counted_ago)",
+        "age.is_none_or(|age| age >= counted_ago)",
         "age.is_none_or(|age| age < Duration::MAX)",
     ),
     // Figures.
@@ -450,7 +450,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "each handle that closes takes its process along",
         PROCESS_EDGE,
-        "if self.processes[process].handles.is_empty() {\n            let publish",
-        "if self.now > Moment::ZERO {\n            let publish",
+        "self.handles.is_empty().then_some((closed.id, now))",
+        "Some((closed.id, now))",
     ),
 ];

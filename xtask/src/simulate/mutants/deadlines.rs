@@ -1,6 +1,6 @@
 //! Faults in how long things take, and in what is taken for somebody's edit.
 
-use super::{FLEET, Mutant, PLAN, PROCESS, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHING_EDGE, STATUS_EDGE, WORKSPACE_EDGE, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
@@ -50,5 +50,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         PLAN,
         "self.reported.filter(|reported| announced < Some(*reported))",
         "self.reported.filter(|_| announced.is_none_or(|_| true))",
+    ),
+    mutant(
+        "a process stands in for another although it opened the workspace later",
+        FLEET,
+        "report.opened_ms_ago.or(report.started_ms_ago)",
+        "report.started_ms_ago",
+    ),
+    mutant(
+        "a process stands in for another although it had drained before",
+        FLEET,
+        " && drained.is_none_or(|drained| drained < counted_ago)",
+        " && drained.is_none_or(|drained| drained < Duration::MAX)",
+    ),
+    mutant(
+        "a new leader reads the map, and does not take it over",
+        PUBLISHING_EDGE,
+        "            self.api.map_version += 1;\n            self.learn_map(operator);",
+        "            self.learn_map(operator);",
     ),
 ];
