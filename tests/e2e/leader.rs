@@ -1,5 +1,7 @@
 //! Two operators never write at the same time, even if one of them does not know that its term is over.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -74,6 +76,23 @@ async fn a_write_that_an_earlier_leader_decided_on_is_refused_once_the_next_one_
     let maps = scene.namespace.api::<ConfigMap>();
     let refused = maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(late)).await.unwrap_err();
     assert!(matches!(&refused, kube::Error::Api(status) if status.code == 409), "{refused}");
+}
+
+/// With a Lease of two minutes, the next renewal is due 40 s after the start. The test times out before.
+#[tokio::test]
+async fn an_operator_whose_lease_somebody_takes_stops_at_once() {
+    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), "taken", &["--lease-seconds=120"]).await;
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let taken = json!({ "spec": { "holderIdentity": "somebody" } });
+    let leases = scene.namespace.api::<Lease>();
+    leases.patch("rototo-operator", &PatchParams::default(), &Patch::Merge(taken)).await.unwrap();
+    until("the operator to stop", Duration::from_secs(20), || {
+        let log = scene.operator.process()?.log();
+        let stopped = log.contains("another operator writes now");
+        Ok(if stopped { Observation::Done(()) } else { Observation::NotYet(scene.operator.process()?.last_words()) })
+    })
+    .unwrap();
 }
 
 /// Nobody else may have led meanwhile, but reports may have gone to nobody.

@@ -9,6 +9,7 @@ mod lease;
 pub(crate) mod peers;
 mod term;
 mod transition;
+mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use rototo_connection::api_error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,6 +26,7 @@ use crate::leader::transition::{HeldLease, LeaseTransition, transition};
 
 pub use crate::leader::lease::LeaseConfig;
 pub(crate) use crate::leader::term::Leadership;
+pub(crate) use crate::leader::watch::watch_holder;
 
 /// The longest time that giving up the Lease may take when the operator ends.
 const GIVING_UP: Duration = Duration::from_millis(500);
@@ -98,7 +100,11 @@ pub async fn compete(
                 config.duration / 15
             }
         };
-        let _ = timeout(pause, shutdown.cancelled()).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = leadership.until_holder_changed() => {}
+            () = shutdown.cancelled() => {}
+        }
     }
     leadership.end();
     if may_hold || held.is_some() {

@@ -6,12 +6,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 /// The right of this process to write.
 #[derive(Debug, Default)]
 pub struct Leadership {
     term: Mutex<Term>,
     /// The URL of the other process that holds the Lease.
     leader: Mutex<Option<String>>,
+    /// The holder of the Lease has changed since this process asked.
+    holder_changed: Notify,
 }
 
 /// The latest time without a gap in which this process may write.
@@ -70,6 +74,16 @@ impl Leadership {
 
     pub(crate) fn follow(&self, leader: Option<String>) {
         *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+    }
+
+    /// Has the Lease read now, and not only when it is due: another holder was seen.
+    pub(super) fn holder_changed(&self) {
+        self.holder_changed.notify_one();
+    }
+
+    /// Waits until another holder was seen.
+    pub(super) async fn until_holder_changed(&self) {
+        self.holder_changed.notified().await;
     }
 
     pub(super) fn renew(&self, until: Instant) {

@@ -233,6 +233,7 @@ async fn operate(
     let https = tokio::select! {
         (https, ()) = async { tokio::join!(https, until_given_up) } => https,
         never = renewals => match never {},
+        never = leader::watch_holder(context.client().clone(), &terms, context.leadership()) => match never {},
         never = standby::announce(&context, &terms) => match never {},
     };
     note_end("endpoint", Ok(https));
