@@ -47,7 +47,7 @@ use rototo_api::fleet::{Pid, ProcessState, Report, SiblingState as Testified};
 use rototo_engine::Fingerprint;
 
 use crate::Publish;
-use crate::windows::Windows;
+use crate::windows::{REPORT_LIMIT, Windows};
 
 use cohort::{Cohort, Member};
 use process::{LastReport, Liveness, Process, ReportedDegradation};
@@ -384,6 +384,8 @@ impl Fleet {
     fn may_have_counted(&self, age: Option<Duration>, report: &Report, now: Moment) -> bool {
         let counted_ago = now.saturating_sub(self.began) + self.counted_ago;
         let drained = report.drained_ms_ago.map(Duration::from_millis);
+        // A report that is late makes its sender look as if it had drained later.
+        let drained = drained.map(|drained| drained + REPORT_LIMIT);
         age.is_none_or(|age| age >= counted_ago) && drained.is_none_or(|drained| drained < counted_ago)
     }
 

@@ -16,14 +16,12 @@ use rototo_api::fleet::{Degradation, Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::ReportedNext;
 use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::windows::REPORT_LIMIT;
 use tokio::time::Instant;
 
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::reporting::handles::CombinedState;
 use crate::kubernetes::reporting::process::PROCESS;
-
-/// The time limit of a report.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// Sends one report, and returns the operator's response.
 ///
@@ -45,7 +43,8 @@ pub(crate) async fn send(
     };
     let body = serde_json::to_vec(&report(combined, siblings)).map_err(unreadable)?;
     let what = format!("reporting what runs of workspace `{workspace}`");
-    let answer = endpoint.send(&what, Request::post(names::fleet_path(namespace, workspace)), body, LIMIT).await?;
+    let answer =
+        endpoint.send(&what, Request::post(names::fleet_path(namespace, workspace)), body, REPORT_LIMIT).await?;
     serde_json::from_slice(&answer).map_err(unreadable)
 }
 
