@@ -13,8 +13,8 @@ use crate::progress::{self, Build};
 /// The time of one core for a usual package, in milliseconds.
 const PACKAGE_MS: u64 = 220;
 
-/// The memory up to which one process of Go's compiler, of which there is one for each core, collects no garbage. Collecting is
-/// a quarter of its time.
+/// The memory up to which one process of Go's compiler, of which there is one for each core, collects no garbage. For two large
+/// packages the processor time fell from 63 s to 54 s.
 const GO_MEMORY: &str = "1536MiB";
 
 /// The build of what is missing. While it exists, no other process builds into the same cache.
