@@ -326,6 +326,20 @@ fn a_write_of_an_earlier_leader_does_not_arrive_in_a_suspended_workspace() {
 }
 
 #[test]
+fn a_process_whose_marker_was_removed_has_not_answered_what_it_announced() {
+    let steps = [
+        (19_574, Act::Push(2)),
+        (26_605, Act::Refuse(14, 0, true)),
+        (29_452, Act::Push(0)),
+        (35_523, Act::HandOver),
+        (36_857, Act::RemoveMarker),
+    ];
+    let within = Duration::from_millis(300);
+    let rules = RehearsalRules { mode: RehearsalMode::BestEffort, within, min_prepared: 100 };
+    check_rehearsal(7_006_835, &[PodPlan { cache: true, ..LABELLED }], 1, rules, &steps);
+}
+
+#[test]
 fn the_first_decision_of_a_leader_takes_back_what_its_stage_has_refused_before() {
     let steps = [
         (1_000, Act::Push(1)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
-use rototo_api::fleet::{PreparationState, Report};
+use rototo_api::fleet::{PreparationState, ProcessState, Report};
 use rototo_api::marker::Stage;
 use rototo_engine::Fingerprint;
 
@@ -238,7 +238,8 @@ impl Fleet {
         let recounts = self.recounting && now < everybody;
         // A restart must not publish what a process had refused, so everybody who was counted before has to report, and each
         // pod, which may be newer than the count.
-        let missing = || self.unaccounted() > 0 || !self.unreported(now).is_empty();
+        let missing =
+            || self.unaccounted() > 0 || !self.unreported(now).is_empty() || self.saw_no_marker(&rehearsal.next);
         let unknown = recounts && rehearsal.found && (self.counted_before == 0 || missing());
         let awaited = || rehearsal.awaited.iter().any(|id| self.is_awaited(id, now));
         let wait = |until: Moment| (RehearsalVerdict::Waiting, Some(until));
@@ -255,6 +256,13 @@ impl Fleet {
         };
         (view.verdict, view.next_change) = (verdict, next_change);
         Some(view)
+    }
+
+    /// Returns whether a process that has not answered says that it sees no marker. It sees no announcement then, and may
+    /// have refused this one before.
+    fn saw_no_marker(&self, next: &Publish) -> bool {
+        self.able()
+            .any(|(_, process)| process.last_report.state == ProcessState::Orphaned && !process.has_answered(next))
     }
 
     fn is_awaited(&self, id: &ProcessId, now: Moment) -> bool {

@@ -273,6 +273,19 @@ fn a_restarted_operator_waits_for_a_pod_that_was_not_counted() {
 }
 
 #[test]
+fn a_restarted_operator_waits_for_the_answer_of_a_process_that_sees_no_marker() {
+    let mut history = two();
+    history.restarts(publish(A, 10), 2);
+    history.fleet.announcement_observed(Some(next()), history.now);
+    history.runs("p/1", says(PreparationState::Prepared));
+    // Somebody has removed the marker, and this process may have refused what it announced.
+    history.reports("q/1", ProcessState::Orphaned, Some(publish(A, 10)), able());
+    history.after(10_000).check(BEST_EFFORT, RehearsalVerdict::Waiting, 1, 2);
+    history.runs("q/1", says(PreparationState::Refused));
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
 fn a_restarted_operator_without_a_count_waits_for_the_whole_recount() {
     let mut history = two();
     history.after(100).restarts(publish(A, 10), 0);
