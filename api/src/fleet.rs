@@ -54,9 +54,9 @@ pub struct Report {
     /// The age of the process in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms_ago: Option<u64>,
-    /// The time since which the process has had the workspace open, in milliseconds: from it the operator computes
-    /// whether the process followed the workspace at a publish. Absent in reports of older clients, for which the age of
-    /// the process stands in, and in a report that the process has drained.
+    /// The time since the process opened the workspace, in milliseconds. It has had the workspace open since then, or
+    /// until it drained. From both times the operator computes whether the process followed the workspace at a publish.
+    /// Absent in reports of older clients, for which the age of the process stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_ms_ago: Option<u64>,
     /// The time since the process closed its last handle, in milliseconds, in a report that it has drained.

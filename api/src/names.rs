@@ -30,8 +30,8 @@ pub const ANNOTATION_CA: &str = "rototo.dev/ca";
 /// The annotation of the ConfigMap with `<namespace>/<release>` of the install that owns it. No other install writes
 /// it.
 pub const ANNOTATION_INSTALL: &str = "rototo.dev/install";
-/// The annotation of the ConfigMap with the time at which the operator that leads took it over. A write of an earlier
-/// leader names an earlier version of the ConfigMap, so the API server refuses it from then on.
+/// The annotation of the ConfigMap with the time at which an operator took it over from an earlier leader. A write that
+/// the earlier one decided on names an earlier version of the ConfigMap, so the API server refuses it from then on.
 pub const ANNOTATION_LEADER_SINCE: &str = "rototo.dev/leader-since";
 /// The annotation of a `RototoWorkspace` whose every new value requests a reconcile now.
 pub const ANNOTATION_RECONCILE: &str = "rototo.dev/reconcile-requested-at";

@@ -21,8 +21,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The largest number of reports a second that an operator asks of one fleet.
 pub const REPORTS_PER_SECOND: u32 = 200;
 
-/// The time after which a process gives up a report without a response. No report is under way for longer.
-pub const REPORT_LIMIT: Duration = Duration::from_secs(10);
+/// The time after which a process gives up a report without a response.
+pub const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The windows of a fleet of a certain size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

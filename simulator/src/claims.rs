@@ -182,12 +182,9 @@ impl World {
         // The count of an earlier operator is a number: a process that followed then, and had not reported to it, stands in.
         let stands_in = |(other, last_report): (&usize, &ReceivedReport)| {
             let process = &self.processes[*other];
-            // An older client does not say since when it follows.
-            let older = process.client == Client::Older;
-            // A report can be under way when its sender drains.
-            let late = process.drained().is_some() && !last_report.drained();
-            let counted = if self.clock_jumped || late { Moment::ZERO } else { record.counted_at };
-            let followed = older || process.may_have_counted(counted, record.listening_since);
+            // An older client does not say since when it follows, and a report can be under way when its sender drains.
+            let says_less = process.client == Client::Older || process.drained().is_some() && !last_report.drained();
+            let followed = self.clock_jumped || says_less || process.followed_at(record.counted_at);
             !record.inherited.contains(other) && followed
         };
         if record.received_reports.iter().any(stands_in) {

@@ -95,7 +95,7 @@ impl Cohort {
         self.members.get(&Member::Pod(uid.to_owned())).is_some_and(Option::is_none)
     }
 
-    /// Makes a process a member that existed at the publish and reports for the first time during a recount.
+    /// Makes a process a member that had the workspace open at the publish and reports for the first time during a recount.
     pub(super) fn admit(&mut self, id: &ProcessId) {
         if self.is_open() {
             self.members.entry(Member::Process(id.clone())).or_default();
@@ -103,7 +103,7 @@ impl Cohort {
     }
 
     /// Notes that a process applied the publish `at`. Returns the time since detection if the process is a member and
-    /// had not applied it before. A process becomes a member if it existed at the publish and its pod is a member that
+    /// had not applied it before. A process becomes a member if it followed then and its pod is a member that
     /// had not reported then.
     pub(super) fn applied(&mut self, id: &ProcessId, was_there: Option<bool>, at: Moment) -> Option<Duration> {
         let pod = id.pod.clone().map(Member::Pod);

@@ -18,12 +18,14 @@
 //! - `rehearsal`: the future, *may the announced publish be published?*
 //! - `staging`: *who should run the announced publish already, and do they?*
 //! - `handover`: the evidence that one operator process passes on to the next.
+//! - `attendance`: the time in which a process has had the workspace open.
 //! - `view`: both, with counts and stragglers, for status and metrics.
 //! - `roster`: the processes one by one, for people.
 //!
 //! `cohort`, `pods`, `process`, `rehearsal`, and `room` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
 //! the files of their subjects.
 
+mod attendance;
 mod cohort;
 mod handover;
 #[cfg(test)]
@@ -47,8 +49,9 @@ use rototo_api::fleet::{Pid, ProcessState, Report, SiblingState as Testified};
 use rototo_engine::Fingerprint;
 
 use crate::Publish;
-use crate::windows::{REPORT_LIMIT, Windows};
+use crate::windows::Windows;
 
+use attendance::Attendance;
 use cohort::{Cohort, Member};
 use process::{LastReport, Liveness, Process, ReportedDegradation};
 use rehearsal::{Rehearsal, ReportedPreparation};
@@ -108,8 +111,8 @@ pub struct Fleet {
     began: Moment,
     /// The age of the earlier operator's count at that time.
     counted_ago: Duration,
-    /// The processes that have reported and that existed when the earlier operator counted, at most as many as it
-    /// counted. A process stays in it when it is forgotten, so that it is not counted again when it reports again.
+    /// The processes that have reported and had the workspace open when the earlier operator counted, at most as many as
+    /// it counted. A process stays in it when it is forgotten, so that it is not counted again when it reports again.
     recounted: BTreeSet<ProcessId>,
     /// The number of processes before the restart or the lapse, which sets the length of the recount.
     known_before: usize,
@@ -356,11 +359,12 @@ impl Fleet {
         process.started_at = report.started_at;
         process.pid = report.pid;
         process.testified_gone = None;
-        let age = report.opened_ms_ago.or(report.started_ms_ago).map(Duration::from_millis);
-        if new && self.may_have_counted(age, report, now) && self.unaccounted() > 0 {
+        let attendance = Attendance::of(report);
+        let counted_ago = now.saturating_sub(self.began) + self.counted_ago;
+        if new && attendance.surely_covers(counted_ago) != Some(false) && self.unaccounted() > 0 {
             self.recounted.insert(id.clone());
         }
-        let applied_first = self.applies(&id, age, report.applied_ms_ago.map(Duration::from_millis), now);
+        let applied_first = self.applies(&id, attendance, report.applied_ms_ago.map(Duration::from_millis), now);
         let decides = self.note_preparation(&id) && prepares;
         self.take_testimony(&id, report, now);
         self.notice_unknown_publish(&id, now);
@@ -379,16 +383,6 @@ impl Fleet {
         })
     }
 
-    /// Returns whether an earlier operator may have counted the sender of this report, which has followed the workspace for
-    /// `age`: it followed then, and had not drained.
-    fn may_have_counted(&self, age: Option<Duration>, report: &Report, now: Moment) -> bool {
-        let counted_ago = now.saturating_sub(self.began) + self.counted_ago;
-        let drained = report.drained_ms_ago.map(Duration::from_millis);
-        // A report that is late makes its sender look as if it had drained later.
-        let drained = drained.map(|drained| drained + REPORT_LIMIT);
-        age.is_none_or(|age| age >= counted_ago) && drained.is_none_or(|drained| drained < counted_ago)
-    }
-
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
     fn unaccounted(&self) -> usize {
         self.counted_before.saturating_sub(self.recounted.len())
@@ -403,13 +397,13 @@ impl Fleet {
         self.processes.range(first..).take_while(move |(id, _)| id.pod.as_deref() == pod)
     }
 
-    /// Notes whether a process runs the goal, and since when. `age` is the time since it started, `ago` the time since
+    /// Notes whether a process runs the goal, and since when. `ago` is the time since
     /// it applied what it runs. Returns the time from detection where a process of the cohort applies the goal for the
     /// first time.
     fn applies(
         &mut self,
         id: &ProcessId,
-        age: Option<Duration>,
+        attendance: Attendance,
         ago: Option<Duration>,
         now: Moment,
     ) -> Option<Duration> {
@@ -418,9 +412,7 @@ impl Fleet {
         let process = self.processes.get_mut(id)?;
         let since = goal.cohort.as_ref().map_or(goal.since, Cohort::published);
         let intended = staging::intended(&marked, id, process);
-        if let Some(age) = age {
-            process.was_there = Some(age > now.saturating_sub(since));
-        }
+        process.was_there = attendance.may_cover(now.saturating_sub(since)).or(process.was_there);
         if let Some(cohort) = goal.cohort.as_mut().filter(|_| self.recounting && process.was_there != Some(false)) {
             cohort.admit(id);
         }

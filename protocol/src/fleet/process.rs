@@ -31,7 +31,7 @@ pub(super) struct Process {
     pub(super) last_report_at: Moment,
     /// The latest time at which its next report is due.
     pub(super) promised: Moment,
-    /// True if it existed when the goal was published; `None` where that is not known.
+    /// True if it had the workspace open when the goal was published; `None` where that is not known.
     pub(super) was_there: Option<bool>,
     /// The time at which its first report arrived.
     pub(super) first_report_at: Moment,
@@ -223,7 +223,7 @@ impl Process {
             && self.last_report.publish.is_none_or(|refused| refused == *publish)
     }
 
-    /// Returns whether it started after the publish, runs nothing yet, and is within its grace. Such a process
+    /// Returns whether it opened the workspace after the publish, runs nothing yet, and is within its grace. Such a process
     /// contradicts nothing.
     pub(super) fn is_starting(&self, windows: &Windows, now: Moment) -> bool {
         let later = self.was_there == Some(false);

@@ -158,8 +158,12 @@ impl World {
     fn let_lease_lapse(&mut self, operator: usize) {
         let until = self.faults.operator_cut;
         self.somebody_left = true;
-        self.terms += 1;
         let leader = &mut self.operators[operator];
+        // Nobody else led meanwhile.
+        if leader.took_over_in == Some(self.terms) {
+            leader.took_over_in = Some(self.terms + 1);
+        }
+        self.terms += 1;
         if let Some(record) = &mut leader.record {
             record.fleet.listening_interrupted(until);
             record.listening_since = until;

@@ -58,7 +58,7 @@ impl World {
                 handles: u32::try_from(one.handles.len()).ok(),
                 container: Some("app".to_owned()).filter(|_| process.is_multiple_of(2)),
                 started_ms_ago: Some(millis(now.saturating_sub(one.started))),
-                opened_ms_ago: one.follows_since().map(|at| millis(now.saturating_sub(at))),
+                opened_ms_ago: Some(millis(now.saturating_sub(one.follows_since()))),
                 drained_ms_ago: one.drained().map(|(_, at)| millis(now.saturating_sub(at))),
                 started_at: Some(one.started_at),
                 pid: one.pid(process),

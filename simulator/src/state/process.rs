@@ -117,9 +117,9 @@ impl Process {
         Some(closed)
     }
 
-    /// Returns since when it has had the workspace open; `None` if it has drained.
-    pub fn follows_since(&self) -> Option<Moment> {
-        self.drained.is_none().then_some(self.follows_since)
+    /// Returns since when it has had the workspace open, or had it before it drained.
+    pub fn follows_since(&self) -> Moment {
+        self.follows_since
     }
 
     /// Returns the last handle that it closed, and when, if it has drained.
@@ -127,10 +127,9 @@ impl Process {
         self.drained
     }
 
-    /// Returns whether an operator that began to listen at `began`, and found a count from the time `counted`, can take it
-    /// for one of the processes that were counted.
-    pub fn may_have_counted(&self, counted: Moment, began: Moment) -> bool {
-        self.follows_since < began && self.drained.is_none_or(|(_, at)| at >= counted)
+    /// Returns whether it had the workspace open at that time, as its last report says.
+    pub fn followed_at(&self, then: Moment) -> bool {
+        self.follows_since <= then && self.drained.is_none_or(|(_, at)| at >= then)
     }
 
     /// Returns the content on its disk.

@@ -48,7 +48,7 @@ pub(crate) struct CombinedState {
     pub(super) applied: Option<Instant>,
     /// The time since which a handle is degraded, if one is.
     pub(super) degraded: Option<Instant>,
-    /// The time since which the process has had the workspace open; `None` if it has drained.
+    /// The time at which the process opened the workspace, with no time since without a handle, or until it drained.
     pub(super) opened: Option<Instant>,
     /// The time at which the process drained, if it has.
     pub(super) drained: Option<Instant>,
@@ -81,11 +81,18 @@ struct Followed {
     opened: Instant,
 }
 
+/// A workspace that this process has drained.
+struct Drained {
+    /// The last handle to leave.
+    last: u64,
+    opened: Instant,
+    at: Instant,
+}
+
 #[derive(Default)]
 struct Handles {
     followed: HashMap<FollowedWorkspace, Followed>,
-    /// The last handle to leave and the time at which it left, for each workspace that this process has drained.
-    drained: HashMap<FollowedWorkspace, (u64, Instant)>,
+    drained: HashMap<FollowedWorkspace, Drained>,
     opened: u64,
     reports: u64,
 }
@@ -158,8 +165,8 @@ impl HandleRegistration {
     pub(crate) fn drained(&self) -> Option<CombinedState> {
         let (followed, id) = self.entered.get()?;
         let mut handles = handles();
-        let last = handles.drained.get(followed).map(|(last, _)| last);
-        (last == Some(id)).then(|| handles.combined(followed))
+        let last = handles.drained.get(followed).map(|drained| drained.last);
+        (last == Some(*id)).then(|| handles.combined(followed))
     }
 }
 
@@ -187,8 +194,9 @@ impl Handles {
         let Some(all) = self.followed.get_mut(followed) else { return false };
         let was_open = all.handles.remove(&id).is_some();
         if all.handles.is_empty() {
+            let drained = Drained { last: id, opened: all.opened, at: Instant::now() };
             self.followed.remove(followed);
-            self.drained.insert(followed.clone(), (id, Instant::now()));
+            self.drained.insert(followed.clone(), drained);
         }
         was_open
     }
@@ -196,7 +204,7 @@ impl Handles {
     fn combined(&mut self, followed: &FollowedWorkspace) -> CombinedState {
         self.reports += 1;
         let none = BTreeMap::new();
-        let open = self.followed.get(followed);
+        let (open, was_open) = (self.followed.get(followed), self.drained.get(followed));
         let all = open.map_or(&none, |open| &open.handles);
         let drained = ReportedState::without_content(ProcessState::Draining);
         let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
@@ -204,8 +212,8 @@ impl Handles {
             applied: applied(all, &reported),
             degraded: all.values().filter_map(|handle| handle.degraded).min(),
             reported,
-            opened: open.map(|open| open.opened),
-            drained: self.drained.get(followed).map(|(_, at)| *at),
+            opened: open.map(|open| open.opened).or(was_open.map(|drained| drained.opened)),
+            drained: was_open.map(|drained| drained.at),
             handles: u32::try_from(all.len()).unwrap_or(u32::MAX),
             sequence: self.reports,
         }
@@ -285,7 +293,7 @@ mod tests {
         first.leave().unwrap();
         assert_eq!(since(&second), opened_first, "and never closed it");
         let drained = second.leave().unwrap();
-        assert_eq!(drained.opened, None);
+        assert_eq!(drained.opened, Some(opened_first));
         assert!(drained.drained.unwrap() >= opened_first);
         let third = opened("since");
         let combined = third.combined().unwrap();

@@ -16,7 +16,7 @@ use rototo_api::fleet::{Degradation, Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::ReportedNext;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::windows::REPORT_LIMIT;
+use rototo_protocol::windows::REPORT_TIMEOUT;
 use tokio::time::Instant;
 
 use crate::kubernetes::cluster::endpoint::Endpoint;
@@ -44,7 +44,7 @@ pub(crate) async fn send(
     let body = serde_json::to_vec(&report(combined, siblings)).map_err(unreadable)?;
     let what = format!("reporting what runs of workspace `{workspace}`");
     let answer =
-        endpoint.send(&what, Request::post(names::fleet_path(namespace, workspace)), body, REPORT_LIMIT).await?;
+        endpoint.send(&what, Request::post(names::fleet_path(namespace, workspace)), body, REPORT_TIMEOUT).await?;
     serde_json::from_slice(&answer).map_err(unreadable)
 }
 
