@@ -93,6 +93,8 @@ async fn the_operator_may_write_only_its_certificate_and_its_lease_in_its_own_na
         "patch secrets/rototo-operator-tls",
         "create leases.coordination.k8s.io",
         "get leases.coordination.k8s.io/rototo-operator",
+        "list leases.coordination.k8s.io/rototo-operator",
+        "watch leases.coordination.k8s.io/rototo-operator",
         "update leases.coordination.k8s.io/rototo-operator",
         "create tokenreviews.authentication.k8s.io",
         "create subjectaccessreviews.authorization.k8s.io",

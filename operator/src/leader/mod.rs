@@ -88,6 +88,8 @@ pub async fn compete(
                 held = tenure.map(|tenure| HeldLease { tenure, until });
                 if held.is_some() { config.duration / 3 } else { config.duration / 15 }
             }
+            // Another process was faster.
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => config.duration / 15,
             unanswered => {
                 let error = match unanswered {
                     Ok(Err(error)) => api_error(&error),

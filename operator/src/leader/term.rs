@@ -22,6 +22,7 @@ pub struct Leadership {
 #[derive(Debug, Default)]
 struct Term {
     number: u64,
+    tenure: u64,
     until: Option<Instant>,
     /// The time until which another process may have written.
     others_until: Option<Instant>,
@@ -44,6 +45,11 @@ impl Leadership {
         term.until.filter(|until| now < *until).map(|_| term.number)
     }
 
+    /// Returns the number of the latest tenure: terms of this process without another holder of the Lease between them.
+    pub(crate) fn tenure(&self) -> u64 {
+        self.lock().tenure
+    }
+
     /// Returns whether another process may have written within the last `ago`.
     pub(crate) fn others_wrote_within(&self, ago: Duration, now: Instant) -> bool {
         self.lock().others_until.is_some_and(|ended| now < ended + ago)
@@ -57,7 +63,8 @@ impl Leadership {
     /// Begins a term. `others_until` is the time until which another process may have written, if any ever did.
     pub(crate) fn begin(&self, until: Instant, others_until: Option<Instant>, transitions: Option<i32>) {
         let mut term = self.lock();
-        *term = Term { number: term.number + 1, until: Some(until), others_until, transitions };
+        let (number, tenure) = (term.number + 1, term.tenure + 1);
+        *term = Term { number, tenure, until: Some(until), others_until, transitions };
     }
 
     /// Begins a term of a process that wrote before, where no other has written in between.
@@ -118,7 +125,9 @@ mod tests {
         leadership.renew(after(3));
         assert_eq!(leadership.term(after(2)), Some(1));
         leadership.resume(after(9));
-        assert_eq!(leadership.term(after(8)), Some(2));
+        assert_eq!((leadership.term(after(8)), leadership.tenure()), (Some(2), 1));
+        leadership.begin(after(9), None, None);
+        assert_eq!((leadership.term(after(8)), leadership.tenure()), (Some(3), 2));
         leadership.end();
         assert_eq!(leadership.term(now), None);
     }
