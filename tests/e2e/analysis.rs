@@ -111,12 +111,12 @@ async fn a_query_that_fails_takes_the_revision_back() {
     assert_eq!(by_content(&apps, &before).0.len(), 3);
 
     // An operator that starts anew knows why, and begins nothing again.
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.poll().await;
     let held = wait(&scene, "held back", held_back).await.held.unwrap();
-    assert_eq!((held.analysis, scene.map_version().await), (Some(failed), version));
+    assert_eq!((held.analysis, scene.markers().await), (Some(failed), markers));
 }
 
 #[tokio::test]

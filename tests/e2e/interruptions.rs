@@ -11,13 +11,13 @@ async fn an_operator_that_was_killed_does_not_publish_again_and_recounts_the_fle
     let mut scene = Scene::published("restart").await;
     let _fleet = Fleet::start(&scene.app(), 3).await.unwrap();
     scene.wait_for_fleet(3).await;
-    let (marker, version) = (scene.marker().await, scene.map_version().await);
+    let (marker, markers) = (scene.marker().await, scene.markers().await);
 
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
     let status = scene.poll().await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
     assert_eq!(status.history.len(), 1);
     let status = scene.wait_for_fleet(3).await;
     assert_eq!(condition(&status, "Ready"), "True/Converged");
@@ -37,13 +37,13 @@ async fn an_operator_that_was_killed_does_not_publish_again_and_recounts_the_fle
 #[tokio::test]
 async fn an_operator_that_lost_its_disk_does_not_publish_again() {
     let mut scene = Scene::published("diskless").await;
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     scene.operator.forget_everything().unwrap();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
     scene.poll().await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
     // The content that the marker names is available again: a new process gets it.
     let app = scene.app().start().await.unwrap();
     app.wait_for_policy("high", "acct-001", "severe").unwrap();
@@ -101,7 +101,7 @@ async fn a_change_is_delayed_by_a_restart_of_the_api_server_and_not_lost() {
 #[tokio::test]
 async fn published_content_that_the_disk_lost_is_fetched_from_git_while_the_newest_is_refused() {
     let mut scene = Scene::published("recovered").await;
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
     scene.push().await;
     scene.operator.kill().unwrap();
@@ -112,7 +112,7 @@ async fn published_content_that_the_disk_lost_is_fetched_from_git_while_the_newe
     let status = scene.wait_for_fleet(1).await;
     assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
     assert_eq!(condition(&status, "Published"), "True/Published");
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn an_operator_that_ends_between_marker_and_status_does_not_publish_again(
     scene.repository.push().unwrap();
     scene.ask().await;
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     let stale = scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap();
     assert_eq!(stale.published, before.published);
 
@@ -152,7 +152,7 @@ async fn an_operator_that_ends_between_marker_and_status_does_not_publish_again(
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
     let status = scene.poll().await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
     assert_eq!(status.history.len(), 2);
     assert!(status.published.unwrap().revision.unwrap().ends_with(&scene.repository.head().unwrap()));
     scene.wait_for_fleet(1).await;

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use rototo_api::names::{ANNOTATION_LEADER_SINCE, MARKERS};
+use rototo_api::names::{ANNOTATION_LEADER_SINCE, ANNOTATION_SNAPSHOTS, MARKERS};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until, until_async};
 use serde_json::json;
@@ -48,13 +48,15 @@ async fn an_operator_that_ends_in_order_is_replaced_at_once() {
     let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "handover", &flags).await;
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
-    let version = scene.map_version().await;
+    let address = |map: &ConfigMap| map.annotations()[ANNOTATION_SNAPSHOTS].clone();
+    let before = address(&scene.namespace.markers().await.unwrap().unwrap());
     scene.operator.terminate().unwrap();
     // With a lease of two minutes, the test would time out before the lease expires.
     let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
     scene.operator = second;
     scene.poll().await;
-    assert_ne!(scene.map_version().await, version, "the map should have the address of the successor");
+    let after = address(&scene.namespace.markers().await.unwrap().unwrap());
+    assert_ne!(after, before, "the map should have the address of the successor");
 }
 
 /// An operator that has the address of the one before has no other reason to write.

@@ -75,7 +75,7 @@ async fn a_revision_that_a_process_refuses_beforehand_is_not_published_and_runs_
     // An operator that starts anew publishes it as little.
     let marker = scene.marker().await.unwrap();
     assert_eq!(published(&marker), published(&before));
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.poll().await;
@@ -85,7 +85,7 @@ async fn a_revision_that_a_process_refuses_beforehand_is_not_published_and_runs_
     };
     scene.namespace.wait_for_workspace(WORKSPACE, "the recount to be over", listened).await.unwrap();
     wait_for_ready(&scene, "False/RefusedInRehearsal").await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
     for app in [&first, &second] {
         let state = app.state().unwrap();
         assert_eq!((state["state"].as_str(), state["fingerprint"].as_str()), (Some("applied"), published(&before)));

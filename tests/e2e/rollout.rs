@@ -89,12 +89,12 @@ async fn a_revision_goes_through_its_steps_to_the_whole_fleet() {
     assert_eq!((stable.len(), staged.len()), (2, 1));
 
     // An operator that starts anew continues where the marker stands, and so does a process.
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.poll().await;
     at_step(&scene, 1, "1/1", "2/2").await;
-    assert_eq!((scene.map_version().await, by_content(&apps, &before)), (version, (stable, staged)));
+    assert_eq!((scene.markers().await, by_content(&apps, &before)), (markers, (stable, staged)));
 
     run(&scene, &rollout.promote);
     let status = scene.wait_for_fleet(3).await;
@@ -122,7 +122,7 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     assert_eq!(by_content(&apps, &before).0.len(), 3);
 
     // Neither a restart nor the lost status begins it again.
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     let gone = json!([{ "op": "remove", "path": "/status" }]).to_string();
     let name = scene.namespace.name();
@@ -131,7 +131,7 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     scene.operator.start_again().unwrap();
     scene.poll().await;
     wait(&scene, "held back", held_back).await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
 
     assert!(held.release.contains("retry"), "{}", held.release);
     steer(&scene, "retry");

@@ -1,5 +1,6 @@
 //! The usual set-up of a test: a repository, a workspace that follows it, an operator, and services.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -103,6 +104,11 @@ impl Scene {
     /// Returns the version of the marker map. While it stays the same, no process was notified.
     pub(crate) async fn map_version(&self) -> String {
         self.namespace.markers().await.unwrap().unwrap().metadata.resource_version.unwrap()
+    }
+
+    /// Returns all markers of the namespace. An operator that starts takes the map over, and leaves them as they are.
+    pub(crate) async fn markers(&self) -> BTreeMap<String, String> {
+        self.namespace.markers().await.unwrap().unwrap().data.unwrap()
     }
 
     /// Waits until the fleet has converged with this number of processes.

@@ -38,12 +38,12 @@ async fn a_workspace_is_not_emptied_without_a_word() {
     assert!(says.contains(&held.release), "{says}");
 
     // An operator that starts anew knows what is published from the marker and its disk.
-    let version = scene.map_version().await;
+    let markers = scene.markers().await;
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.poll().await;
     wait_for_ready(&scene, "False/ShrinkHeld").await;
-    assert_eq!(scene.map_version().await, version);
+    assert_eq!(scene.markers().await, markers);
 
     let release = |held: &HeldStatus| {
         let words: Vec<&str> = held.release.split(' ').collect();

@@ -3,7 +3,7 @@
 //! [`Markers`] alone reads and writes them. Each write is bound to the version of the map that it was decided on.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
+use tracing::debug;
 
 use crate::marker::left_over::{is_of, left_over};
 use crate::marker::map::{self, MapMetadata, WriteError};
@@ -32,7 +33,7 @@ pub(crate) struct Markers {
     client: Client,
     metadata: Mutex<Arc<MapMetadata>>,
     maps: Maps,
-    /// The term of the Lease in which this process took over the map of each namespace.
+    /// The tenure in which this process took over the map of each namespace.
     taken_over: Mutex<HashMap<String, u64>>,
 }
 
@@ -135,38 +136,45 @@ impl Markers {
         Ok(names)
     }
 
-    /// Takes over the map of a namespace, once in each term of the Lease. What an earlier leader has written is then known,
-    /// although the watch may lag behind it, and what is under way from it does not take effect any more. Otherwise its
-    /// writes would look like edits by somebody else.
-    pub(crate) async fn take_over(&self, namespace: &str, term: u64) -> Result<(), PublishProblem> {
-        let taken_over = || self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken_over().get(namespace) == Some(&term) {
-            return Ok(());
-        }
+    /// Returns whether this process has taken over the map of a namespace in this tenure.
+    pub(crate) fn is_taken_over(&self, namespace: &str, tenure: u64) -> bool {
+        self.taken_over().get(namespace) == Some(&tenure)
+    }
+
+    /// Takes over the map of a namespace for this tenure, as long as the process `leads`. What an earlier leader has written
+    /// is then known, although the watch may lag behind it, and what is under way from it does not take effect any more.
+    /// Otherwise its writes would look like edits by somebody else. The caller holds the turn.
+    pub(crate) async fn take_over(
+        &self,
+        namespace: &str,
+        tenure: u64,
+        leads: impl Fn() -> bool,
+    ) -> Result<(), PublishProblem> {
         for _ in 0..ATTEMPTS {
-            self.refresh(namespace).await?;
-            match timeout(ANSWERS_WITHIN, self.fence(namespace)).await {
-                Ok(Ok(())) => {
-                    taken_over().insert(namespace.to_owned(), term);
-                    return Ok(());
-                }
-                // A write came between: it is read now.
-                Ok(Err(WriteError::Conflict)) => {}
-                Ok(Err(WriteError::Refused(message))) => return Err(PublishProblem::Refused(message)),
-                Ok(Err(WriteError::Unavailable(message))) => return Err(PublishProblem::Unavailable(message)),
-                Err(_) => return Err(no_answer()),
+            if self.is_taken_over(namespace, tenure) || !leads() {
+                return Ok(());
             }
+            self.refresh(namespace).await?;
+            if let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) {
+                match timeout(ANSWERS_WITHIN, map::take_over(&self.client, &map, Timestamp::now())).await {
+                    Ok(Ok(map)) => self.maps.saw(namespace, Some(map.into())),
+                    // A write came between: it is read now.
+                    Ok(Err(WriteError::Conflict)) => continue,
+                    // What was read holds. The next reconcile tries again, and a write of a marker fails for itself.
+                    Ok(Err(error)) => {
+                        debug!(namespace, %error, "the ConfigMap can't be taken over");
+                        return Ok(());
+                    }
+                    Err(_) => return Ok(()),
+                }
+            }
+            self.taken_over().insert(namespace.to_owned(), tenure);
         }
         Err(PublishProblem::Unavailable(WriteError::Conflict.to_string()))
     }
 
-    async fn fence(&self, namespace: &str) -> Result<(), WriteError> {
-        let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) else {
-            return Ok(());
-        };
-        let map = map::take_over(&self.client, &map, Timestamp::now()).await?;
-        self.maps.saw(namespace, Some(map.into()));
-        Ok(())
+    fn taken_over(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.taken_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the map of a namespace from the API server.
@@ -177,7 +185,9 @@ impl Markers {
                 Ok(())
             }
             Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
-            Err(_) => Err(no_answer()),
+            Err(_) => {
+                Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}")))
+            }
         }
     }
 
@@ -190,8 +200,4 @@ impl Markers {
     pub(crate) fn listed(&self) {
         self.maps.listed();
     }
-}
-
-fn no_answer() -> PublishProblem {
-    PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}"))
 }

@@ -38,10 +38,18 @@ pub(crate) async fn publish(
     term: u64,
 ) {
     let publishing = Publishing { workspace, shared, context, key: WorkspaceKey::of(workspace) };
-    hold_if_shrunk(workspace, shared, context).await;
-    publishing.copy_to_replicas().await;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.markers().turn(&publishing.key.namespace);
+    let tenure = context.leadership().tenure();
+    if !context.markers().is_taken_over(&publishing.key.namespace, tenure) {
+        let _turn = turn.lock().await;
+        let leads = || context.leadership().term(Instant::now()) == Some(term);
+        if let Err(problem) = context.markers().take_over(&publishing.key.namespace, tenure, leads).await {
+            return publishing.failed(problem);
+        }
+    }
+    hold_if_shrunk(workspace, shared, context).await;
+    publishing.copy_to_replicas().await;
     let events = {
         let _turn = turn.lock().await;
         publishing.take_turn(term).await
@@ -100,10 +108,6 @@ impl Publishing<'_> {
     async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
         let mut events = Vec::new();
-        if let Err(problem) = self.context.markers().take_over(namespace, term).await {
-            self.failed(problem);
-            return events;
-        }
         for _ in 0..ATTEMPTS {
             // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the
             // next sweep.

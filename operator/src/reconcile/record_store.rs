@@ -100,7 +100,7 @@ fn counted(workspace: &RototoWorkspace, now: Timestamp) -> FleetStart {
         return FleetStart::Known { processes: 0, counted_ago: Duration::ZERO };
     };
     let processes = usize::try_from(fleet.processes.saturating_add(fleet.unaccounted)).unwrap_or(usize::MAX);
-    // Times in status are cut to seconds: a process that started within the same second was there.
+    // Times in status are cut to seconds: a process that opened the workspace within the same second was there.
     let counted = fleet.as_of.as_ref().map_or(now, |as_of| (as_of.0 + SignedDuration::from_secs(1)).min(now));
     FleetStart::Known { processes, counted_ago: now.duration_since(counted).try_into().unwrap_or_default() }
 }
