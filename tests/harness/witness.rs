@@ -276,6 +276,14 @@ impl Life {
     }
 
     fn is_unclear(&self, from: Timestamp, until: Timestamp) -> bool {
+        let has_ended_since = |last: &Sample| {
+            let stopped = self.stops.iter().any(|stop| last.answered <= stop.from);
+            self.ended.is_some() && last.answered <= until && !stopped
+        };
+        // Nobody knows what it ran between its last response and its end.
+        if self.samples.last().is_some_and(has_ended_since) {
+            return true;
+        }
         let pairs = self.samples.iter().zip(self.samples.iter().skip(1));
         let mut pairs = pairs.filter(|(one, next)| one.answered <= until && next.asked >= from);
         pairs.any(|(one, next)| {
@@ -413,5 +421,17 @@ mod tests {
         let mut life = life(&[(-5000, a)], &[]);
         life.samples.retain(|sample| sample.asked < at(5000) || sample.asked > at(6000));
         assert_eq!(judge(&life, &b, 5500), ClaimFinding::Unclear);
+    }
+
+    #[test]
+    fn a_claim_is_unclear_for_a_process_between_its_last_response_and_its_end() {
+        let (a, b) = (publish("a", -9000), publish("b", 5000));
+        let ends = |stops: &[(i64, i64)]| {
+            let mut life = life(&[(-5000, a.clone())], stops);
+            life.samples.retain(|sample| sample.answered < at(5000));
+            life.ended = Some(at(5400));
+            judge(&life, &b, 5300)
+        };
+        assert_eq!((ends(&[]), ends(&[(5050, 5350)])), (ClaimFinding::Unclear, ClaimFinding::False));
     }
 }

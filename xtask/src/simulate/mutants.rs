@@ -290,8 +290,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "whoever starts during a recount stands in for one that is missing",
         FLEET,
-        "age.is_none_or(|age| age >= counted_ago)",
-        "age.is_none_or(|age| age < Duration::MAX)",
+        "attendance.surely_covers(counted_ago) != Some(false)",
+        "now > Moment::ZERO",
     ),
     // Figures.
     mutant(

@@ -38,6 +38,18 @@ fn a_figure_does_not_grow_with_a_container_that_restarts_later() {
 }
 
 #[test]
+fn a_process_that_had_drained_before_a_publish_takes_no_figure_away() {
+    let figure = |drained| {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(A, 1), 1).after(1_000).publishes(publish(B, 2)).after(500);
+        let report = Report { opened_ms_ago: Some(86_400_000), drained_ms_ago: Some(drained), ..Report::default() };
+        history.reports("p1/drained", ProcessState::Draining, None, report);
+        history.applied("p1", publish(B, 2)).all_run_for(60, &["p1"], publish(B, 2)).view().millis.unwrap().all
+    };
+    assert_eq!((figure(501), figure(499)), (Some(500), None));
+}
+
+#[test]
 fn a_process_that_starts_later_does_not_count_as_slow() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));

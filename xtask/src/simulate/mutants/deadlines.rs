@@ -2,6 +2,8 @@
 
 use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHING_EDGE, STATUS_EDGE, WORKSPACE_EDGE, mutant};
 
+const ATTENDANCE: &str = "protocol/src/fleet/attendance.rs";
+
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a recount is as long as the operator waits for a process whose end can't be seen",
@@ -53,15 +55,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "a process stands in for another although it opened the workspace later",
-        FLEET,
+        ATTENDANCE,
         "report.opened_ms_ago.or(report.started_ms_ago)",
         "report.started_ms_ago",
     ),
     mutant(
         "a process stands in for another although it had drained before",
-        FLEET,
-        " && drained.is_none_or(|drained| drained < counted_ago)",
-        " && drained.is_none_or(|drained| drained < Duration::MAX)",
+        ATTENDANCE,
+        " && self.drained_ago.is_none_or(|drained| drained + REPORT_TIMEOUT < ago)",
+        " && self.drained_ago.is_none_or(|drained| drained + REPORT_TIMEOUT < Duration::MAX)",
+    ),
+    mutant(
+        "a late report of a process that had drained before stands in for another",
+        ATTENDANCE,
+        "drained + REPORT_TIMEOUT < ago",
+        "drained + REPORT_TIMEOUT < ago + REPORT_TIMEOUT",
+    ),
+    mutant(
+        "a process that had drained before a publish is of its cohort",
+        ATTENDANCE,
+        "drained < ago",
+        "drained < Duration::MAX",
     ),
     mutant(
         "a new leader reads the map, and does not take it over",

@@ -173,7 +173,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a pod that is newer than the count is not waited for",
         REHEARSAL,
-        "self.unaccounted() > 0 || !self.unreported(now).is_empty();",
-        "self.unaccounted() > 0;",
+        "self.unaccounted() > 0 || !self.unreported(now).is_empty() ||",
+        "self.unaccounted() > 0 ||",
+    ),
+    mutant(
+        "a process that sees no marker has answered what it announced",
+        REHEARSAL,
+        " || self.saw_no_marker(&rehearsal.next)",
+        "",
     ),
 ];
