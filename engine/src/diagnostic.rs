@@ -57,7 +57,7 @@ pub enum Stage {
 /// The thing in the workspace that a diagnostic is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is a part of a workspace, and its fields are the names of that part")]
 pub enum Entity {
     Workspace,
     Manifest,

@@ -27,7 +27,7 @@ use crate::parse::{Parse, Parsed, resource_of, stem};
 
 /// A thing with a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is a part of a workspace, and its fields are the names of that part")]
 pub enum Name {
     Variable { id: Arc<str> },
     Qualifier { id: Arc<str> },

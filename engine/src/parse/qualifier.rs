@@ -63,7 +63,7 @@ pub enum BucketRange {
 
 /// The operator of a predicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is an operator of the format")]
 pub enum Op {
     Eq,
     Neq,

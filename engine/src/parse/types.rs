@@ -18,7 +18,7 @@ pub enum Type<'a> {
 
 /// The types whose values stand in the variable itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is a type of the format")]
 pub enum Primitive {
     Bool,
     Int,

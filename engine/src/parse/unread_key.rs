@@ -26,7 +26,7 @@ pub(crate) struct UnreadKey {
 /// assert!(KeyPlace::Resolve.explanation("default").is_some());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is a kind of table")]
 pub enum KeyPlace {
     Manifest,
     Variable,

@@ -18,7 +18,7 @@ use crate::document::tree::{DocumentKind, is_test};
 
 /// The kind of a TOML file with a schema. The schema of a resource's objects is the one that the resource names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is a kind of file")]
 pub enum SchemaKind {
     Manifest,
     Variable,

@@ -70,7 +70,7 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
     if float.abs() >= BEYOND {
         return if float > 0.0 { Ordering::Less } else { Ordering::Greater };
     }
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation, reason = "larger values have returned above")]
     let whole = float.trunc() as i128;
     integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(float.fract() + 0.0)))
 }

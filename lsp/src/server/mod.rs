@@ -34,6 +34,9 @@ pub enum ServeError {
     /// Standard input or output can't be used.
     #[error("standard input or output can't be used: {0}")]
     Io(#[from] io::Error),
+    /// A thread that the server needs can't be started.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[source] io::Error),
     /// The client has ended without a request to shut down.
     #[error("the client has ended without a request to shut down")]
     NoShutdown,
@@ -73,11 +76,11 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
     )?;
     let (sender, events) = channel();
     let (from_workspaces, workspace_events) = channel();
-    forward(workspace_events, sender.clone(), Event::Workspace);
+    forward(workspace_events, sender.clone(), Event::Workspace).map_err(ServeError::Thread)?;
     let messages = connection.receiver.clone();
-    let _ = std::thread::Builder::new().name("messages".to_owned()).spawn(move || {
-        messages.iter().map(Event::Client).chain([Event::Closed]).try_for_each(|event| sender.send(event).ok())
-    });
+    let passing =
+        move || messages.iter().map(Event::Client).chain([Event::Closed]).try_for_each(|event| sender.send(event).ok());
+    std::thread::Builder::new().name("messages".to_owned()).spawn(passing).map_err(ServeError::Thread)?;
     let mut server = Server {
         client,
         docs: options.docs.clone(),
@@ -95,10 +98,13 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
 }
 
 /// Passes on what a channel receives, on a thread.
-fn forward<T: Send + 'static>(from: Receiver<T>, to: Sender<Event>, event: impl Fn(T) -> Event + Send + 'static) {
-    let _ = std::thread::Builder::new()
-        .name("events".to_owned())
-        .spawn(move || from.iter().map(event).try_for_each(|event| to.send(event).ok()));
+fn forward<T: Send + 'static>(
+    from: Receiver<T>,
+    to: Sender<Event>,
+    event: impl Fn(T) -> Event + Send + 'static,
+) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("events".to_owned());
+    thread.spawn(move || from.iter().map(event).try_for_each(|event| to.send(event).ok())).map(drop)
 }
 
 /// The state of a server, on one thread.

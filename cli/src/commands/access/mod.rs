@@ -200,6 +200,7 @@ subjects:
 "
         )
     }
+
     /// Returns the same as JSON: a list that can be applied, and the fields of the pod's manifest.
     fn json(&self) -> Value {
         let (account, role) = (self.account(), format!("rototo-{}", self.workspace));

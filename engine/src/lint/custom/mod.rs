@@ -7,13 +7,13 @@ mod port;
 pub(crate) mod rule;
 mod targets;
 
-pub use crate::lint::custom::rule::CustomRule;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use crate::lint::custom::port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
+pub use crate::lint::custom::rule::CustomRule;
 
 use crate::diagnostic::{Entity, Stage};
 use crate::document::text::{Lines, Span};
