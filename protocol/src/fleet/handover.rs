@@ -77,7 +77,7 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         pod,
         report,
         reported_ms_ago: age(process.last_report_at, now),
-        first_reported_ms_ago: age(process.first_report_at, now),
+        first_reported_ms_ago: age(process.follows_since, now),
         interval_ms: millis(process.promised.saturating_sub(process.last_report_at)),
         testified_gone_ms_ago: process.testified_gone.map(|then| age(then, now)),
     }
@@ -91,7 +91,7 @@ fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
         last_report: last_report(report),
         last_report_at,
         promised: last_report_at + Duration::from_millis(evidence.interval_ms),
-        first_report_at: before(sent, evidence.first_reported_ms_ago),
+        follows_since: before(sent, evidence.first_reported_ms_ago),
         container: report.container.clone(),
         started_at: report.started_at,
         pid: report.pid,

@@ -300,7 +300,7 @@ impl Fleet {
             // A report can overtake the API server's answer to the patch.
             process.applied = process.runs(&publish).then_some(now);
             process.behind_since = now;
-            process.was_there = published.map(|published| process.first_report_at <= published);
+            process.was_there = published.map(|published| process.follows_since <= published);
         }
         self.unknown_publish = self.unknown_publish.filter(|unknown| *unknown > publish.updated_at);
         self.dropped = 0;

@@ -1,5 +1,7 @@
 //! One process of a fleet: its last report, and whether the process still counts.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rototo_api::fleet::{Pid, ProcessState, Report};
 use rototo_engine::Fingerprint;
@@ -33,8 +35,8 @@ pub(super) struct Process {
     pub(super) promised: Moment,
     /// True if it had the workspace open when the goal was published; `None` where that is not known.
     pub(super) was_there: Option<bool>,
-    /// The time at which its first report arrived.
-    pub(super) first_report_at: Moment,
+    /// The time at which it opened the workspace, as its first report says, or else at which that report arrived.
+    pub(super) follows_since: Moment,
     pub(super) container: Option<String>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) pid: Option<Pid>,
@@ -175,7 +177,7 @@ impl Process {
             last_report_at: now,
             promised: now,
             was_there: None,
-            first_report_at: now,
+            follows_since: now.saturating_sub(Duration::from_millis(report.opened_ms_ago.unwrap_or(0))),
             container: None,
             started_at: None,
             pid: None,
@@ -228,7 +230,7 @@ impl Process {
     pub(super) fn is_starting(&self, windows: &Windows, now: Moment) -> bool {
         let later = self.was_there == Some(false);
         let nothing = matches!(self.last_report.state, ProcessState::Starting | ProcessState::Pending);
-        later && nothing && self.last_report.publish.is_none() && now < self.first_report_at + windows.grace
+        later && nothing && self.last_report.publish.is_none() && now < self.follows_since + windows.grace
     }
 
     /// Returns the state to show to people. A process that has applied an older publish is shown as pending, as it has

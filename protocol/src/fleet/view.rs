@@ -105,7 +105,7 @@ impl Fleet {
                 _ => {}
             }
             if process.is_starting(&view.windows, now) {
-                view.change_at(process.first_report_at + view.windows.grace, now);
+                view.change_at(process.follows_since + view.windows.grace, now);
             }
         }
     }

@@ -59,8 +59,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a process that runs nothing yet is starting for ever",
         PROCESS,
-        "later && nothing && self.last_report.publish.is_none() && now < self.first_report_at + windows.grace",
-        "later && nothing && now < self.first_report_at + windows.grace * 1000",
+        "later && nothing && self.last_report.publish.is_none() && now < self.follows_since + windows.grace",
+        "later && nothing && now < self.follows_since + windows.grace * 1000",
     ),
     mutant("pods that are not heard don't count", VERDICT, "if !self.recounting {", "if false {"),
     mutant(
@@ -92,7 +92,7 @@ const MUTANTS: &[Mutant] = &[
         "a neighbour that started later makes a process leave",
         PROCESS,
         "        if !silent {\n            return Liveness::Live;",
-        "        if silent && id.pod.is_some() && self.of_pod(id.pod.as_deref()).any(|(_, one)| one.first_report_at > process.first_report_at) {\n            return Liveness::Left;\n        }\n        if !silent {\n            return Liveness::Live;",
+        "        if silent && id.pod.is_some() && self.of_pod(id.pod.as_deref()).any(|(_, one)| one.follows_since > process.follows_since) {\n            return Liveness::Left;\n        }\n        if !silent {\n            return Liveness::Live;",
     ),
     mutant(
         "a silent process of a running pod is dropped after a while",

@@ -71,6 +71,20 @@ fn a_process_that_starts_has_its_grace_until_it_is_over() {
 }
 
 #[test]
+fn a_process_that_is_heard_late_has_its_grace_from_the_time_at_which_it_opened_the_workspace() {
+    let mut history = History::new();
+    history.publishes(publish(B, 2)).after(100_000);
+    let grace = u64::try_from(history.fleet.windows().grace.as_millis()).unwrap();
+    let pending = |history: &mut History, opened| {
+        let report = Report { opened_ms_ago: Some(opened), ..Report::default() };
+        history.reports("late", ProcessState::Pending, None, report);
+    };
+    pending(&mut history, grace - 1);
+    assert_eq!(history.verdict(), Verdict::NoProcesses);
+    assert!(history.after(1).is_progressing());
+}
+
+#[test]
 fn a_process_that_starts_in_a_way_that_nobody_knows_has_no_grace() {
     let mut history = History::new();
     let young = Report { started_ms_ago: Some(10), ..Report::default() };
