@@ -71,7 +71,7 @@ fn a_process_that_starts_has_its_grace_until_it_is_over() {
 }
 
 #[test]
-fn a_process_that_is_heard_late_has_its_grace_from_the_time_at_which_it_opened_the_workspace() {
+fn a_process_that_reports_late_has_its_grace_from_the_time_at_which_it_opened_the_workspace() {
     let mut history = History::new();
     history.publishes(publish(B, 2)).after(100_000);
     let grace = u64::try_from(history.fleet.windows().grace.as_millis()).unwrap();
