@@ -12,6 +12,13 @@ use crate::fleet::{Container, FleetStart, Pod, PodIdentity, PodObjectState, Pods
 use crate::plan::MarkerEntry;
 use crate::windows::HEARTBEAT;
 
+/// An operator knows from the marker that the content which [`staged`] announces is at its stage.
+fn rolling() -> (Publisher, Fleet, Marked) {
+    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    publisher.marker_confirmed(Some(staged()), &mut fleet, NOW);
+    (publisher, fleet, staged())
+}
+
 /// Decides about a marker where the source has the content that [`staged`] announces.
 fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
     let accepted = Some(other().fingerprint);
@@ -50,10 +57,8 @@ fn a_stage_that_refuses_takes_the_content_back_at_the_first_decision_of_an_opera
 
 #[test]
 fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
+    let (mut publisher, mut fleet, marked) = rolling();
     let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
     reports(&mut fleet, next, ProcessState::Rejected);
     let taken_back = decides(&publisher, &fleet, map(MarkerEntry::Published(marked)));
     assert_eq!(taken_back.held, Some((next, Gate::Refused)));
@@ -69,10 +74,8 @@ fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_th
 
 #[test]
 fn a_person_publishes_what_a_process_of_the_stage_refuses() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
+    let (publisher, mut fleet, marked) = rolling();
     let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
     reports(&mut fleet, next, ProcessState::Rejected);
     let steps = [Step::Pods(1), Step::Pause(None)];
     let facts = PublishInput { accepted: Some(next.fingerprint), steps: &steps, ..PublishInput::default() };
@@ -89,10 +92,8 @@ fn a_person_publishes_what_a_process_of_the_stage_refuses() {
 
 #[test]
 fn newer_content_waits_for_the_end_of_a_rollout_where_it_is_to() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
+    let (publisher, mut fleet, marked) = rolling();
     let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
     reports(&mut fleet, next, ProcessState::Applied);
     let newer: Fingerprint = format!("sha256:{}", "c".repeat(64)).parse().unwrap();
     let steps = [Step::Pods(1), Step::Pause(None)];
@@ -127,10 +128,8 @@ fn newer_content_waits_for_the_end_of_a_rollout_where_it_is_to() {
 
 #[test]
 fn a_request_counts_for_the_announcement_that_it_names() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
+    let (publisher, mut fleet, marked) = rolling();
     let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
     reports(&mut fleet, next, ProcessState::Pending);
     let steps = [Step::Pause(None)];
     let decides = |of| {
@@ -145,9 +144,7 @@ fn a_request_counts_for_the_announcement_that_it_names() {
 
 #[test]
 fn the_decision_about_a_rollout_is_that_of_its_steps() {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
+    let (publisher, fleet, marked) = rolling();
     let rehearsal = fleet.rehearsal(RehearsalRules::default(), NOW).unwrap();
     let rollout = |publisher: &Publisher, steps: &[Step], request| {
         let facts = PublishInput { accepted: Some(other().fingerprint), steps, request, ..Default::default() };
@@ -191,10 +188,8 @@ fn what_was_taken_back_is_tried_again_for_the_request_that_names_it_alone() {
 
 /// An operator knows a stage whose only process is in this state, and decides about it.
 fn decides_about_a_stage(report: &dyn Fn(&mut Fleet, Publish), facts: PublishInput<'_>) -> MarkerPlan {
-    let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
-    let marked = staged();
+    let (publisher, mut fleet, marked) = rolling();
     let next = marked.next.unwrap();
-    publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
     report(&mut fleet, next);
     let steps = [Step::Pods(1), Step::Pause(None)];
     let facts = PublishInput { accepted: Some(next.fingerprint), steps: &steps, ..facts };
