@@ -247,9 +247,7 @@ async fn a_report_appears_in_the_status_under_the_pod_that_its_token_is_bound_to
 async fn an_operator_that_lost_its_lease_still_serves_its_snapshots() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
-    let scene = Scene::with_flags(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let scene = Scene::published_with(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;
     let setting = EndpointSetting::of(scene).await;
     let fingerprint = published(&setting.scene).await;
     let (path, fleet) = (setting.snapshot(&fingerprint.to_string()), fleet_path(setting.namespace(), WORKSPACE));

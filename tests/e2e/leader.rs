@@ -17,9 +17,7 @@ use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 #[tokio::test]
 async fn a_frozen_operator_is_replaced_and_writes_nothing_when_it_continues() {
     let flags = ["--identity=first", "--lease-seconds=3"];
-    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "leader", &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let mut scene = Scene::published_with(ControlPlane::shared().unwrap(), "leader", &flags).await;
 
     scene.operator.process().unwrap().freeze().unwrap();
     let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=3"]).unwrap();
@@ -45,9 +43,7 @@ async fn a_frozen_operator_is_replaced_and_writes_nothing_when_it_continues() {
 #[tokio::test]
 async fn an_operator_that_ends_in_order_is_replaced_at_once() {
     let flags = ["--identity=first", "--lease-seconds=120"];
-    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "handover", &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let mut scene = Scene::published_with(ControlPlane::shared().unwrap(), "handover", &flags).await;
     let address = |map: &ConfigMap| map.annotations()[ANNOTATION_SNAPSHOTS].clone();
     let before = address(&scene.namespace.markers().await.unwrap().unwrap());
     scene.operator.terminate().unwrap();
@@ -63,9 +59,7 @@ async fn an_operator_that_ends_in_order_is_replaced_at_once() {
 #[tokio::test]
 async fn a_write_that_an_earlier_leader_decided_on_is_refused_once_the_next_one_leads() {
     let flags = ["--identity=first", "--lease-seconds=120"];
-    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "late-write", &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let mut scene = Scene::published_with(ControlPlane::shared().unwrap(), "late-write", &flags).await;
     let earlier = scene.namespace.markers().await.unwrap().unwrap();
     scene.operator.terminate().unwrap();
     scene.operator = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
@@ -83,9 +77,7 @@ async fn a_write_that_an_earlier_leader_decided_on_is_refused_once_the_next_one_
 /// With a Lease of two minutes, the next renewal is due 40 s after the start. The test times out before.
 #[tokio::test]
 async fn an_operator_whose_lease_somebody_takes_stops_at_once() {
-    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), "taken", &["--lease-seconds=120"]).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let scene = Scene::published_with(ControlPlane::shared().unwrap(), "taken", &["--lease-seconds=120"]).await;
     let taken = json!({ "spec": { "holderIdentity": "somebody" } });
     let leases = scene.namespace.api::<Lease>();
     leases.patch("rototo-operator", &PatchParams::default(), &Patch::Merge(taken)).await.unwrap();

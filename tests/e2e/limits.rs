@@ -9,9 +9,7 @@ use crate::scene::{Scene, WORKSPACE, condition};
 #[tokio::test]
 async fn the_youngest_workspace_beyond_the_limit_is_not_read_until_an_older_one_is_removed() {
     let flags = ["--workspaces-per-namespace=1"];
-    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), "limits", &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let scene = Scene::published_with(ControlPlane::shared().unwrap(), "limits", &flags).await;
     let spec = json!({ "source": scene.repository.url(), "interval": "5s" });
     scene.namespace.apply_workspace("younger", spec).await.unwrap();
     let is_refused = |workspace: &RototoWorkspace| {

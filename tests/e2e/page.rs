@@ -12,9 +12,7 @@ const FLAGS: [&str; 3] = ["--ui", "--peer-host=127.0.0.1", "--lease-seconds=3"];
 
 async fn scene(purpose: &str) -> Scene {
     let flags: Vec<&str> = FLAGS.into_iter().chain(["--identity=first"]).collect();
-    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), purpose, &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let scene = Scene::published_with(ControlPlane::shared().unwrap(), purpose, &flags).await;
     scene.namespace.grant_reading("viewer").unwrap();
     scene
 }

@@ -12,9 +12,7 @@ const COPYLESS: &str = "rototo_publishes_without_copy_total";
 /// Returns a scene whose operator leads, and a second replica that is ready.
 async fn two_replicas(purpose: &str) -> (Scene, Operator) {
     let flags = ["--identity=first", "--peer-host=127.0.0.1", "--lease-seconds=3"];
-    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), purpose, &flags).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let scene = Scene::published_with(ControlPlane::shared().unwrap(), purpose, &flags).await;
     let flags = ["--identity=second", "--peer-host=127.0.0.1", "--lease-seconds=3"];
     let second = Operator::start_with(&scene.namespace, &flags).unwrap();
     (scene, second)

@@ -31,7 +31,12 @@ impl Scene {
 
     /// Returns a scene in which the first commit is published.
     pub(crate) async fn published_on(cluster: &Cluster, purpose: &str) -> Self {
-        let scene = Self::quiet_on(cluster, purpose).await;
+        Self::published_with(cluster, purpose, &[]).await
+    }
+
+    /// Returns a scene in which the first commit is published, and whose operator has these further flags.
+    pub(crate) async fn published_with(cluster: &Cluster, purpose: &str, flags: &[&str]) -> Self {
+        let scene = Self::with_flags(cluster, purpose, flags).await;
         scene.apply().await;
         scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
         scene

@@ -146,9 +146,7 @@ async fn a_replica_passes_the_span_of_a_call_on_to_the_leader() {
 async fn a_collector_that_never_answers_holds_up_neither_a_publish_nor_the_end() {
     let silent = Silent::listen().unwrap();
     let flag = format!("--otlp-endpoint={}", silent.url());
-    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "trace-silent", &[&flag]).await;
-    scene.apply().await;
-    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let mut scene = Scene::published_with(ControlPlane::shared().unwrap(), "trace-silent", &[&flag]).await;
     until("a request to the collector", PATIENCE, || {
         Ok(if silent.accepted() > 0 { Observation::Done(()) } else { Observation::NotYet("none".to_owned()) })
     })
