@@ -76,8 +76,7 @@ impl Markers {
     }
 
     async fn write(&self, namespace: &str, data: Map<String, Value>, at: &MapVersion) -> Result<(), WriteError> {
-        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, data, at)).await;
-        let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
+        let map = in_time(self.metadata().write(&self.client, namespace, data, at)).await?;
         self.maps.saw(namespace, Some(Arc::new(map)));
         Ok(())
     }
@@ -156,16 +155,15 @@ impl Markers {
             }
             self.refresh(namespace).await?;
             if let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) {
-                match timeout(ANSWERS_WITHIN, map::take_over(&self.client, &map, Timestamp::now())).await {
-                    Ok(Ok(map)) => self.maps.saw(namespace, Some(map.into())),
+                match in_time(map::take_over(&self.client, &map, Timestamp::now())).await {
+                    Ok(map) => self.maps.saw(namespace, Some(map.into())),
                     // A write came between: it is read now.
-                    Ok(Err(WriteError::Conflict)) => continue,
+                    Err(WriteError::Conflict) => continue,
                     // What was read holds. The next reconcile tries again, and a write of a marker fails for itself.
-                    Ok(Err(error)) => {
+                    Err(error) => {
                         debug!(namespace, %error, "the ConfigMap can't be taken over");
                         return Ok(());
                     }
-                    Err(_) => return Ok(()),
                 }
             }
             self.taken_over().insert(namespace.to_owned(), tenure);
@@ -200,4 +198,10 @@ impl Markers {
     pub(crate) fn listed(&self) {
         self.maps.listed();
     }
+}
+
+/// Returns the map after a write, or that there was no answer in time.
+async fn in_time(write: impl Future<Output = Result<ConfigMap, WriteError>>) -> Result<ConfigMap, WriteError> {
+    let written = timeout(ANSWERS_WITHIN, write).await;
+    written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))
 }
