@@ -31,7 +31,7 @@ pub struct ProcessEvidence {
     pub report: Report,
     /// The age of that report in milliseconds.
     pub reported_ms_ago: u64,
-    /// The age of the first report in milliseconds.
+    /// The time since the process opened the workspace, or since its first report where it does not say, in milliseconds.
     pub first_reported_ms_ago: u64,
     /// The time after the last report within which the next one was promised, in milliseconds.
     pub interval_ms: u64,

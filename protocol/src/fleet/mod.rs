@@ -397,9 +397,8 @@ impl Fleet {
         self.processes.range(first..).take_while(move |(id, _)| id.pod.as_deref() == pod)
     }
 
-    /// Notes whether a process runs the goal, and since when. `ago` is the time since
-    /// it applied what it runs. Returns the time from detection where a process of the cohort applies the goal for the
-    /// first time.
+    /// Notes whether a process runs the goal, and since when. `ago` is the time since it applied what it runs. Returns the
+    /// time from detection where a process of the cohort applies the goal for the first time.
     fn applies(
         &mut self,
         id: &ProcessId,
