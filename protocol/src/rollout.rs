@@ -50,6 +50,22 @@ pub struct StageFacts {
     pub analysis: AnalysisState,
 }
 
+impl StageFacts {
+    /// Returns why the content has to be taken back; `None` if every gate is open.
+    fn failed_gate(&self) -> Option<GateFailure> {
+        if !self.refused.is_empty() {
+            return Some(GateFailure::Refused(self.refused.clone()));
+        }
+        if !self.restarted.is_empty() {
+            return Some(GateFailure::Restarted(self.restarted.clone()));
+        }
+        if !self.degraded.is_empty() {
+            return Some(GateFailure::Degraded(self.degraded.clone()));
+        }
+        (self.analysis == AnalysisState::Failed).then_some(GateFailure::Analysis)
+    }
+}
+
 /// The decision about a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RolloutDecision {
@@ -110,17 +126,10 @@ pub fn decide(
         Some(Action::Promote) => return RolloutDecision::Publish,
         _ => {}
     }
-    if stage.is_some() && !facts.refused.is_empty() {
-        return RolloutDecision::TakeBack(GateFailure::Refused(facts.refused.clone()));
-    }
-    if stage.is_some() && !facts.restarted.is_empty() {
-        return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
-    }
-    if stage.is_some() && !facts.degraded.is_empty() {
-        return RolloutDecision::TakeBack(GateFailure::Degraded(facts.degraded.clone()));
-    }
-    if stage.is_some() && facts.analysis == AnalysisState::Failed {
-        return RolloutDecision::TakeBack(GateFailure::Analysis);
+    if stage.is_some()
+        && let Some(failure) = facts.failed_gate()
+    {
+        return RolloutDecision::TakeBack(failure);
     }
     // A part of the fleet can't be chosen before the fleet is known.
     if facts.recounting || asked == Some(Action::Hold) {

@@ -52,8 +52,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a refusal in the stage takes nothing back",
         ROLLOUT,
-        "if stage.is_some() && !facts.refused.is_empty() {",
-        "if stage.is_some() && facts.refused.len() > 1 {",
+        "if !self.refused.is_empty() {",
+        "if self.refused.len() > 1 {",
     ),
     mutant(
         "a container that ended before the step takes the content back",
@@ -106,8 +106,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an analysis that failed takes nothing back",
         ROLLOUT,
-        "if stage.is_some() && facts.analysis == AnalysisState::Failed {",
-        "if stage.is_none() && facts.analysis == AnalysisState::Failed {",
+        "(self.analysis == AnalysisState::Failed).then_some(GateFailure::Analysis)",
+        "None",
     ),
     mutant(
         "a step ends before its analyses have passed",
@@ -136,8 +136,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an application that becomes degraded takes nothing back",
         ROLLOUT,
-        "if stage.is_some() && !facts.degraded.is_empty() {",
-        "if stage.is_some() && facts.degraded.len() > 1 {",
+        "if !self.degraded.is_empty() {",
+        "if self.degraded.len() > 1 {",
     ),
     mutant(
         "an application that was degraded before takes the content back",
