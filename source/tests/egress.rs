@@ -7,7 +7,7 @@ mod support;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use rototo_source::{Access, Egress, EgressRules, Lookup, Reader, ReaderOptions, Source, SourceError};
 use support::git_http::serve_git;
@@ -59,8 +59,12 @@ struct Port {
 }
 
 impl Port {
+    /// The port is outside of the range from which the kernel takes ports. In that range a client of another test might
+    /// still try a server that has ended, and whose port this one would get.
     fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        static NEXT: AtomicU16 = AtomicU16::new(10_000);
+        let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(1000);
+        let listener = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
         listener.set_nonblocking(true).unwrap();
         Self { listener }
     }
