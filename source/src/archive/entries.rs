@@ -9,16 +9,14 @@ use std::collections::BTreeSet;
 use rototo_engine::Tree;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, ReadScope, Visit, visit};
-use crate::spec::Subdirectory;
+use crate::limits::layout::{PathEntry, ReadScope, Visit, WorkspacePart, visit};
 
 /// The document that makes a directory a workspace.
 const MANIFEST: &str = "rototo-workspace.toml";
 
 /// The documents found at the two places where the workspace may be.
 pub(super) struct ArchiveEntries<'a> {
-    subdirectory: Option<&'a Subdirectory>,
-    scope: ReadScope,
+    part: &'a WorkspacePart,
     tops: BTreeSet<String>,
     at_root: DocumentLocation,
     below_top: DocumentLocation,
@@ -71,10 +69,9 @@ impl DocumentLocation {
 }
 
 impl<'a> ArchiveEntries<'a> {
-    pub(super) fn new(subdirectory: Option<&'a Subdirectory>, scope: ReadScope) -> Self {
+    pub(super) fn new(part: &'a WorkspacePart) -> Self {
         Self {
-            subdirectory,
-            scope,
+            part,
             tops: BTreeSet::new(),
             at_root: DocumentLocation::default(),
             below_top: DocumentLocation::default(),
@@ -104,7 +101,7 @@ impl<'a> ArchiveEntries<'a> {
                 place.tree.notice(name, kind.kind());
             }
         }
-        let scope = self.scope;
+        let scope = self.part.scope;
         let at_root = root.is_some_and(|name| self.at_root.note(name, kind, scope, &path));
         let below_top = below.is_some_and(|name| self.below_top.note(name, kind, scope, &path));
         if !is_utf8 {
@@ -121,7 +118,7 @@ impl<'a> ArchiveEntries<'a> {
     /// Refuses an entry whose name is unusable, if it would be a document under the name `path`.
     fn refuse_document(&mut self, path: &str, kind: PathEntry, fault: impl Fn() -> ContentFault) {
         let (root, below) = self.names(path);
-        let scope = self.scope;
+        let scope = self.part.scope;
         for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
             if let Some(name) = name.filter(|name| visit(name, kind, scope) == Ok(Visit::Read)) {
                 place.refuse(name, fault());
@@ -144,9 +141,9 @@ impl<'a> ArchiveEntries<'a> {
 
     /// Returns the documents of the place where the workspace is.
     pub(super) fn choose(self) -> Result<Tree, SourceFault> {
-        let Self { subdirectory, tops, at_root, below_top, .. } = self;
+        let Self { part, tops, at_root, below_top, .. } = self;
         let one_top = tops.len() <= 1;
-        match subdirectory {
+        match &part.subdirectory {
             None if at_root.has_manifest() => at_root.into_tree(),
             None if one_top && below_top.has_manifest() => below_top.into_tree(),
             None => Err(at_root
@@ -165,7 +162,7 @@ impl<'a> ArchiveEntries<'a> {
 
     /// Returns the name of `path` in a workspace at the root, and in one in a directory of the root.
     fn names<'p>(&self, path: &'p str) -> (Option<&'p str>, Option<&'p str>) {
-        let subdirectory = self.subdirectory;
+        let subdirectory = &self.part.subdirectory;
         let within = |path: &'p str| match subdirectory {
             None => Some(path),
             Some(subdirectory) => path.strip_prefix(subdirectory.as_str())?.strip_prefix('/').or_else(|| {
@@ -188,10 +185,12 @@ fn is_of_a_file_manager(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Subdirectory;
 
     fn chosen(subdirectory: &str, paths: &[&str]) -> Result<Vec<String>, &'static str> {
-        let subdirectory = Subdirectory::parse(subdirectory).unwrap();
-        let mut entries = ArchiveEntries::new(subdirectory.as_ref(), ReadScope::Documents);
+        let part =
+            WorkspacePart { subdirectory: Subdirectory::parse(subdirectory).unwrap(), ..WorkspacePart::default() };
+        let mut entries = ArchiveEntries::new(&part);
         for path in paths {
             let kind = if path.ends_with('/') { PathEntry::Directory } else { PathEntry::File };
             if let Some(path) = entries.admit(path.as_bytes(), kind).map_err(|fault| fault.code())? {
@@ -229,14 +228,15 @@ mod tests {
         for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
             assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
         }
-        assert!(ArchiveEntries::new(None, ReadScope::Documents).admit(b"../\xff", PathEntry::File).is_err());
+        assert!(ArchiveEntries::new(&WorkspacePart::default()).admit(b"../\xff", PathEntry::File).is_err());
     }
 
     /// Windows packs names in the code page of the machine.
     #[test]
     fn a_name_that_is_no_text_is_refused_only_where_a_document_would_stand() {
         let fault = |paths: &[&[u8]]| {
-            let mut entries = ArchiveEntries::new(None, ReadScope::Documents);
+            let part = WorkspacePart::default();
+            let mut entries = ArchiveEntries::new(&part);
             for path in paths {
                 if let Some(path) = entries.admit(path, PathEntry::File).unwrap() {
                     entries.keep(&path, Vec::new());

@@ -23,10 +23,10 @@ use crate::egress::{Egress, Routes};
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
-use crate::limits::layout::ReadScope;
+use crate::limits::layout::WorkspacePart;
 use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::pinned_source::Version;
-use crate::spec::{ArchiveFormat, ArchiveSource, Subdirectory};
+use crate::spec::{ArchiveFormat, ArchiveSource};
 
 use crate::archive::http::{ArchiveResponse, Download, Http};
 
@@ -52,7 +52,7 @@ struct ArchiveState {
 struct CachedArchive {
     version: Version,
     download: Download,
-    trees: HashMap<(Option<Subdirectory>, ReadScope), (Tree, HeldMemory)>,
+    trees: HashMap<WorkspacePart, (Tree, HeldMemory)>,
 }
 
 impl Archive {
@@ -99,12 +99,8 @@ impl Archive {
         true
     }
 
-    /// Returns the documents of `version` below `subdirectory`.
-    pub(crate) async fn fetch(
-        &self,
-        version: &Version,
-        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
-    ) -> Result<Tree, SourceFault> {
+    /// Returns the documents of a workspace in `version`.
+    pub(crate) async fn fetch(&self, version: &Version, part: WorkspacePart) -> Result<Tree, SourceFault> {
         let mut state = self.state.lock().await;
         if state.kept.is_none() {
             self.revalidate(&mut state).await?;
@@ -112,15 +108,14 @@ impl Archive {
         let Some(kept) = state.kept.as_mut().filter(|kept| kept.version == *version) else {
             return Err(ArchiveFault::Changed.into());
         };
-        let place = (subdirectory.cloned(), scope);
-        if let Some((tree, _)) = kept.trees.get(&place) {
+        if let Some((tree, _)) = kept.trees.get(&part) {
             return Ok(tree.clone());
         }
         let file = kept.download.file.try_clone().map_err(|error| self.disk(&error.to_string()))?;
-        let tree = self.unpack(file, place.clone()).await?;
+        let tree = self.unpack(file, part.clone()).await?;
         let bytes = tree.iter().map(|(_, document)| document.bytes.len()).sum();
         if let Some(held) = self.memory.take(bytes) {
-            kept.trees.insert(place, (tree.clone(), held));
+            kept.trees.insert(part, (tree.clone(), held));
         }
         Ok(tree)
     }
@@ -152,14 +147,9 @@ impl Archive {
         answer
     }
 
-    async fn unpack(
-        &self,
-        file: File,
-        (subdirectory, scope): (Option<Subdirectory>, ReadScope),
-    ) -> Result<Tree, SourceFault> {
+    async fn unpack(&self, file: File, part: WorkspacePart) -> Result<Tree, SourceFault> {
         let (format, limits) = (self.format, self.limits.clone());
-        let unpacking =
-            tokio::task::spawn_blocking(move || unpack::unpack(file, format, (subdirectory.as_ref(), scope), &limits));
+        let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(file, format, &part, &limits));
         unpacking.await.map_err(|error| self.disk(&error.to_string()))?
     }
 
@@ -177,5 +167,5 @@ pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> R
     let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());
     let mut file = tempfile::tempfile().map_err(failed)?;
     std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    unpack::unpack(file, format, (None, ReadScope::Documents), limits)
+    unpack::unpack(file, format, &WorkspacePart::default(), limits)
 }

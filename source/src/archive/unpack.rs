@@ -10,9 +10,9 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, ReadScope};
+use crate::limits::layout::{PathEntry, WorkspacePart};
 use crate::limits::{Limits, ReadBudget};
-use crate::spec::{ArchiveFormat, Subdirectory};
+use crate::spec::ArchiveFormat;
 
 use crate::archive::entries::ArchiveEntries;
 
@@ -23,17 +23,17 @@ const BYTES_PER_ENTRY: u64 = 4096;
 /// a name to 4 KiB, and an attribute to 64 KiB. A larger extension is refused before it is in memory.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 
-/// Returns the documents below `subdirectory`. Blocks on the disk.
+/// Returns the documents of a workspace in an archive. Blocks on the disk.
 pub(super) fn unpack(
     mut file: File,
     format: ArchiveFormat,
-    (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
+    part: &WorkspacePart,
     limits: &Limits,
 ) -> Result<Tree, SourceFault> {
     if let Some(other) = packed_otherwise(&mut file, format).map_err(|error| damaged(&error))? {
         return Err(damaged(&other));
     }
-    let mut entries = ArchiveEntries::new(subdirectory, scope);
+    let mut entries = ArchiveEntries::new(part);
     match format {
         ArchiveFormat::TarGz => untar(file, &mut entries, limits)?,
         ArchiveFormat::Zip => unzip(file, &mut entries, limits)?,
@@ -289,7 +289,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let limits = Limits { unpacked_bytes: 1 << 20, entries: 100, ..Limits::default() };
-        unpack(file, format, (None, ReadScope::Documents), &limits)
+        unpack(file, format, &WorkspacePart::default(), &limits)
     }
 
     #[test]

@@ -106,6 +106,9 @@ pub enum SourceFault {
     /// A `kubernetes://` source.
     #[error("a kubernetes source is followed by a running process and has no files to read")]
     Followed,
+    /// A git repository or an archive without a version, which a pin gives.
+    #[error("the source has no version that could be read: it was not pinned")]
+    NotPinned,
     /// The disk of this machine failed, or denies access.
     #[error("{path}: {error}")]
     Disk {
@@ -146,7 +149,8 @@ impl SourceFault {
             Self::Archive(fault) => fault.is_transient(),
             Self::Parent { fault, .. } => fault.is_transient(),
             Self::Disk { .. } => true,
-            Self::Content(_) | Self::Layers(_) | Self::Signature(_) | Self::FileSourcesOff | Self::Followed => false,
+            Self::Content(_) | Self::Layers(_) | Self::Signature(_) => false,
+            Self::FileSourcesOff | Self::Followed | Self::NotPinned => false,
         }
     }
 
@@ -154,6 +158,7 @@ impl SourceFault {
         match self {
             Self::FileSourcesOff => "file_sources_off",
             Self::Followed => "not_readable",
+            Self::NotPinned => "not_pinned",
             Self::Disk { .. } => "disk_failed",
             Self::Content(fault) => fault.code(),
             Self::Git(fault) => fault.code(),

@@ -6,9 +6,9 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::limits::layout::{ReadScope, Visit, join, visit};
+use crate::limits::layout::{Visit, WorkspacePart, join, visit};
 use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
-use crate::spec::{Commit, GitReference, Subdirectory};
+use crate::spec::{Commit, GitReference};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::commit_info::{CommitInfo, CommitInfos};
@@ -19,13 +19,12 @@ use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
 /// The largest directory above a workspace. The limits of a workspace do not apply to it, as it holds other files too.
 const MAX_PARENT_BYTES: u64 = 16 << 20;
 
-/// A directory of a commit, and the ref where the commit was found.
+/// A workspace in a commit, and the ref where the commit was found.
 #[derive(Clone, Copy)]
 pub(super) struct CommitDirectory<'a> {
     pub(super) commit: &'a Commit,
     pub(super) reference: &'a GitReference,
-    pub(super) subdirectory: Option<&'a Subdirectory>,
-    pub(super) scope: ReadScope,
+    pub(super) part: &'a WorkspacePart,
 }
 
 /// Lists the documents of `place`, fetches the missing ones, and reads those that were not read before.
@@ -41,13 +40,13 @@ pub(super) async fn read(
         infos.note(place.commit, info);
     }
     let root = reading.root(trees, place).await?;
-    if let Some(tree) = trees.known(place.commit, (place.subdirectory, place.scope), Instant::now()) {
+    if let Some(tree) = trees.known(place.commit, place.part, Instant::now()) {
         return Ok(tree);
     }
     let Listing { beside, documents: listing, alike } = reading.list(place, root).await?;
 
     let ids: HashSet<ObjectId> = listing.iter().map(|(_, id)| *id).collect();
-    let last = trees.blobs((place.subdirectory, place.scope));
+    let last = trees.blobs(place.part);
     let known = |id: &ObjectId| Some((*id, last?.get(id)?.clone()));
     let mut blobs: Blobs = ids.iter().filter_map(known).collect();
     let unknown: Vec<ObjectId> = ids.into_iter().filter(|id| !blobs.contains_key(id)).collect();
@@ -62,7 +61,7 @@ pub(super) async fn read(
     let mut tree = assemble(beside, listing, &blobs, limits)?;
     reading.peek(&mut tree, alike).await;
     let read = ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs };
-    trees.keep((place.subdirectory, place.scope), read, Instant::now());
+    trees.keep(place.part, read, Instant::now());
     Ok(tree)
 }
 
@@ -122,7 +121,7 @@ impl<'a> Reading<'a> {
 
     /// Returns the object of the workspace's directory; `None` for the root of the repository.
     async fn root(&mut self, trees: &mut Trees, place: CommitDirectory<'_>) -> Result<Option<ObjectId>, SourceFault> {
-        let Some(subdirectory) = place.subdirectory else { return Ok(None) };
+        let Some(subdirectory) = &place.part.subdirectory else { return Ok(None) };
         let mut root = trees.root(place.commit, subdirectory);
         if root.is_none() {
             let (parent, _) = subdirectory.split();
@@ -158,7 +157,7 @@ impl<'a> Reading<'a> {
                 for entry in tree_entries(&bytes).ok_or_else(|| garbled(directory))? {
                     self.budget.entry()?;
                     let path = join(directory, &String::from_utf8_lossy(entry.name));
-                    match visit(&path, entry.kind, place.scope)? {
+                    match visit(&path, entry.kind, place.part.scope)? {
                         Visit::Read | Visit::Descend if std::str::from_utf8(entry.name).is_err() => {
                             return Err(ContentFault::NotUtf8 { path }.into());
                         }
@@ -235,7 +234,7 @@ fn garbled(path: &str) -> ContentFault {
 }
 
 fn no_directory(place: CommitDirectory<'_>) -> ContentFault {
-    ContentFault::NoDirectory { path: place.subdirectory.map_or_else(String::new, ToString::to_string) }
+    ContentFault::NoDirectory { path: place.part.subdirectory.as_ref().map_or_else(String::new, ToString::to_string) }
 }
 
 /// Adds the documents to `tree`. The limit counts each path, although several may share one object.

@@ -54,8 +54,7 @@ impl Copy {
         let place = CommitDirectory {
             commit: &commit,
             reference: git.reference(),
-            subdirectory: git.subdirectory(),
-            scope: ReadScope::Documents,
+            part: &WorkspacePart { subdirectory: git.subdirectory().cloned(), ..WorkspacePart::default() },
         };
         let (mut trees, infos) = (Trees::new(SharedMemory::new(u64::MAX)), CommitInfos::default());
         read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await

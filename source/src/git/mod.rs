@@ -33,10 +33,10 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
-use crate::limits::layout::ReadScope;
+use crate::limits::layout::WorkspacePart;
 use crate::limits::memory::SharedMemory;
 use crate::signatures::SignaturePolicy;
-use crate::spec::{Commit, GitReference, Subdirectory};
+use crate::spec::{Commit, GitReference};
 
 use crate::git::cached_repository::CachedRepository;
 pub use crate::git::commit_info::CommitInfo;
@@ -116,18 +116,18 @@ impl Remote {
         self.answers.lock().await.named_since(reference, commit)
     }
 
-    /// Returns the documents of `commit` below `subdirectory`. `reference` is where the commit was found.
+    /// Returns the documents of a workspace in `commit`. `reference` is where the commit was found.
     pub(crate) async fn fetch(
         &self,
         commit: &Commit,
         reference: &GitReference,
-        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
+        part: &WorkspacePart,
     ) -> Result<Tree, SourceFault> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
-        if let Some(tree) = trees.known(commit, (subdirectory, scope), Instant::now()) {
+        if let Some(tree) = trees.known(commit, part, Instant::now()) {
             return Ok(tree);
         }
-        let place = CommitDirectory { commit, reference, subdirectory, scope };
+        let place = CommitDirectory { commit, reference, part };
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
         let outcome = self.read(kept, trees, place).await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
@@ -183,7 +183,7 @@ impl Remote {
         let Contents { kept, .. } = &mut *self.contents.lock().await;
         let kept = &*kept;
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
-        let place = CommitDirectory { commit, reference, subdirectory: None, scope: ReadScope::Documents };
+        let place = CommitDirectory { commit, reference, part: &WorkspacePart::default() };
         let verify = async |program: &Program| {
             documents::bring(program, &self.limits, kept, place).await?;
             signature::verify(program, kept, commit, reference, policy).await

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::hosts::Recent;
-use crate::limits::layout::{PathEntry, ReadScope};
+use crate::limits::layout::{PathEntry, WorkspacePart};
 use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::spec::{Commit, Subdirectory};
 
@@ -24,7 +24,7 @@ const MAX_PARENT_BYTES: usize = 16 << 20;
 /// The last tree of each workspace of one repository, and the directories above them, as far as there is memory.
 pub(super) struct Trees {
     memory: SharedMemory,
-    last: Recent<(Option<Subdirectory>, ReadScope), Remembered<ReadTree>>,
+    last: Recent<WorkspacePart, Remembered<ReadTree>>,
     parents: HashMap<(Commit, String), Remembered<Arc<[u8]>>>,
 }
 
@@ -54,14 +54,9 @@ impl Trees {
     /// Returns the tree of `commit`, if it is known without reading: it was the last one, or the workspace's directory
     /// is the same object as in the last one. So of a thousand workspaces in one repository, a commit costs only those
     /// that it changes.
-    pub(super) fn known(
-        &mut self,
-        commit: &Commit,
-        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
-        now: Instant,
-    ) -> Option<Tree> {
-        let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
-        let (last, _) = self.last.touch(&(subdirectory.cloned(), scope), now)?;
+    pub(super) fn known(&mut self, commit: &Commit, part: &WorkspacePart, now: Instant) -> Option<Tree> {
+        let root = part.subdirectory.as_ref().and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
+        let (last, _) = self.last.touch(part, now)?;
         if last.commit != *commit && (root.is_none() || last.root != root) {
             return None;
         }
@@ -100,22 +95,16 @@ impl Trees {
     }
 
     /// Returns the files of the workspace's last tree.
-    pub(super) fn blobs(&self, (subdirectory, scope): (Option<&Subdirectory>, ReadScope)) -> Option<&Blobs> {
-        self.last.get(&(subdirectory.cloned(), scope)).map(|(last, _)| &last.blobs)
+    pub(super) fn blobs(&self, part: &WorkspacePart) -> Option<&Blobs> {
+        self.last.get(part).map(|(last, _)| &last.blobs)
     }
 
     /// Replaces the last tree of a workspace, if there is memory for it, and forgets the workspaces that nobody reads any more.
-    pub(super) fn keep(
-        &mut self,
-        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
-        read: ReadTree,
-        now: Instant,
-    ) {
-        let place = (subdirectory.cloned(), scope);
-        self.last.remove(&place);
+    pub(super) fn keep(&mut self, part: &WorkspacePart, read: ReadTree, now: Instant) {
+        self.last.remove(part);
         self.last.forget(now);
         if let Some(held) = self.memory.take(read.blobs.values().map(|blob| blob.len()).sum()) {
-            self.last.insert(place, (read, held), now);
+            self.last.insert(part.clone(), (read, held), now);
         }
     }
 }
@@ -147,6 +136,7 @@ mod tests {
             assert!(trees.parents.contains_key(&(commit, String::new())), "{number}");
         }
     }
+
     #[test]
     fn what_all_repositories_remember_together_is_bounded() {
         let memory = SharedMemory::new(100);
@@ -155,7 +145,7 @@ mod tests {
         let subdirectory = Subdirectory::parse("teams/a").unwrap().unwrap();
         let entry = [b"100644 a\0".as_slice(), &[2; 20]].concat();
         let object = tree_entries(&entry).unwrap()[0].id;
-        let place = (Some(&subdirectory), ReadScope::Documents);
+        let part = WorkspacePart { subdirectory: Some(subdirectory), ..WorkspacePart::default() };
         let read = || ReadTree {
             commit: commit.clone(),
             root: None,
@@ -164,17 +154,17 @@ mod tests {
         };
         let now = Instant::now();
         let known = |repositories: &mut Vec<Trees>| {
-            repositories.iter_mut().filter_map(|trees| trees.known(&commit, place, now)).count()
+            repositories.iter_mut().filter_map(|trees| trees.known(&commit, &part, now)).count()
         };
         for trees in &mut repositories {
             // The next tree of a workspace replaces the last one, also in the memory.
-            trees.keep(place, read(), now);
-            trees.keep(place, read(), now);
+            trees.keep(&part, read(), now);
+            trees.keep(&part, read(), now);
             trees.keep_parent(&commit, "teams", vec![0; 20]);
         }
         assert_eq!(known(&mut repositories), 2);
         repositories[0].clear();
-        repositories[3].keep(place, read(), now);
+        repositories[3].keep(&part, read(), now);
         assert_eq!(known(&mut repositories), 2);
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
-use crate::limits::layout::ReadScope;
+use crate::limits::layout::{ReadScope, WorkspacePart};
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
@@ -21,7 +21,7 @@ use crate::reader::charged::{Charged, ChargedCopy, KeptCopy, take_first_to_go};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
-use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
+use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source, Subdirectory};
 
 /// The reader of single sources: the cache, the limits, and the hosts that all of them share.
 pub(crate) struct SingleReader {
@@ -102,17 +102,19 @@ impl SingleReader {
     pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
         self.admit(layer.source())?;
         let scope = if layer.access().reads_tests() { ReadScope::WithTests } else { ReadScope::Documents };
+        let part = |subdirectory: Option<&Subdirectory>| WorkspacePart { subdirectory: subdirectory.cloned(), scope };
         match (layer.source(), layer.version()) {
             (Source::Git(git), Some(Version::Commit(commit))) => {
                 let remote = self.remote(git, layer.access().credentials()).await;
-                remote.fetch(commit, git.reference(), (git.subdirectory(), scope)).await
+                remote.fetch(commit, git.reference(), &part(git.subdirectory())).await
             }
             (Source::Local(path), _) => self.read_local(path.clone(), scope).await,
             (Source::Archive(archive), Some(version)) => {
                 let kept = self.archive(archive, layer.access().credentials())?;
-                kept.fetch(version, (archive.subdirectory(), scope)).await
+                kept.fetch(version, part(archive.subdirectory())).await
             }
-            (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
+            (Source::Git(_) | Source::Archive(_), _) => Err(SourceFault::NotPinned),
+            (Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
         }
     }
 
