@@ -76,10 +76,19 @@ pub struct Straggler {
 }
 
 impl Straggler {
+    /// The state of a pod that runs, and of which no process has reported.
+    pub const MISSING: &str = "missing";
+    /// The state of a process whose application is degraded since it applied the content.
+    pub const DEGRADED: &str = "degraded";
+    /// The state of a process that runs what is published, in a list of all processes.
+    pub const RUNNING: &str = "running";
+    /// The state of a process of a stage that runs what is announced, in a list of all processes.
+    pub const RUNNING_NEXT: &str = "running_next";
+
     /// Returns the straggler for a pod that runs and of which no process has reported.
     #[must_use]
     pub fn missing(pod: &str) -> Self {
-        Self { name: pod.to_owned(), state: "missing".to_owned(), reason: None }
+        Self { name: pod.to_owned(), state: Self::MISSING.to_owned(), reason: None }
     }
 
     /// Returns the straggler for a process that has reported.
@@ -91,6 +100,6 @@ impl Straggler {
     /// Returns the straggler for a process whose application is degraded, with its code.
     #[must_use]
     pub fn degraded(name: String, reason: &str) -> Self {
-        Self { name, state: "degraded".to_owned(), reason: Some(reason.to_owned()) }
+        Self { name, state: Self::DEGRADED.to_owned(), reason: Some(reason.to_owned()) }
     }
 }

@@ -15,4 +15,4 @@ pub use crate::http::document::{Document, Part, Unreadable};
 pub use crate::http::routes::routes;
 pub use crate::http::source::{API, Refusal, Source, Wanted};
 pub use crate::view::roster::Roster;
-pub use crate::view::{Detail, Row, detail, row};
+pub use crate::view::{Claim, Detail, Row, detail, row};

@@ -6,7 +6,7 @@ use clap::builder::styling::Style;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_page::row;
+use rototo_page::{Claim, row};
 
 use crate::cluster::claim;
 use crate::cluster::page::{ago, short_fingerprint};
@@ -55,7 +55,7 @@ fn rows(cluster: &ClusterWorkspaces, now: Timestamp) -> Vec<Vec<Cell>> {
         Err(_) => return vec![vec![(context, PLAIN), ("can't be read".to_owned(), BAD)]],
     };
     let line = |workspace: &RototoWorkspace| {
-        let shown = row(workspace, false);
+        let shown = row(workspace, Claim::Stored);
         let (applied, total) = shown.fleet();
         let state = if shown.is_converged() { GOOD } else { BAD };
         let claimed = workspace.status.as_ref().and_then(claim::as_of);
@@ -78,7 +78,7 @@ fn full_name(workspace: &RototoWorkspace) -> String {
 /// Returns one sentence for all clusters. A cluster that can't be read has converged nowhere.
 fn answer(clusters: &[ClusterWorkspaces], now: Timestamp) -> String {
     let workspaces: Vec<&RototoWorkspace> = clusters.iter().flat_map(|one| one.workspaces.iter().flatten()).collect();
-    let converged = workspaces.iter().filter(|workspace| row(workspace, false).is_converged()).count();
+    let converged = workspaces.iter().filter(|workspace| row(workspace, Claim::Stored).is_converged()).count();
     let mut text = format!("{converged} of {} converged", count(workspaces.len(), "workspace"));
     let claims = workspaces.iter().filter_map(|workspace| claim::as_of(workspace.status.as_ref()?));
     if let Some(oldest) = claims.min().filter(|oldest| now.duration_since(*oldest) > SignedDuration::ZERO) {

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_page::{Document, Part, Refusal, Source, Wanted, detail, row};
+use rototo_page::{Claim, Document, Part, Refusal, Source, Wanted, detail, row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ impl WatchedCluster {
     fn rows(&self, namespace: Option<&String>) -> Vec<Part> {
         let mut found = self.workspaces.state();
         found.retain(|workspace| namespace.is_none() || workspace.metadata.namespace.as_ref() == namespace);
-        let row = |workspace: &RototoWorkspace| row(workspace, false).in_cluster(self.context.as_deref());
+        let row = |workspace: &RototoWorkspace| row(workspace, Claim::Stored).in_cluster(self.context.as_deref());
         found.iter().map(|workspace| Part::row(&row(workspace))).collect()
     }
 
@@ -144,7 +144,7 @@ impl ClusterSource {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_workspace", message));
         };
         cluster.confirm(&workspace, namespace, name);
-        Ok(vec![Part::detail(&detail(&workspace, None, false).in_cluster(context))])
+        Ok(vec![Part::detail(&detail(&workspace, None, Claim::Stored).in_cluster(context))])
     }
 }
 

@@ -13,7 +13,7 @@ use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use jiff::Timestamp;
-use rototo_page::{Document, Part, Refusal, Roster, Source, Wanted, detail, row};
+use rototo_page::{Claim, Document, Part, Refusal, Roster, Source, Wanted, detail, row};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -100,7 +100,7 @@ impl UiSource {
         let current = report::current(&workspace, &shared, context);
         let roster = Roster::all(report::roster(&shared));
         let document =
-            Document { now, parts: vec![Part::detail(&detail(&current, Some(roster), true))], trouble: None };
+            Document { now, parts: vec![Part::detail(&detail(&current, Some(roster), Claim::Current))], trouble: None };
         recent.insert(key, (Instant::now(), document.clone()));
         Ok(document)
     }
@@ -166,8 +166,8 @@ fn list(context: &OperatorContext) -> Document {
         .workspaces()
         .iter()
         .map(|workspace| match context.records().get(&WorkspaceKey::of(workspace)) {
-            Some(shared) => Part::row(&row(&report::current(workspace, &shared, context), true)),
-            None => Part::row(&row(workspace, false)),
+            Some(shared) => Part::row(&row(&report::current(workspace, &shared, context), Claim::Current)),
+            None => Part::row(&row(workspace, Claim::Stored)),
         })
         .collect();
     parts.sort_by(|a, b| a.name().cmp(b.name()));

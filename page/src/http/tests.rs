@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::http::stream::LASTS;
-use crate::{Document, Part, Refusal, Source, Wanted, detail, routes, row};
+use crate::{Claim, Document, Part, Refusal, Source, Wanted, detail, routes, row};
 
 #[derive(Clone, Default)]
 struct Known(Arc<Mutex<Vec<RototoWorkspace>>>);
@@ -26,8 +26,8 @@ impl Source for Known {
         }
         let known = self.0.lock().unwrap();
         let parts = match wanted {
-            Wanted::List { .. } => known.iter().map(|workspace| Part::row(&row(workspace, true))).collect(),
-            Wanted::Workspace { .. } => vec![Part::detail(&detail(&known[0], None, true))],
+            Wanted::List { .. } => known.iter().map(|workspace| Part::row(&row(workspace, Claim::Current))).collect(),
+            Wanted::Workspace { .. } => vec![Part::detail(&detail(&known[0], None, Claim::Current))],
         };
         Ok(Document { now: "2026-11-20T18:40:00Z".parse().unwrap(), parts, trouble: None })
     }

@@ -1,6 +1,7 @@
 //! A process that is behind, the reason in words, and the command that shows more.
 
 use rototo_api::convergence::Straggler;
+use rototo_api::fleet::ProcessState;
 use serde::Serialize;
 
 /// The largest number of processes for which there is advice.
@@ -22,19 +23,25 @@ pub(super) fn advice(namespace: &str, workspace: &str, straggler: &Straggler) ->
     let Straggler { name, state, reason } = straggler;
     let logs = format!("kubectl logs --namespace {namespace} {name} --all-containers --tail=50");
     let (why, command) = match state.as_str() {
-        "missing" => (
+        Straggler::MISSING => (
             "the pod runs, and no process in it has reported: it lacks a grant, a token, or the library",
             format!("rototo access {workspace} --namespace {namespace}"),
         ),
-        "rejected" => ("it can't run this content, and keeps what it had", logs),
-        "silent" => (
-            "it has not reported for three heartbeats: it hangs, or is cut off",
-            format!("kubectl get pod --namespace {namespace} {name} --output=wide"),
-        ),
-        "starting" => ("it starts, and has nothing yet", logs),
-        "stale" => ("it could not verify its content for a while", logs),
-        "orphaned" => ("its marker is gone, and it keeps what it had", logs),
-        _ => ("it has not applied it yet", logs),
+        Straggler::DEGRADED => ("its application says that it is degraded since it applied this content", logs),
+        reported => match ProcessState::from(reported.to_owned()) {
+            ProcessState::Rejected => ("it can't run this content, and keeps what it had", logs),
+            ProcessState::Silent => (
+                "it has not reported for three heartbeats: it hangs, or is cut off",
+                format!("kubectl get pod --namespace {namespace} {name} --output=wide"),
+            ),
+            ProcessState::Starting => ("it starts, and has nothing yet", logs),
+            ProcessState::Stale => ("it could not verify its content for a while", logs),
+            ProcessState::Orphaned => ("its marker is gone, and it keeps what it had", logs),
+            ProcessState::Draining => ("it is about to end, and nobody needs to wait for it", logs),
+            ProcessState::Pending | ProcessState::Applied | ProcessState::Unknown => {
+                ("it has not applied it yet", logs)
+            }
+        },
     };
     Advice {
         why,

@@ -27,6 +27,15 @@ const GOOD_FOR: u32 = 45;
 /// The digits of a commit or of a fingerprint that people read.
 const DIGITS: usize = 8;
 
+/// The age of the claim in a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The status was computed for this answer.
+    Current,
+    /// The status is the one that the API server has, and its claim has a time.
+    Stored,
+}
+
 /// A line of the list of workspaces.
 #[derive(Debug, Serialize)]
 pub struct Row {
@@ -147,9 +156,9 @@ impl Detail {
     }
 }
 
-/// Returns the line of a workspace. `live` says that its status was computed for this answer.
+/// Returns the line of a workspace.
 #[must_use]
-pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
+pub fn row(workspace: &RototoWorkspace, claim: Claim) -> Row {
     let none = RototoWorkspaceStatus::default();
     let status = workspace.status.as_ref().unwrap_or(&none);
     let fleet = status.fleet.clone().unwrap_or_default();
@@ -171,8 +180,8 @@ pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
         rank: found.rank(),
         state: found,
         answer: answer(&fleet, version.as_deref(), status.rollout.as_ref()),
-        as_of: fleet.as_of.as_ref().filter(|_| !live).map(|time| time.0),
-        dated: live || fleet.as_of.is_some(),
+        as_of: fleet.as_of.as_ref().filter(|_| claim == Claim::Stored).map(|time| time.0),
+        dated: claim == Claim::Current || fleet.as_of.is_some(),
         good_for: if fleet.claim_seconds == 0 { GOOD_FOR } else { fleet.claim_seconds },
         version,
         subject: commit.map(|commit| commit.subject.clone()),
@@ -189,9 +198,9 @@ pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
 /// Returns everything about a workspace. `roster` are its processes, where they are known one by one; the status names
 /// some of those that are behind.
 #[must_use]
-pub fn detail(workspace: &RototoWorkspace, roster: Option<Roster>, live: bool) -> Detail {
+pub fn detail(workspace: &RototoWorkspace, roster: Option<Roster>, claim: Claim) -> Detail {
     let status = workspace.status.clone().unwrap_or_default();
-    let row = row(workspace, live);
+    let row = row(workspace, claim);
     let because = state::because(&status, row.state);
     let fleet = status.fleet.unwrap_or_default();
     let published = status.published;
@@ -268,7 +277,8 @@ mod tests {
         let published = json!({ "fingerprint": "sha256:9f2c1a7d00", "updatedAt": "2026-11-20T18:38:00.000000Z" });
         let rollout = json!({ "revision": "main@sha1:8421d6ec55", "step": 1, "steps": 4, "promote": "", "abort": "",
             "since": "2026-11-20T18:40:00Z", "next": "3/3", "stable": "9/9" });
-        let check = |status: Value, expected: &str| assert_eq!(row(&workspace(status), true).answer, expected);
+        let check =
+            |status: Value, expected: &str| assert_eq!(row(&workspace(status), Claim::Current).answer, expected);
         check(json!({}), "nothing is published");
         check(json!({ "published": published, "fleet": fleet(Some(12), 12, 9) }), "9 of 12 run 9f2c1a7d");
         check(json!({ "published": published, "fleet": fleet(None, 3, 2) }), "2 of 3 that report run 9f2c1a7d");
@@ -289,7 +299,7 @@ mod tests {
         let mut fleet = fleet(Some(3), 3, 2);
         fleet["behind"] = behind;
         let all = workspace(json!({ "fleet": fleet, "held": held, "rollout": rollout }));
-        let shown = serde_json::to_value(detail(&all, None, false).in_cluster(Some("eu"))).unwrap();
+        let shown = serde_json::to_value(detail(&all, None, Claim::Stored).in_cluster(Some("eu"))).unwrap();
         assert_eq!(shown["cluster"], "eu");
         let commands = ["/behind/0/command", "/held/release", "/rollout/promote", "/rollout/abort"];
         for command in commands {
@@ -302,11 +312,11 @@ mod tests {
     fn a_claim_has_a_date_unless_it_is_made_now() {
         let dated = json!({ "fleet": { "processes": 1, "applied": 1, "rejected": 0, "silent": 0,
             "asOf": "2026-11-20T18:40:00Z", "claimSeconds": 60 } });
-        let old = row(&workspace(dated.clone()), false);
+        let old = row(&workspace(dated.clone()), Claim::Stored);
         assert_eq!((old.as_of.is_some(), old.dated, old.good_for), (true, true, 60));
-        let now = row(&workspace(dated), true);
+        let now = row(&workspace(dated), Claim::Current);
         assert_eq!((now.as_of, now.dated), (None, true));
-        let none = row(&workspace(json!({})), false);
+        let none = row(&workspace(json!({})), Claim::Stored);
         assert_eq!((none.as_of, none.dated, none.good_for), (None, false, GOOD_FOR));
     }
 }

@@ -6,8 +6,6 @@ use rototo_api::convergence::Straggler;
 use rototo_api::workspace::FleetStatus;
 use serde::Serialize;
 
-/// The state of a process that runs what is published, and of one that runs what is announced, in a stage of a rollout.
-const RUNNING: [&str; 2] = ["running", "running_next"];
 /// The largest number of processes that are named. A page with more cells shows less, and each change is sent whole.
 const NAMED: usize = 1_000;
 
@@ -39,7 +37,8 @@ impl Roster {
         let total = fleet.expected.unwrap_or(fleet.processes).max(fleet.applied);
         let named = u32::try_from(fleet.behind.len()).unwrap_or(u32::MAX);
         let others = total.saturating_sub(fleet.applied).saturating_sub(named);
-        let unnamed = [(RUNNING[0], fleet.applied), ("behind", others)].into_iter().filter(|(_, number)| *number > 0);
+        let unnamed =
+            [(Straggler::RUNNING, fleet.applied), ("behind", others)].into_iter().filter(|(_, number)| *number > 0);
         Self {
             named: fleet.behind.clone(),
             unnamed: unnamed.map(|(state, number)| (state.to_owned(), number)).collect(),
@@ -64,7 +63,7 @@ impl RosterGroups {
 }
 
 fn is_running(process: &Straggler) -> bool {
-    RUNNING.contains(&process.state.as_str())
+    matches!(process.state.as_str(), Straggler::RUNNING | Straggler::RUNNING_NEXT)
 }
 
 #[cfg(test)]
@@ -77,13 +76,13 @@ mod tests {
 
     #[test]
     fn a_large_fleet_is_named_in_part_and_those_behind_first() {
-        let running = (0..9_998).map(|number| process(format!("app-{number:04}"), RUNNING[0]));
+        let running = (0..9_998).map(|number| process(format!("app-{number:04}"), Straggler::RUNNING));
         let behind = [process("b".to_owned(), "pending"), process("a".to_owned(), "silent")];
         let groups = Roster::all(running.chain(behind).collect()).groups();
         assert_eq!(groups.named.len(), NAMED);
         let named: Vec<_> = groups.stragglers().map(|process| process.name.as_str()).collect();
         assert_eq!(named, ["a", "b"]);
-        assert_eq!(groups.unnamed, BTreeMap::from([(RUNNING[0].to_owned(), 9_000)]));
+        assert_eq!(groups.unnamed, BTreeMap::from([(Straggler::RUNNING.to_owned(), 9_000)]));
     }
 
     #[test]
@@ -96,7 +95,7 @@ mod tests {
             ..FleetStatus::default()
         };
         let groups = Roster::of_status(&fleet).groups();
-        let unnamed = BTreeMap::from([("behind".to_owned(), 16), (RUNNING[0].to_owned(), 20)]);
+        let unnamed = BTreeMap::from([("behind".to_owned(), 16), (Straggler::RUNNING.to_owned(), 20)]);
         assert_eq!((groups.named.len(), groups.unnamed), (1, unnamed));
     }
 }

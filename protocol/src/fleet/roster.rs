@@ -7,11 +7,6 @@ use super::staging::intended;
 use super::view::straggler;
 use super::{Fleet, Moment};
 
-/// The state of a process that runs what is published.
-const RUNNING: &str = "running";
-/// The state of a process of a stage that runs what is announced.
-const RUNNING_NEXT: &str = "running_next";
-
 impl Fleet {
     /// Returns every process that counts, and every pod that should have reported, with its state at `now`. A process
     /// that runs what it should is `running`, or `running_next` in a stage of a rollout; the others are the stragglers
@@ -23,7 +18,8 @@ impl Fleet {
             let liveness = self.liveness(id, process, now);
             let running = || {
                 let staged = marked.is_some_and(|marked| intended(&marked, id, process) != marked.publish);
-                let (name, state) = (process.name(id), if staged { RUNNING_NEXT } else { RUNNING });
+                let (name, state) =
+                    (process.name(id), if staged { Straggler::RUNNING_NEXT } else { Straggler::RUNNING });
                 Straggler { name: name.to_owned(), state: state.to_owned(), reason: None }
             };
             liveness.counts().then(|| straggler(id, process, liveness != Liveness::Live).unwrap_or_else(running))
