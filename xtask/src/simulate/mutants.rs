@@ -51,7 +51,12 @@ const MUTANTS: &[Mutant] = &[
         "verdict: self.verdict(now),",
         "verdict: if self.millis().is_some_and(|millis| millis.all.is_some()) { Verdict::Converged } else { self.verdict(now) },",
     ),
-    mutant("an empty fleet has converged", VERDICT, "None if !applied => Verdict::NoProcesses,", "None if !applied => Verdict::Converged,"),
+    mutant(
+        "an empty fleet has converged",
+        VERDICT,
+        "None if !applied => Verdict::NoProcesses,",
+        "None if !applied => Verdict::Converged,",
+    ),
     mutant("a silent process has converged", VERDICT, "None if silent => Verdict::Silent,", ""),
     mutant("what nobody can know is claimed", VERDICT, "None if unprovable => Verdict::Unprovable,", ""),
     mutant("a recount claims", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
