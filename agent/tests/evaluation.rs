@@ -39,6 +39,7 @@ fn a_single_evaluation_has_value_variant_reason_and_metadata() {
         assert!(metadata.values().all(|value| !value.is_object() && !value.is_array()), "metadata is flat: {body}");
     }
     assert_eq!(agent.metric("rototo_agent_evaluations_total{kind=\"single\"}"), 8.0);
+    assert_eq!(agent.metric("rototo_agent_evaluation_duration_seconds_count{kind=\"single\"}"), 8.0);
 }
 
 #[test]

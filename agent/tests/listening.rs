@@ -105,6 +105,7 @@ fn the_address_for_probes_evaluates_nothing() {
     assert_eq!(refused.status, 404);
     let metrics = exchange(connect(), "GET", "/metrics", &[], b"").body;
     assert!(metrics.contains("rototo_ready 1") && !metrics.contains("flag\""), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
     drop(agent);
 }
 

@@ -80,13 +80,13 @@ impl Connections {
         let mut open = self.lock();
         if open.all.len() >= self.limits.connections && !open.replace() {
             drop(open);
-            self.metrics.refused.connections.increment();
+            self.metrics.refused.connections.inc();
             return None;
         }
         open.next += 1;
         let (number, activity) = (open.next, Arc::new(Activity::new(self.sweeps)));
         open.all.insert(number, activity.clone());
-        self.metrics.connections.increment();
+        self.metrics.connections.inc();
         Some((Place { connections: self.clone(), number }, activity))
     }
 
@@ -96,7 +96,7 @@ impl Connections {
         for activity in self.lock().all.values().filter(|activity| self.limits.is_exceeded(activity)) {
             activity.close();
             if activity.phase().0 != Phase::Idle {
-                self.metrics.refused.slow.increment();
+                self.metrics.refused.slow.inc();
             }
         }
     }
@@ -138,7 +138,7 @@ impl Open {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.lock().all.remove(&self.number);
-        self.connections.metrics.connections.decrement();
+        self.connections.metrics.connections.dec();
     }
 }
 

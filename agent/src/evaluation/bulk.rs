@@ -71,7 +71,7 @@ pub(crate) async fn bulk(
     out.push(b',');
     out.extend_from_slice(EVENT_STREAMS);
     out.push(b'}');
-    metrics.bulk_values.add(values);
+    metrics.bulk_values.inc_by(values);
     Ok(out)
 }
 

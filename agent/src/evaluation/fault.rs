@@ -42,7 +42,7 @@ impl Code {
             Self::FlagNotFound => &counters.flag_not_found,
             Self::General => &counters.general,
         }
-        .increment();
+        .inc();
     }
 }
 

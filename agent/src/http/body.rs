@@ -54,7 +54,7 @@ impl BodyLimits {
             return read;
         }
         tokio::time::timeout(self.time, read).await.unwrap_or_else(|_| {
-            metrics.refused.slow.increment();
+            metrics.refused.slow.inc();
             let details = format!("the body did not arrive within {} s (--slow-seconds)", self.time.as_secs());
             Err(Box::new(refusal(StatusCode::REQUEST_TIMEOUT, details, None)))
         })
@@ -92,13 +92,13 @@ impl BodyLimits {
     fn memory(&self, size: usize, metrics: &Metrics) -> Result<OwnedSemaphorePermit, Box<Answer>> {
         let kilobytes = u32::try_from(size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         self.large_together.clone().try_acquire_many_owned(kilobytes).map_err(|_| {
-            metrics.refused.body_memory.increment();
+            metrics.refused.body_memory.inc();
             Box::new(unavailable("the agent reads as many large contexts at once as it has memory for", None))
         })
     }
 
     fn too_large(&self, metrics: &Metrics) -> Box<Answer> {
-        metrics.refused.body.increment();
+        metrics.refused.body.inc();
         let details = format!("the body is larger than {} KiB, the limit of --max-body-kib", self.largest >> 10);
         Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, details, None))
     }

@@ -1,7 +1,7 @@
 //! Single and bulk evaluation.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ETAG, IF_NONE_MATCH};
@@ -30,6 +30,7 @@ pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, p
         Ok(body) => body,
         Err(answer) => return *answer,
     };
+    let asked = Instant::now();
     let served = match agent.serving.served() {
         Ok(served) => served,
         Err(error) => return not_ready(agent, &error, Some(&key)),
@@ -39,16 +40,18 @@ pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, p
     } else {
         single(&served, &key, &body.bytes, &agent.attribute)
     };
-    match evaluated {
+    let answer = match evaluated {
         Ok(body) => {
-            agent.metrics.single.increment();
+            agent.metrics.single.inc();
             json(StatusCode::OK, body)
         }
         Err(fault) => {
             fault.code.count(&agent.metrics.errors);
             answer::fault(&fault, Some(&key))
         }
-    }
+    };
+    agent.metrics.durations.single(asked.elapsed());
+    answer
 }
 
 /// Returns the part of the path behind `prefix`.
@@ -70,33 +73,37 @@ pub(super) async fn evaluate_bulk(agent: &Agent, request: Request<Incoming>) -> 
         Ok(served) => served,
         Err(error) => return not_ready(agent, &error, None),
     };
+    // From here on: a caller that comes for an announced version may have waited for it.
+    let asked = Instant::now();
     let etag = etag(&served, &body.bytes);
     let Ok(header) = HeaderValue::from_str(&etag) else {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the ETag can't be sent", None);
     };
     if is_known(parts.headers.get(IF_NONE_MATCH), &etag) {
-        agent.metrics.bulk_unchanged.increment();
+        agent.metrics.bulk_unchanged.inc();
         let mut answer = Answer::new(AnswerBody::Full(Bytes::new()));
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         answer.headers_mut().insert(ETAG, header);
+        agent.metrics.durations.bulk(asked.elapsed());
         return answer;
     }
     let mut answer = evaluate_all(agent, &served, &body.bytes).await;
     if answer.status() == StatusCode::OK {
         answer.headers_mut().insert(ETAG, header);
     }
+    agent.metrics.durations.bulk(asked.elapsed());
     answer
 }
 
 async fn evaluate_all(agent: &Agent, served: &Served, body: &[u8]) -> Answer {
     // The permit is held until the answer is sent: answers of a large workspace take memory.
     let Ok(Ok(permit)) = tokio::time::timeout(TURN, Arc::clone(&agent.bulk_answers).acquire_owned()).await else {
-        agent.metrics.refused.bulk.increment();
+        agent.metrics.refused.bulk.inc();
         return unavailable("the agent sends as many bulk answers at once as it may", None);
     };
     match bulk(served, body, &agent.attribute, &agent.metrics).await {
         Ok(body) => {
-            agent.metrics.bulk.increment();
+            agent.metrics.bulk.inc();
             json(StatusCode::OK, permitted(body, permit))
         }
         Err(fault) => {

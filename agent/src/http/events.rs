@@ -24,12 +24,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Begins an event stream.
 pub(super) fn events(agent: &Agent) -> Answer {
     let Ok(permit) = agent.streams.clone().try_acquire_owned() else {
-        agent.metrics.refused.streams.increment();
+        agent.metrics.refused.streams.inc();
         return unavailable("the agent has as many event streams as it may: poll with If-None-Match", None);
     };
     let mut versions = agent.serving.announced();
     versions.mark_changed();
-    agent.metrics.streams.increment();
+    agent.metrics.streams.inc();
     let subscriber =
         Subscriber { versions, shutdown: agent.shutdown.clone(), metrics: agent.metrics.clone(), _permit: permit };
     let events = stream::unfold(subscriber, |mut subscriber| async {
@@ -69,7 +69,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.metrics.streams.decrement();
+        self.metrics.streams.dec();
     }
 }
 

@@ -1,14 +1,16 @@
 //! The answers for the kubelet and for Prometheus.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use prometheus_client::encoding::text::encode_eof;
 
 use crate::http::agent::Agent;
 use crate::http::answer::{Answer, answer, wrong_method};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers a request for a probe or for the metrics; `None` for another path.
 pub(super) fn probe(agent: &Agent, method: &http::Method, path: &str) -> Option<Answer> {
@@ -38,11 +40,18 @@ fn ready(agent: &Agent) -> Answer {
 }
 
 fn metrics(agent: &Agent) -> Answer {
-    let mut text = agent.metrics.text();
+    let mut text = String::with_capacity(4096);
+    // Writing to a String never fails.
+    let _ = write_metrics(agent, &mut text);
+    answer(StatusCode::OK, OPEN_METRICS, text)
+}
+
+fn write_metrics(agent: &Agent, text: &mut String) -> fmt::Result {
+    agent.metrics.write(text)?;
     for (name, value) in agent.serving.workspace().status().metrics() {
-        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-        // Writing to a String never fails.
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+        // The family of a counter has the name without the suffix.
+        let (family, kind) = name.strip_suffix("_total").map_or((name, "gauge"), |family| (family, "counter"));
+        writeln!(text, "# TYPE {family} {kind}\n{name} {value}")?;
     }
-    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+    encode_eof(text)
 }
