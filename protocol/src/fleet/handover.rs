@@ -8,7 +8,7 @@ use std::time::Duration;
 use rototo_api::evidence::{FleetEvidence, PodReference, ProcessEvidence};
 use rototo_api::fleet::{Degradation, Report};
 
-use super::process::{Process, ProcessId};
+use super::process::{Process, ProcessId, drained_at};
 use super::{Fleet, FleetStart, Moment, ReportedPreparation, last_report};
 
 /// Returns whether the lease passed directly from the process that led after `sender` changes of the holder to the one
@@ -56,6 +56,10 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         .as_ref()
         .map(|uid| PodReference { name: process.pod_name.clone().unwrap_or_default(), uid: uid.clone() });
     let degraded = process.last_report.degraded.as_ref();
+    // Only the time from its start to its draining counts.
+    let drained_after = process.drained_at.zip(process.started_at);
+    let drained_after = drained_after.and_then(|(drained, started)| drained.duration_since(started).try_into().ok());
+    let drained_after = drained_after.map(millis);
     let report = Report {
         process: id.process.clone(),
         sequence: process.sequence,
@@ -71,6 +75,8 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         // Only their order is known, and only it counts.
         degraded: degraded.map(|degraded| Degradation { reason: degraded.reason.clone(), ms_ago: 0 }),
         applied_ms_ago: degraded.filter(|degraded| degraded.since_applied).map(|_| 0),
+        started_ms_ago: drained_after,
+        drained_ms_ago: drained_after.map(|_| 0),
         ..Report::default()
     };
     ProcessEvidence {
@@ -96,6 +102,7 @@ fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
         started_at: report.started_at,
         pid: report.pid,
         testified_gone: evidence.testified_gone_ms_ago.map(|ago| before(sent, ago)),
+        drained_at: drained_at(report),
         ..Process::of(report, evidence.pod.as_ref().map(|pod| pod.name.clone()), sent)
     };
     let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());

@@ -456,6 +456,31 @@ mod ends {
         assert!(history.is_progressing());
     }
 
+    /// Two containers of a pod follow the workspace. One process has drained and lives on; the container of the other
+    /// restarts, and its new process does not report.
+    #[test]
+    fn a_drained_process_that_lives_on_does_not_excuse_a_container_that_restarts() {
+        let mut history = History::new();
+        history.pod("p1").pod("job").applied("p1", publish(A, 1)).applied("job", publish(A, 1));
+        let started = history.wall();
+        let drains = |history: &mut History, drained_ago: u64, age: u64| {
+            let times = Report {
+                started_at: Some(started),
+                started_ms_ago: Some(age * 1000),
+                drained_ms_ago: Some(drained_ago * 1000),
+                ..Report::default()
+            };
+            history.reports("job", ProcessState::Draining, Some(publish(A, 1)), times);
+        };
+        drains(history.after(20_000), 0, 20);
+        history.all_run_for(100, &["p1"], publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));
+        drains(&mut history, 100, 120);
+        assert_eq!(history.verdict(), Verdict::Converged);
+        history.container_restarts("job").all_run_for(70, &["p1"], publish(B, 2));
+        drains(&mut history, 170, 190);
+        assert!(history.is_progressing(), "{:?}", history.verdict());
+    }
+
     #[test]
     fn a_process_that_repeats_that_it_has_drained_excuses_its_pod_after_a_restart_of_the_operator() {
         let mut history = History::new();

@@ -359,6 +359,7 @@ impl Fleet {
         process.started_at = report.started_at;
         process.pid = report.pid;
         process.testified_gone = None;
+        process.drained_at = process::drained_at(report);
         let attendance = Attendance::of(report);
         let counted_ago = now.saturating_sub(self.began) + self.counted_ago;
         if new && attendance.surely_covers(counted_ago) != Some(false) && self.unaccounted() > 0 {

@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use rototo_api::fleet::{Pid, ProcessState, Report};
 use rototo_engine::Fingerprint;
 
-use super::{Fleet, Moment, Pods, ReportedPreparation};
+use super::{Fleet, Moment, Pod, Pods, ReportedPreparation};
 use crate::Publish;
 use crate::windows::Windows;
 
 /// The number of promised reports after whose absence a process is silent.
 const MISSED_REPORTS: u32 = 3;
+/// The precision of the times that the kubelet gives.
+const KUBELET_SECOND: Duration = Duration::from_secs(1);
 
 /// The identity of a process. The UUID alone is not enough: somebody who copies it from one pod to another must not
 /// speak for the first.
@@ -46,6 +48,15 @@ pub(super) struct Process {
     pub(super) behind_since: Moment,
     /// The time at which a sibling testified that it is gone.
     pub(super) testified_gone: Option<Moment>,
+    /// The time at which it drained, by the clock of its node; `None` while it has the workspace open, or where its report
+    /// does not say.
+    pub(super) drained_at: Option<Timestamp>,
+}
+
+/// Returns the time at which a process drained, by the clock of its node, as its report says.
+pub(super) fn drained_at(report: &Report) -> Option<Timestamp> {
+    let (started_at, age, drained_ago) = (report.started_at?, report.started_ms_ago?, report.drained_ms_ago?);
+    started_at.checked_add(Duration::from_millis(age.saturating_sub(drained_ago))).ok()
 }
 
 /// The content of the last report of a process.
@@ -184,7 +195,24 @@ impl Process {
             applied: None,
             behind_since: now,
             testified_gone: None,
+            drained_at: drained_at(report),
         }
+    }
+
+    /// Returns whether it has drained, and no container of its pod has ended since: a process that follows is not expected
+    /// there then. It repeats that it has drained, so the time of its last report says nothing.
+    pub(super) fn excuses(&self, pod: &Pod) -> bool {
+        let drained = self.last_report.state == ProcessState::Draining;
+        drained
+            && match self.drained_at {
+                // The kubelet gives the time of an end in whole seconds.
+                Some(drained_at) => {
+                    let ends = pod.containers.iter().filter_map(|container| container.ended);
+                    ends.map(|end| end.at.saturating_add(KUBELET_SECOND))
+                        .all(|end| end.is_ok_and(|end| end <= drained_at))
+                }
+                None => pod.last_end().is_none_or(|end| end <= self.last_report_at),
+            }
     }
 
     /// Returns the time at which it counts as silent, unless it reports before.

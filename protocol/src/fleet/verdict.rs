@@ -2,8 +2,6 @@
 //!
 //! A verdict is never stored. It is computed from the evidence at one moment, and can turn back at the next.
 
-use rototo_api::fleet::ProcessState;
-
 use super::pods::{Pod, PodObjectState};
 use super::process::Liveness;
 use super::staging::intended;
@@ -87,11 +85,7 @@ impl Fleet {
             running.filter(|(uid, pod)| pod.selected || cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)));
         let unreported = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
             let mut known = self.of_pod(Some(uid));
-            !known.any(|(id, process)| {
-                let liveness = self.liveness(id, process, now);
-                let drained = process.last_report.state == ProcessState::Draining;
-                liveness.counts() || drained && pod.last_end().is_none_or(|end| end <= process.last_report_at)
-            })
+            !known.any(|(id, process)| self.liveness(id, process, now).counts() || process.excuses(pod))
         });
         unreported.collect()
     }
