@@ -1,4 +1,4 @@
-//! Parts that an author writes and nothing reads are reported: paths beside the format's, keys with a promising name,
+//! Parts that an author writes and nothing reads are reported: paths beside the format's, keys that are no notes,
 //! parts of a schema that check nothing, and conditions that cannot be meant.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -152,7 +152,7 @@ fn keys(path: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn keys_whose_names_promise_an_effect_are_reported() {
+fn slips_and_words_of_other_places_are_reported_with_what_is_meant() {
     let check = |path: &str, text: &str, expected: &str| {
         let found = keys(path, text);
         assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");
@@ -165,7 +165,7 @@ fn keys_whose_names_promise_an_effect_are_reported() {
     );
     check("qualifiers/q.toml", &predicate("not = true"), "; `neq` and `not_in` negate");
     check("qualifiers/q.toml", &predicate("vlaue = 1"), "is `value` meant?");
-    check("qualifiers/q.toml", &predicate("case_insensitive = true"), "does not read `case_insensitive`");
+    check("qualifiers/q.toml", &predicate("case_insensitive = true"), "operators compare whole texts, with case");
     check("qualifiers/q.toml", &predicate("salt = \"s\""), "only a `bucket` reads `salt`");
     check("qualifiers/q.toml", &QUALIFIER.replace("[[predicate]]", "[[predicates]]"), "is `predicate` meant?");
     let rule = |line: &str| format!("{VARIABLE}{line}\n");
@@ -178,11 +178,111 @@ fn keys_whose_names_promise_an_effect_are_reported() {
     check("resources/plan.toml", "schema_version = 1\nschmea = \"../schemas/a.json\"\n", "is `schema` meant?");
 }
 
+/// A document with each kind of table, the place of a further key in it, and what a finding calls that place.
+fn places() -> [(&'static str, String, &'static str, &'static str); 7] {
+    let resource = "schema_version = 1\nschema = \"../schemas/a.json\"\n";
+    [
+        ("variables/v.toml", format!("@\n{VARIABLE}"), "1:1", "a variable"),
+        ("variables/v.toml", VARIABLE.replace("[resolve]\n", "[resolve]\n@\n"), "6:1", "`resolve`"),
+        ("variables/v.toml", format!("{VARIABLE}@\n"), "11:1", "a rule"),
+        ("qualifiers/q.toml", format!("@\n{QUALIFIER}"), "1:1", "a qualifier"),
+        ("qualifiers/q.toml", format!("{QUALIFIER}@\n"), "7:1", "a predicate"),
+        ("resources/plan.toml", format!("{resource}@\n"), "3:1", "a resource"),
+        (MANIFEST.0, format!("{}@\n", MANIFEST.1), "2:1", "the manifest"),
+    ]
+}
+
+#[test]
+fn every_key_that_promises_or_not_a_schedule_or_off_is_reported_at_its_place() {
+    let lines = "match=\"any\" operator=\"or\" logic=\"or\" combine=\"any\" negate=true invert=true until=\"2026-12-31\" start=1 \
+                 from=1 to=1 schedule={} state=\"off\" environment=\"staging\" and=\"q2\" off=true kill_switch=true \
+                 archived=true environments=[\"prod\"] prerequisites=[] targets=[] variants={} buckets=100 seed=7 \
+                 state=\"DISABLED\" or=[] any=[] xor=true min_version=\"2\" killSwitch=true unless=\"q\" expires_at=1 \
+                 paused=false sunset=\"x\" cost_center=7 deprecated=true xray=1 whatever=\"x\"";
+    for (path, document, place, name) in places() {
+        for line in lines.split_whitespace() {
+            let found = keys(path, &document.replace('@', line));
+            let (key, _) = line.split_once('=').unwrap();
+            let expected = format!("{path}:{place} {name} does not read `{key}`");
+            assert!(found.len() == 1 && found[0].starts_with(&expected), "{line}: {found:?}, not {expected}");
+        }
+    }
+    let (path, rule, ..) = &places()[2];
+    let found = keys(path, &rule.replace('@', "attribute = \"country\""));
+    assert!(found.len() == 1 && found[0].contains("a rule does not read `attribute`"), "{found:?}");
+}
+
+#[test]
+fn a_warning_says_how_the_format_expresses_what_was_meant() {
+    let check = |place: usize, line: &str, expected: &str| {
+        let (path, document, ..) = &places()[place];
+        let found = keys(path, &document.replace('@', line));
+        assert!(found.len() == 1 && found[0].ends_with(expected), "{line}: {found:?}");
+    };
+    let [variable, resolve, rule, qualifier, predicate, resource, manifest] = [0, 1, 2, 3, 4, 5, 6];
+    for line in ["match = \"any\"", "operator = \"or\"", "logic = \"or\"", "combine = \"any\"", "match_mode = 1"] {
+        check(qualifier, line, "; for OR, use `in` with a list, or a rule for each qualifier");
+    }
+    for line in ["negate = true", "invert = true", "is_negated = true"] {
+        check(qualifier, line, "; for NOT, compare `qualifier.ID` with `false` in another qualifier");
+        check(predicate, line, "; `neq` and `not_in` negate");
+    }
+    for line in ["until = 1", "start = 1", "from = 1", "to = 1", "schedule = {}", "valid-until = 1", "startDate = 1"] {
+        check(rule, line, "; no date decides anything, not even `expires`: change the file on that day");
+    }
+    check(rule, "state = \"off\"", "; what should not apply must be removed");
+    for line in ["state = \"DISABLED\"", "off = true", "kill_switch = true", "archived = true", "isEnabled = false"] {
+        check(
+            variable,
+            line,
+            "; nothing switches a variable off: remove its rules, and let `default` select the value",
+        );
+    }
+    check(rule, "environment = \"staging\"", "or use layers (`extends` in the manifest)");
+    check(variable, "environments = []", "or use layers (`extends` in the manifest)");
+    check(rule, "and = \"q2\"", "; for AND, write a qualifier with several predicates");
+    check(rule, "attribute = \"country\"", "; a rule has no condition of its own: it names a `qualifier`");
+    check(
+        variable,
+        "prerequisites = []",
+        "; variables do not depend on each other: let their rules name the same qualifier",
+    );
+    check(
+        variable,
+        "targets = []",
+        "; for some contexts only, write a qualifier that compares an attribute, and a rule that names it",
+    );
+    check(variable, "variants = {}", "; `[values]` holds the values, and `[[resolve.rule]]` selects one");
+    for line in ["buckets = 1", "seed = 1"] {
+        check(predicate, line, "; for a share, write a predicate with `op = \"bucket\"`, `salt`, and `range`");
+    }
+    check(predicate, "operator = \"eq\"", "; `op` is the operator");
+    check(resolve, "fallback = \"a\"", "; `default` is selected when no rule matches");
+    check(resource, "required = []", "; the schema of the resource checks its objects");
+    check(manifest, "environment = \"x\"", "; for environments, use a workspace for each, with `extends`");
+    check(resource, "until = 1", "only `schema_version`, `description`, `schema`");
+}
+
+#[test]
+fn keys_of_any_length_and_number_are_a_thousand_warnings() {
+    let lines: String = (0..5_000).map(|key| format!("key_{key} = true\n")).collect();
+    let long = format!("\"{}\" = 1\n\"\" = 1\n\"\u{e9}\u{202e}\u{1f600}\" = 1\n", "not_".repeat(50_000));
+    for (path, document, ..) in places() {
+        let found = lint(&parse(tree(&[(path, Some(&document.replace('@', &format!("{long}{lines}"))))])));
+        assert_eq!(found.warnings(), 1_000, "{path}");
+        assert!(found.diagnostics.iter().all(|found| found.message.len() < 4_000), "{path}");
+    }
+}
+
 #[test]
 fn notes_of_an_author_are_not_reported() {
     let notes = "owner = \"billing\"\nteam = \"growth\"\nexpires = 2027-01-01\nticket = 123\nnote = \"x\"\ntags = [\"a\"]\n\
                  created_by = \"x\"\nreviewers = [\"a\"]\njira = \"A-1\"\nname = \"x\"\ntitle = \"x\"\nurl = \"x\"\n\
-                 meta = { a = true }\ntodo = \"x\"\ndeprecated_since = \"x\"\n";
+                 meta = { a = true }\ntodo = \"x\"\ndeprecated_since = \"x\"\n\
+                 comment = \"x\"\ncomments = []\nnotes = \"x\"\nid = 7\nissue = 1\nlink = \"x\"\nlinks = []\ndocs = \"x\"\n\
+                 labels = { state = \"off\" }\ncontact = \"x\"\nreviewed = true\nauthor = \"x\"\ncreated = \"x\"\n\
+                 updated = \"x\"\nsince = \"x\"\nx-until = true\nx_state = \"off\"\n_match = \"any\"\n\"$schema\" = \"x\"\n\
+                 metadata = { enabled = false }\nannotations.until = \"x\"\ncreatedAt = \"x\"\nReviewed-By = \"x\"\n";
     for (path, text) in [
         ("qualifiers/q.toml", format!("{QUALIFIER}{notes}")),
         ("qualifiers/q.toml", format!("{notes}{QUALIFIER}")),

@@ -31,6 +31,13 @@ struct SeverityCount {
 }
 
 impl SeverityCount {
+    fn of(&self, severity: Severity) -> usize {
+        match severity {
+            Severity::Error => self.errors,
+            Severity::Warning => self.warnings,
+        }
+    }
+
     fn one_more(&mut self, severity: Severity) -> bool {
         let count = match severity {
             Severity::Error => &mut self.errors,
@@ -115,6 +122,12 @@ impl<'a> Findings<'a> {
         self.rule = Some(rule);
         check(self);
         self.rule = None;
+    }
+
+    /// Returns whether a further finding of the rule is within the limit. A rule that may find something in every line
+    /// asks before it writes a message.
+    pub(super) fn has_room(&self) -> bool {
+        self.rule.is_some_and(|rule| self.counts.of(rule.severity) < MOST)
     }
 
     pub(super) fn add(&mut self, finding: Finding<'_>) {

@@ -6,7 +6,7 @@ use crate::parse::Field;
 use crate::parse::toml::TomlTable;
 use crate::value::date::Date;
 
-/// The keys of [`Ownership`]. They are notes: a key that resembles one of them is a note as well, and no slip.
+/// The keys of [`Ownership`]. They are notes, and lint takes no other key for a slip in one of them.
 pub(crate) const OWNERSHIP_KEYS: [&str; 2] = ["owner", "expires"];
 
 /// The people who answer for a variable or a rule, and the day from which it should be gone.

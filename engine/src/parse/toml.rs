@@ -96,10 +96,7 @@ impl<'a, 'i> TomlTable<'a, 'i> {
     /// Returns the keys of this table that are not read at its place.
     pub(super) fn unread(self, place: KeyPlace) -> impl Iterator<Item = UnreadKey> + use<'a, 'i> {
         let unread = self.entries().filter(move |(key, _, _)| !place.keys().contains(key));
-        unread.map(move |(key, span, node)| {
-            let is_bool = matches!(node.kind, ValueKind::Boolean(_));
-            UnreadKey { place, name: Arc::from(key), span, is_bool }
-        })
+        unread.map(move |(key, span, _)| UnreadKey { place, name: Arc::from(key), span })
     }
 
     pub(super) fn string(&self, key: &str) -> Field<Arc<str>> {

@@ -13,8 +13,6 @@ pub(crate) struct UnreadKey {
     pub(crate) name: Arc<str>,
     /// The place of the key.
     pub(crate) span: Span,
-    /// True if its value is a boolean.
-    pub(crate) is_bool: bool,
 }
 
 /// A table of the format.

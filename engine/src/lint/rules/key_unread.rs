@@ -1,79 +1,22 @@
-//! A key has no effect, but its name promises one.
+//! Nothing reads a key, and it is no note for people. A list of names that promise an effect is never complete, so
+//! each key is reported that is not in the list of [`notes`].
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::resembling;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{KeyPlace, OWNERSHIP_KEYS, Op, Predicate, Qualifier, Resource, UnreadKey, Variable};
 
+mod notes;
+mod remedies;
+
+use notes::is_note;
+use remedies::remedy;
+
 pub(super) const CHECKS: &[Check] = &[
     Check::Variable(check_variable),
     Check::Qualifier(check_qualifier),
     Check::Resource(check_resource),
     Check::Workspace(check_manifest),
-];
-
-/// Words that promise an effect, at any place: keys of the format at other places, and settings of similar products.
-const PROMISES: &[&str] = &[
-    "active",
-    "all",
-    "any",
-    "condition",
-    "conditions",
-    "default",
-    "disable",
-    "disabled",
-    "else",
-    "enable",
-    "enabled",
-    "enum",
-    "extend",
-    "extends",
-    "fallback",
-    "if",
-    "max",
-    "maximum",
-    "min",
-    "minimum",
-    "not",
-    "op",
-    "override",
-    "overrides",
-    "percentage",
-    "predicate",
-    "predicates",
-    "priority",
-    "qualifier",
-    "qualifiers",
-    "range",
-    "required",
-    "resolve",
-    "rollout",
-    "rule",
-    "rules",
-    "salt",
-    "skip",
-    "then",
-    "unless",
-    "values",
-    "variables",
-    "weight",
-    "when",
-];
-
-/// Words that promise an effect on a decision, so in a predicate or a rule.
-const DECISIONS: &[&str] = &[
-    "attributes",
-    "case_sensitive",
-    "context",
-    "ignore_case",
-    "invert",
-    "inverted",
-    "key",
-    "negate",
-    "negated",
-    "operand",
-    "operator",
-    "path",
 ];
 
 fn check_variable(
@@ -133,33 +76,21 @@ fn check_manifest(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
 }
 
 fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadKey) {
-    let known = key.place.keys();
     let name = &*key.name;
+    if is_note(name) || !findings.has_room() {
+        return;
+    }
+    let known = key.place.keys();
     let place = key.place.name();
     let decisive: Vec<&str> = known.iter().copied().filter(|key| !OWNERSHIP_KEYS.contains(key)).collect();
     let meant = resembling(name, &decisive);
     let message = if let Some(meant) = meant {
         format!("{place} does not read `{name}`; is `{meant}` meant?")
-    } else if promises_an_effect(key) {
-        let known = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-        format!("{place} does not read `{name}`, only {known}{}", remedy(name))
     } else {
-        return;
+        let known = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+        let remedy = remedy(key.place, name).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        format!("{place} does not read `{name}`, only {known}{remedy}")
     };
     let fix = meant.map(str::to_owned);
     findings.add(Finding::new(entity, path, Some(key.span), message).key(name).fix(Some(key.span), fix));
-}
-
-fn promises_an_effect(key: &UnreadKey) -> bool {
-    let word = key.name.to_ascii_lowercase().replace('-', "_");
-    let decides = matches!(key.place, KeyPlace::Rule(_) | KeyPlace::Predicate(_));
-    PROMISES.contains(&&*word) || decides && (key.is_bool || DECISIONS.contains(&&*word))
-}
-
-fn remedy(name: &str) -> &'static str {
-    match name {
-        "not" | "negate" | "negated" | "invert" | "inverted" => "; `neq` and `not_in` negate",
-        "enabled" | "enable" | "disabled" | "disable" | "active" | "skip" => "; what should not apply must be removed",
-        _ => "",
-    }
 }
