@@ -113,8 +113,19 @@ impl Current {
 
 /// Changes of the workspace.
 impl Current {
-    /// Resolves from `workspace` from now on, and notifies everyone who waits for changes.
+    /// Resolves from `workspace` from now on, and notifies everyone who waits for changes. The swap confirms nothing: a
+    /// marker, or a copy on the disk, may be old.
+    #[cfg(feature = "kubernetes")]
     pub(crate) fn swap(&self, workspace: Arc<Workspace>, at: Timestamp) {
+        self.replace(workspace, |status| {
+            status.counters.swaps += 1;
+            status.applied_at = Some(at);
+        });
+    }
+
+    /// Resolves from `workspace`, which is what the source has at this time, from now on, and notifies everyone who waits
+    /// for changes.
+    pub(crate) fn swap_polled(&self, workspace: Arc<Workspace>, at: Timestamp) {
         self.replace(workspace, |status| {
             status.counters.swaps += 1;
             status.applied_at = Some(at);
@@ -207,8 +218,8 @@ impl Current {
         self.status.send_modify(|status| status.counters.reports += 1);
     }
 
-    /// Records that the operator responded to a report, which confirms what runs.
-    pub(crate) fn report_answered(&self, at: Timestamp) {
+    /// Records that the operator's response to a report confirms what runs: at this time, the source last had it.
+    pub(crate) fn confirmed(&self, at: Timestamp) {
         self.status.send_modify(|status| status.last_success = Some(at));
     }
 

@@ -58,7 +58,9 @@ pub struct RefreshStatus {
     pub refreshing: bool,
     /// The time of the last request for content.
     pub last_attempt: Option<Timestamp>,
-    /// The time of the last confirmation that the content is what should run.
+    /// The time of the last confirmation that the content is what should run: that of the last poll of the source which
+    /// succeeded. With an operator, it is the operator's poll, as its response to a report says, and `None` until a
+    /// response has named what runs. A later swap keeps it until the next such response.
     pub last_success: Option<Timestamp>,
     /// The number of attempts that have failed since the last success.
     pub consecutive_failures: u64,

@@ -2,6 +2,8 @@
 //!
 //! A notification only causes an early poll. The regular polls find every change that the watch misses.
 
+#[cfg(feature = "watch")]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Notifies of changed files below a directory.
@@ -9,6 +11,9 @@ pub(crate) struct FileWatcher {
     directory: Option<PathBuf>,
     #[cfg(feature = "watch")]
     running: Option<running::RunningWatch>,
+    /// The warning that a limit keeps the directory from being watched was logged.
+    #[cfg(feature = "watch")]
+    warned: bool,
 }
 
 impl FileWatcher {
@@ -18,6 +23,8 @@ impl FileWatcher {
             directory,
             #[cfg(feature = "watch")]
             running: None,
+            #[cfg(feature = "watch")]
+            warned: false,
         }
     }
 }
@@ -46,11 +53,7 @@ impl FileWatcher {
         self.running = match running::RunningWatch::on(directory) {
             Ok(running) => Some(running),
             Err(error) => {
-                let directory = directory.display();
-                tracing::debug!(
-                    %directory,
-                    "watching for changed files failed, so the directory is polled instead: {error}"
-                );
+                log_failure(directory, &error, &mut self.warned);
                 None
             }
         };
@@ -67,6 +70,39 @@ impl FileWatcher {
             Some(running) => running.changed().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Logs that `directory` can't be watched. A limit of the system is a warning, once for each handle: somebody can raise
+/// it, and without a watch everything works, only later.
+#[cfg(feature = "watch")]
+fn log_failure(directory: &Path, error: &notify::Error, warned: &mut bool) {
+    let directory = directory.display();
+    match reached_limit(error) {
+        Some(limit) if !std::mem::replace(warned, true) => tracing::warn!(
+            %directory,
+            "watching for changed files failed, because this machine has reached {limit}. Polling continues, so a changed \
+             file is noticed at the next poll, and no longer at once. Raise the limit with sysctl, or stop programs \
+             that watch many files: {error}"
+        ),
+        _ => tracing::debug!(
+            %directory,
+            "watching for changed files failed, so the directory is polled instead: {error}"
+        ),
+    }
+}
+
+/// Returns the limit of the system that keeps a directory from being watched, if this error says so.
+#[cfg(feature = "watch")]
+fn reached_limit(error: &notify::Error) -> Option<&'static str> {
+    /// The error number of Linux for too many instances of inotify, and for too many open files.
+    const EMFILE: i32 = 24;
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => Some("fs.inotify.max_user_watches"),
+        notify::ErrorKind::Io(error) if cfg!(target_os = "linux") && error.raw_os_error() == Some(EMFILE) => {
+            Some("fs.inotify.max_user_instances, or the limit of open files of this process")
+        }
+        _ => None,
     }
 }
 
@@ -186,5 +222,77 @@ mod running {
     /// Returns whether an event changes a file. Reading a file does not, or each poll would cause the next.
     fn changes_a_file(kind: &EventKind) -> bool {
         !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
+    }
+}
+
+#[cfg(all(test, feature = "watch"))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use notify::{Error, ErrorKind};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// The messages of the warnings that were logged.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            struct Message(String);
+            impl Visit for Message {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    if field.name() == "message" {
+                        self.0 = format!("{value:?}");
+                    }
+                }
+            }
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            self.0.lock().unwrap().push(message.0);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// Returns the warnings of a handle whose watch fails with `error` at each start.
+    fn warnings(error: impl Fn() -> Error) -> Vec<String> {
+        let warnings = Warnings::default();
+        tracing::subscriber::with_default(warnings.clone(), || {
+            let mut warned = false;
+            for _ in 0..3 {
+                log_failure(Path::new("/etc/policy"), &error(), &mut warned);
+            }
+        });
+        std::mem::take(&mut *warnings.0.lock().unwrap())
+    }
+
+    #[test]
+    fn a_reached_limit_is_a_warning_once_that_names_the_limit_and_what_happens() {
+        let watches = warnings(|| Error::new(ErrorKind::MaxFilesWatch));
+        assert_eq!(watches.len(), 1, "{watches:?}");
+        for part in ["fs.inotify.max_user_watches", "at the next poll", "Raise the limit"] {
+            assert!(watches[0].contains(part), "{part}: {watches:?}");
+        }
+        if cfg!(target_os = "linux") {
+            let instances = warnings(|| Error::io(std::io::Error::from_raw_os_error(24)));
+            assert_eq!(instances.len(), 1, "{instances:?}");
+            assert!(instances[0].contains("fs.inotify.max_user_instances"), "{instances:?}");
+        }
+        assert_eq!(warnings(|| Error::new(ErrorKind::PathNotFound)), [""; 0], "the poll names a missing directory");
     }
 }

@@ -107,7 +107,7 @@ async fn poll_once(
         current.rename(workspace);
         return Ok(RefreshOutcome::Unchanged);
     }
-    current.swap(workspace, Timestamp::now());
+    current.swap_polled(workspace, Timestamp::now());
     Ok(RefreshOutcome::Refreshed)
 }
 

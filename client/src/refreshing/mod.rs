@@ -9,13 +9,14 @@ pub(crate) mod options;
 mod start;
 pub(crate) mod typed;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, ready};
 use rototo_engine::{Facts, ResolveOptions};
 use rototo_source::Source;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::current::Current;
@@ -69,7 +70,8 @@ pub struct RefreshingWorkspace {
     options: RefreshOptions,
     refresh_requests: mpsc::Sender<RefreshRequest>,
     guard: Arc<FollowGuard>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    /// Completes when the task that keeps the workspace current has ended. Every shutdown waits for it.
+    ended: Shared<BoxFuture<'static, ()>>,
 }
 
 impl RefreshingWorkspace {
@@ -171,7 +173,9 @@ impl RefreshingWorkspace {
         if !options.listeners().is_empty() {
             tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stopped()));
         }
-        Ok(Self { current, source: name, options, refresh_requests, guard, task: Mutex::new(Some(task)) })
+        // The task ends by itself. A panic in it makes no difference any more.
+        let ended = task.map(drop).boxed().shared();
+        Ok(Self { current, source: name, options, refresh_requests, guard, ended })
     }
 
     /// Makes a workspace that never changes, for tests of code that takes a `RefreshingWorkspace`. It needs no source,
@@ -194,8 +198,8 @@ impl RefreshingWorkspace {
         let current = Arc::new(Current::fixed(workspace));
         // Nothing receives refresh requests: a fixed workspace is immutable.
         let (refresh_requests, _) = mpsc::channel(1);
-        let (guard, task) = (Arc::default(), Mutex::new(None));
-        Self { current, source, options: RefreshOptions::new(), refresh_requests, guard, task }
+        let (guard, ended) = (Arc::default(), ready(()).boxed().shared());
+        Self { current, source, options: RefreshOptions::new(), refresh_requests, guard, ended }
     }
 
     /// Returns whether a workspace is loaded, for a readiness probe. Once loaded, it stays so until it is
@@ -454,15 +458,12 @@ impl RefreshingWorkspace {
     /// # }
     /// ```
     ///
-    /// Dropping the future leaves following to end in the background; another call completes the shutdown. A second
-    /// call after a complete one returns at once.
+    /// Dropping the future leaves following to end in the background; another call completes the shutdown. Calls at the
+    /// same time all return once following has ended, and the operator learns of it once. A call after a complete
+    /// shutdown returns at once.
     pub async fn shutdown(&self) {
         self.guard.stop();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // The task ends by itself. A panic in it makes no difference any more.
-            let _ = task.await;
-        }
+        self.ended.clone().await;
         // A poller does not close it, nor does a follower that never joined its cluster.
         self.current.close();
         #[cfg(feature = "kubernetes")]

@@ -15,6 +15,8 @@ use rototo_connection::{Address, RequestError, error_message};
 use rototo_protocol::follower::fault::{Fault, FaultKind};
 use tokio::time::Instant;
 
+use crate::kubernetes::cluster::token;
+
 /// A connection to the operator, and the token that authorizes its requests.
 pub(crate) struct Endpoint {
     connection: rototo_connection::Endpoint,
@@ -26,6 +28,8 @@ pub(crate) struct Endpoint {
 /// The time for which a token is used before its file is read again. The kubelet writes a new token long before the old
 /// one expires.
 const TOKEN_FRESH: Duration = Duration::from_secs(60);
+/// The scheme of the header with the token.
+const BEARER: &str = "Bearer ";
 /// The largest accepted answer, in bytes: more than the limits on a workspace allow.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -55,7 +59,10 @@ impl Endpoint {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body)
                 .map_err(|error| {
-                    Fault::persistent("endpoint_unusable", format!("{what} is no possible request: {error}"))
+                    Fault::persistent(
+                        "endpoint_unusable",
+                        format!("{what} can't be sent: the request is invalid: {error}"),
+                    )
                 })?;
             let answer = self.connection.send(request, limit, LARGEST_ANSWER).await;
             answer.map_err(|error| self.unreachable(what, &error))
@@ -89,6 +96,13 @@ impl Endpoint {
         Ok(header)
     }
 
+    /// Returns the UID of the pod of `namespace` that the token of the last request is bound to. `None` if there was no
+    /// token yet, or if it is bound to no such pod.
+    pub(crate) fn pod_uid(&self, namespace: &str) -> Option<String> {
+        let (header, _) = self.token().clone()?;
+        token::pod_uid_of(header.to_str().ok()?.strip_prefix(BEARER)?, namespace)
+    }
+
     fn token(&self) -> MutexGuard<'_, Option<(HeaderValue, Instant)>> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +120,7 @@ impl Endpoint {
             )
         };
         let token = tokio::fs::read_to_string(&self.token_file).await.map_err(|error| unreadable(error.to_string()))?;
-        let header = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+        let header = HeaderValue::try_from(format!("{BEARER}{}", token.trim()));
         let mut header = header.map_err(|_| unreadable("it does not hold a token".to_owned()))?;
         header.set_sensitive(true);
         Ok(header)

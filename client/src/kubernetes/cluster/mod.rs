@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod doorbell;
 pub(crate) mod endpoint;
 pub(crate) mod endpoint_overrides;
+pub(crate) mod token;
 pub(crate) mod watch_cache;
 
 use std::collections::HashMap;

@@ -19,6 +19,11 @@ impl LastObserved {
         self.hydrates
     }
 
+    /// Forgets the marker, so that the next observation returns an event of it, whether it changed or not.
+    pub(super) fn forget_marker(&mut self) {
+        self.marker = None;
+    }
+
     /// Observes the watch cache, and returns the events for `workspace`: of its marker, if it was listed or changed,
     /// and of the watch.
     pub(super) fn observe(&mut self, watch_cache: &WatchCache, workspace: &str) -> Vec<FollowerEvent> {
@@ -50,7 +55,7 @@ mod tests {
     #[test]
     fn a_marker_is_an_event_when_it_is_listed_and_when_it_changes() {
         let (mut observed, mut cache) = (LastObserved::default(), WatchCache::default());
-        let mut events = |cache: &WatchCache| {
+        let events = |observed: &mut LastObserved, cache: &WatchCache| {
             let events = observed.observe(cache, "a");
             let names = events.iter().map(|event| match event {
                 FollowerEvent::Hydrated(_) => "hydrated",
@@ -60,14 +65,16 @@ mod tests {
             });
             names.collect::<Vec<_>>()
         };
-        assert_eq!(events(&cache), ["restored"], "nothing is listed yet");
+        assert_eq!(events(&mut observed, &cache), ["restored"], "nothing is listed yet");
         cache.listed(map("one"));
-        assert_eq!(events(&cache), ["hydrated", "restored"]);
+        assert_eq!(events(&mut observed, &cache), ["hydrated", "restored"]);
         cache.show(map("one"));
-        assert_eq!(events(&cache), ["restored"], "the marker is the same");
+        assert_eq!(events(&mut observed, &cache), ["restored"], "the marker is the same");
         cache.show(map(r#"{"schema_version":9}"#));
-        assert_eq!(events(&cache), ["changed", "restored"]);
+        assert_eq!(events(&mut observed, &cache), ["changed", "restored"]);
         cache.listed(map(r#"{"schema_version":9}"#));
-        assert_eq!(events(&cache), ["hydrated", "restored"], "a list is an event, whatever it shows");
+        assert_eq!(events(&mut observed, &cache), ["hydrated", "restored"], "a list is an event, whatever it shows");
+        observed.forget_marker();
+        assert_eq!(events(&mut observed, &cache), ["changed", "restored"], "the marker is the same, and was forgotten");
     }
 }

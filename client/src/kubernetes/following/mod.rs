@@ -4,6 +4,7 @@
 //! of that task ends every operation.
 
 mod cache;
+mod confirmation;
 pub(crate) mod direct;
 mod in_flight;
 mod last_observed;
@@ -12,7 +13,6 @@ mod snapshots;
 pub(crate) mod target;
 #[cfg(test)]
 mod tests;
-mod token;
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -36,6 +36,7 @@ use crate::error::Error;
 use crate::kubernetes::cluster::NamespaceWatch;
 use crate::kubernetes::cluster::doorbell::Doorbell;
 use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::cluster::token;
 use crate::kubernetes::cluster::watch_cache::WatchCache;
 use crate::kubernetes::following::cache::Cache;
 use crate::kubernetes::following::in_flight::InFlight;
@@ -83,6 +84,8 @@ pub(super) struct Follower {
     waiting: Vec<(RefreshRequest, Option<Publish>)>,
     began: Instant,
     state: FollowerState,
+    /// The UID of the pod of this process, once a token has shown it.
+    pod: Option<String>,
     loader: Arc<SnapshotLoader>,
     /// The endpoint of the last request, held so that its connection stays open between requests.
     endpoint: Option<Arc<Endpoint>>,
@@ -119,7 +122,8 @@ impl Follower {
             tracing::warn!(source, decided, "the first handle of this process has decided about preparation");
         }
         let state = if prepares { state } else { state.without_preparing() };
-        let state = state.in_pod(token::pod_uid(&target.token_file, &namespace));
+        let pod = token::pod_uid(&target.token_file, &namespace);
+        let state = state.in_pod(pod.clone());
         let loader = SnapshotLoader {
             namespace: namespace.clone(),
             workspace: target.workspace.clone(),
@@ -130,6 +134,7 @@ impl Follower {
         };
         Self {
             state,
+            pod,
             loader: Arc::new(loader),
             health: registration.health(),
             degraded: None,
@@ -165,7 +170,9 @@ impl Follower {
 
     async fn run(&mut self) {
         loop {
-            for event in self.next_events().await {
+            let mut events = self.next_events().await;
+            events.extend(self.pod_events());
+            for event in events {
                 self.take(event);
             }
         }
@@ -253,6 +260,20 @@ impl Follower {
         self.last_observed.observe(&watch_cache, &self.target.workspace)
     }
 
+    /// Returns the events of what the doorbell shows, if the token of the last request shows the pod for the first time:
+    /// its file may be written after the process joined. To a pod of a stage, the marker means something else.
+    fn pod_events(&mut self) -> Vec<FollowerEvent> {
+        if self.pod.is_none() {
+            self.pod = self.endpoint.as_ref().and_then(|endpoint| endpoint.pod_uid(&self.namespace));
+            if self.pod.is_some() {
+                self.state = self.state.clone().in_pod(self.pod.clone());
+                self.last_observed.forget_marker();
+                return self.watch_events();
+            }
+        }
+        Vec::new()
+    }
+
     fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> FollowerEvent {
         match fetched {
             Ok((workspace, from)) => {
@@ -283,11 +304,21 @@ impl Follower {
         }
         tracing::trace!(target: PATH, workspace = self.target.workspace, "answered");
         match &response {
-            Ok(_) => self.current.report_answered(Timestamp::now()),
+            Ok(response) => self.confirm(response),
             Err(_) => self.current.report_failed(),
         }
         let response = response.map(|response| self.siblings.asked_by(response));
         response.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
+    }
+
+    /// Shows in the status that the operator's response confirms what runs, if it does.
+    fn confirm(&self, response: &ReportResponse) {
+        // A copy from the disk is unconfirmed until the marker was seen.
+        let Some(running) = self.state.running().filter(|_| self.last_observed.hydrates() > 0) else { return };
+        let reported = self.state.reported(self.now());
+        if let Some(at) = confirmation::verified_at(response, running, &reported, Timestamp::now()) {
+            self.current.confirmed(at);
+        }
     }
 
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {

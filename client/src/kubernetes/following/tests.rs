@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 use rototo_api::fleet::{Pid, PreparationState, Report, ReportResponse, SiblingState};
+use rototo_api::marker::Stage;
 use rototo_api::names;
 use rototo_connection::{Address, Trust};
 use rototo_engine::Tree;
 use rototo_protocol::follower::{ContentSource, FollowerEvent};
+use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 use rototo_source::snapshot;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
+use crate::error::Result;
 use crate::kubernetes::cluster::doorbell::Doorbell;
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
@@ -100,8 +106,20 @@ impl TestCluster {
     /// Writes the marker with an announced publish.
     fn announce(&self, text: &str, next: Option<&str>) {
         let next = next.map(publish);
-        let marker = Marked { next, ..publish(text).into() }.to_marker().to_json();
         *self.answer.lock().unwrap() = ReportResponse { next: next.map(Publish::to_next), ..answer(text) };
+        self.write_marker(Marked { next, ..publish(text).into() });
+    }
+
+    /// Writes the marker with an announced publish that every pod runs already.
+    fn stage(&self, text: &str, next: &str) {
+        let stage = Stage { step: 0, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: WHOLE };
+        let announced = publish(next);
+        *self.answer.lock().unwrap() = ReportResponse { next: Some(announced.to_next()), ..answer(next) };
+        self.write_marker(Marked { next: Some(announced), stage: Some(stage), ..publish(text).into() });
+    }
+
+    fn write_marker(&self, marked: Marked) {
+        let marker = marked.to_marker().to_json();
         let annotations = BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), self.url.clone())]);
         let map = ConfigMap {
             metadata: ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() },
@@ -183,9 +201,18 @@ impl TestHandle {
     }
 
     async fn refresh(&self) -> RefreshOutcome {
+        self.try_to_refresh().await.unwrap()
+    }
+
+    async fn try_to_refresh(&self) -> Result<RefreshOutcome> {
         let (done, outcome) = oneshot::channel();
         self.refresh_requests.send(RefreshRequest { done }).await.unwrap();
-        timeout(PATIENCE, outcome).await.unwrap().unwrap().unwrap()
+        timeout(PATIENCE, outcome).await.unwrap().unwrap()
+    }
+
+    /// Returns the age of the last confirmation, in seconds.
+    fn verified_seconds_ago(&self) -> i64 {
+        Timestamp::now().duration_since(self.current.status().last_success.unwrap()).as_secs()
     }
 
     async fn end(self) {
@@ -407,6 +434,54 @@ async fn content_that_is_lost_before_the_swap_is_never_reported_as_applied() {
     assert_eq!((named(&report).as_str(), report.reason.as_deref()), ("pending  of 1", Some("not_swapped")));
     stop.cancel();
     task.await.unwrap();
+}
+
+#[tokio::test]
+async fn only_an_answer_that_names_what_runs_confirms_it_as_of_the_last_poll_of_the_source() {
+    const THREE_HOURS: i64 = 3 * 60 * 60;
+    let patience = i64::try_from(PATIENCE.as_secs()).unwrap();
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let old = Some(u64::try_from(THREE_HOURS).unwrap() * 1000);
+    *cluster.answer.lock().unwrap() = ReportResponse { verified_ms_ago: old, ..answer("a@1") };
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
+    handle.refresh().await;
+    let age = handle.verified_seconds_ago();
+    assert!((THREE_HOURS..THREE_HOURS + patience).contains(&age), "the source was last confirmed {age} s ago");
+    let confirmed = handle.current.status().last_success;
+    let confirms_nothing = [
+        answer("b@2"),
+        answer("a@2"),
+        ReportResponse { fingerprint: None, updated_at: None, ..answer("a@1") },
+        ReportResponse { verified_ms_ago: None, ..answer("a@1") },
+    ];
+    for answer in confirms_nothing {
+        *cluster.answer.lock().unwrap() = answer.clone();
+        handle.refresh().await;
+        assert_eq!(handle.current.status().last_success, confirmed, "{answer:?}");
+    }
+    *cluster.answer.lock().unwrap() = answer("a@1");
+    handle.refresh().await;
+    let age = handle.verified_seconds_ago();
+    assert!((0..patience).contains(&age), "the source was last confirmed {age} s ago");
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn a_process_whose_token_is_written_after_it_joined_is_in_its_stage() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    std::fs::remove_file(cluster.token.path()).unwrap();
+    cluster.stage("a@1", "b@4");
+    let handle = cluster.handle(Checks::default());
+    let error = handle.try_to_refresh().await.unwrap_err().to_string();
+    assert!(error.contains("reading the token file"), "{error}");
+    let claims = r#"{"kubernetes.io":{"namespace":"prod","pod":{"name":"app-7","uid":"6a0f"}}}"#;
+    let token = format!("e30.{}.c2lnbmF0dXJl\n", URL_SAFE_NO_PAD.encode(claims));
+    std::fs::write(cluster.token.path(), token).unwrap();
+    handle.refresh().await;
+    cluster.receives_report("applied b@4 of 1").await;
+    assert!(handle.resolves("b@4"));
+    handle.end().await;
 }
 
 #[tokio::test]
