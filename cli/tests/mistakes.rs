@@ -28,6 +28,17 @@ fn a_decision_that_cannot_be_made_says_what_is_missing() {
 }
 
 #[test]
+fn a_key_with_dots_is_named_with_the_way_to_nest_it() {
+    let context = r#"{"service.queue_pressure": 3}"#;
+    let message = "the context has no `service.queue_pressure`, which qualifier `high-queue-pressure` reads, although \
+        `service.queue_pressure` is a key of it: a name with dots is a path of objects";
+    let help = "help: write {\"service\": {\"queue_pressure\": VALUE}}, or --context service.queue_pressure=VALUE";
+    for arguments in [["resolve", ".", "--variables"], ["inspect", ".", "--variables"]] {
+        check(&[arguments.as_slice(), &["--context", context]].concat(), &format!("error: {message}\n{help}\n"));
+    }
+}
+
+#[test]
 fn a_source_that_is_never_read_is_refused_by_its_spelling() {
     for (source, expected) in [
         ("http://host/a.tar.gz", "`http` is not encrypted and not authenticated: use https, git+https or git+ssh"),

@@ -1,14 +1,17 @@
 //! Writes the errors of requests to the API server in one line, for people.
 
+use kube::client::RustlsTlsError;
 use kube::core::Status;
+use rustls::CertificateError;
 
+use crate::endpoint::untrusted;
 use crate::with_causes;
 
 /// The longest line that an error becomes, in characters. A proxy may answer with a whole page.
 const LONGEST: usize = 600;
 
 /// Returns an error of a request to the API server in one line. An answer of the API server is its code, its reason, and
-/// its message; any other error comes with its causes.
+/// its message. An error of certificates or of a proxy says what to do; any other error comes with its causes.
 ///
 /// ```
 /// let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(403);
@@ -20,8 +23,47 @@ pub fn api_error(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => api_answer(status),
         // Kube puts the name of the variant first.
-        other => one_line(with_causes(other).trim_start_matches("ServiceError: ")),
+        other => remedy(other).unwrap_or_else(|| one_line(with_causes(other).trim_start_matches("ServiceError: "))),
     }
+}
+
+/// Returns the sentence on an error whose own text says nothing to whoever can mend it.
+fn remedy(error: &kube::Error) -> Option<String> {
+    match error {
+        kube::Error::ProxyProtocolUnsupported { proxy_url } | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => {
+            Some(format!("the proxy {proxy_url} can't be used: only http:// and https:// proxies are supported"))
+        }
+        kube::Error::RustlsTls(RustlsTlsError::InvalidPrivateKey(rustls::Error::InvalidCertificate(reason)))
+            if is_of_old_version(reason) =>
+        {
+            let remedy = "which this program does not accept: issue one of version 3";
+            Some(format!("the client certificate is of X.509 version 1, {remedy}"))
+        }
+        kube::Error::Service(error) => untrusted(&**error).and_then(remedy_of_server),
+        _ => None,
+    }
+}
+
+/// Returns the sentence on a certificate of the API server that was refused.
+fn remedy_of_server(reason: &CertificateError) -> Option<String> {
+    Some(match reason {
+        CertificateError::UnknownIssuer => "the certificate of the API server is not trusted (UnknownIssuer): the authority \
+            (`certificate-authority` in a kubeconfig) must be the CA that issued the server's certificate, and not the \
+            server's own certificate"
+            .to_owned(),
+        CertificateError::Other(_) if reason.to_string().contains("CaUsedAsEndEntity") => "the certificate of the API server \
+            is itself that of a CA (CaUsedAsEndEntity), which this program does not accept: let a CA issue the server a \
+            certificate of its own, and name that CA as the authority (`certificate-authority` in a kubeconfig)"
+            .to_owned(),
+        _ if is_of_old_version(reason) => "the certificate of the API server is of X.509 version 1, which this program does \
+            not accept: issue one of version 3"
+            .to_owned(),
+        _ => return None,
+    })
+}
+
+fn is_of_old_version(reason: &CertificateError) -> bool {
+    matches!(reason, CertificateError::Other(_)) && reason.to_string().contains("UnsupportedCertVersion")
 }
 
 /// Returns an answer of the API server that is no success: code, reason, and message.
@@ -51,7 +93,10 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::api_server;
 
     #[test]
     fn an_answer_of_the_api_server_is_code_reason_and_message() {
@@ -70,6 +115,37 @@ mod tests {
     fn an_error_without_an_answer_has_its_causes_and_not_the_name_of_its_type() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         assert_eq!(api_error(&kube::Error::Service(refused.into())), "connection refused");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_another_protocol_is_named_without_its_login() {
+        let mut config = kube::Config::new("https://api.example.com".parse().unwrap());
+        config.proxy_url = Some("socks5://user:secret@proxy.corp:1080".parse().unwrap());
+        let error = api_server(config, Duration::from_secs(300)).err().unwrap();
+        let expected =
+            "the proxy socks5://proxy.corp:1080/ can't be used: only http:// and https:// proxies are supported";
+        assert_eq!(api_error(&error), expected);
+    }
+
+    #[tokio::test]
+    async fn a_client_certificate_of_version_1_is_named_as_such() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let mut der = certificate.der().to_vec();
+        // The tag of the version, and the number of version 3.
+        let version = der.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).unwrap();
+        der[version + 4] = 0;
+        let base64 = |bytes: &[u8]| -> String {
+            let text = serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).unwrap();
+            text.as_str().unwrap().to_owned()
+        };
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64(&der));
+        let mut config = kube::Config::new("https://api.example.com".parse().unwrap());
+        config.auth_info.client_certificate_data = Some(base64(pem.as_bytes()));
+        config.auth_info.client_key_data = Some(base64(key.serialize_pem().as_bytes()).into());
+        let error = api_server(config, Duration::from_secs(300)).err().unwrap();
+        let text = api_error(&error);
+        assert!(text.starts_with("the client certificate is of X.509 version 1, which"), "{text}: {error:?}");
     }
 
     #[test]

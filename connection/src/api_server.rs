@@ -17,6 +17,7 @@ use kube::{Client, Config};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::limits::{Limited, TimeLimits};
+use crate::token_file::{Authorized, TokenFile};
 
 /// The time limit for making a connection, TLS included.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
@@ -87,7 +88,7 @@ fn without_login(proxy: &Uri) -> Uri {
 }
 
 /// Makes a client whose connections `connector` opens.
-fn client_over<C>(connector: C, config: Config, limits: TimeLimits) -> Result<Client, kube::Error>
+fn client_over<C>(connector: C, mut config: Config, limits: TimeLimits) -> Result<Client, kube::Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin,
@@ -100,12 +101,14 @@ where
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
     let http: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new()).build(connector);
+    let token = TokenFile::take_from(&mut config.auth_info)?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);
+    let service = Authorized { service, token };
     Ok(Client::new(Limited { service, limits }, config.default_namespace))
 }
 
@@ -120,6 +123,37 @@ where
     B::Error: Into<BoxError>,
 {
     Client::new(Limited { service, limits: TimeLimits::ByKind }, namespace)
+}
+
+#[cfg(test)]
+mod token_tests {
+    use std::io::{BufRead, BufReader, Write};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_has_the_token_of_a_file_that_ends_in_a_newline() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let header_lines: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            header_lines
+        });
+        let path = std::env::temp_dir().join(format!("rototo-api-token-{}", std::process::id()));
+        std::fs::write(&path, "secret\n").unwrap();
+        let mut config = Config::new(url.parse().unwrap());
+        config.auth_info.token_file = path.to_str().map(str::to_owned);
+        let client = api_server(config, Duration::from_secs(300)).unwrap();
+        let answer = client.request_text(Request::get("/version").body(Vec::new()).unwrap()).await;
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(answer.unwrap(), "{}");
+        let header_lines = server.join().unwrap();
+        let tokens: Vec<_> = header_lines.iter().filter(|line| line.starts_with("authorization: ")).collect();
+        assert_eq!(tokens, ["authorization: Bearer secret"], "{header_lines:?}");
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -11,9 +11,11 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::client::Body;
 use rototo_api::names;
 use rototo_api::snapshot::ErrorBody;
+use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::timeout;
 
+use crate::api_error::api_error;
 use crate::api_server::{CONNECT, client};
 use crate::kubeconfig::proxy_from;
 use crate::limits::TimeLimits;
@@ -95,18 +97,18 @@ pub enum RequestError {
 impl RequestError {
     fn of(error: &(dyn Error + 'static)) -> Self {
         match untrusted(error) {
-            Some(reason) => Self::Untrusted(reason),
+            Some(reason) => Self::Untrusted(reason.to_string()),
             None => Self::Failed(with_causes(error)),
         }
     }
 }
 
 /// Returns why a certificate was refused, if that is the cause of an error.
-fn untrusted(error: &(dyn Error + 'static)) -> Option<String> {
+pub(crate) fn untrusted<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CertificateError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
-            return Some(reason.to_string());
+            return Some(reason);
         }
         // The source of an I/O error is that of the error that it wraps, and not that error itself.
         let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
@@ -176,7 +178,7 @@ impl Endpoint {
             Trust::File(path) => config.root_cert_file = Some(path.clone()),
         }
         let client = client(config, TimeLimits::ByCaller)
-            .map_err(|error| InvalidAddress::Unprepared { url: shown(&url), reason: with_causes(&error) })?;
+            .map_err(|error| InvalidAddress::Unprepared { url: shown(&url), reason: api_error(&error) })?;
         Ok(Self { client, url })
     }
 

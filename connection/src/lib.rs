@@ -18,6 +18,7 @@ mod kubeconfig;
 mod limits;
 #[cfg(feature = "listen")]
 mod listen;
+mod token_file;
 
 pub use api_error::{api_answer, api_error};
 pub use api_server::{api_server, limited};

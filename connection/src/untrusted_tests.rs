@@ -32,6 +32,11 @@ async fn serve(authority: &Authority, host: &str, year: i32) -> String {
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
     params.not_after = rcgen::date_time_ymd(year, 1, 1);
     let certificate = CertificateDer::from(params.signed_by(&key, &authority.issuer).unwrap());
+    serve_with(certificate, &key).await
+}
+
+/// Serves with a certificate. Returns the URL.
+async fn serve_with(certificate: CertificateDer<'static>, key: &KeyPair) -> String {
     let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -68,4 +73,33 @@ async fn an_error_says_that_a_certificate_is_not_trusted_and_why() {
         assert!(matches!(error, RequestError::Untrusted(_)), "{text}");
         assert!(text.contains("not trusted") && text.contains(expected) && text.contains("marker map"), "{text}");
     }
+}
+
+/// Returns the error of a request to an API server, by a client that trusts these certificates.
+async fn api_server_error(url: &str, trusted: &str) -> String {
+    let mut config = kube::Config::new(url.parse().unwrap());
+    config.root_cert = Some(super::certificates(trusted).unwrap());
+    let client = crate::api_server(config, Duration::from_secs(300)).unwrap();
+    crate::api_error(&client.request_text(Request::get("/version").body(Vec::new()).unwrap()).await.unwrap_err())
+}
+
+#[tokio::test]
+async fn an_error_says_which_authority_the_certificate_of_the_api_server_needs() {
+    let (one, other) = (authority("one"), authority("other"));
+    let text = api_server_error(&serve(&one, "127.0.0.1", 2100).await, &other.pem).await;
+    assert!(text.contains("must be the CA that issued the server's certificate"), "{text}");
+    // Another fault is shown as it is.
+    let text = api_server_error(&serve(&one, "127.0.0.1", 2020).await, &one.pem).await;
+    assert!(text.contains("expired") && !text.contains("must be the CA"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_is_that_of_a_ca_is_named_with_the_remedy() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    let pem = certificate.pem();
+    let text = api_server_error(&serve_with(CertificateDer::from(certificate), &key).await, &pem).await;
+    assert!(text.contains("is itself that of a CA") && text.contains("let a CA issue"), "{text}");
 }

@@ -3,6 +3,8 @@
 // The browser's own EventSource can't send a header, so the events are read from the body of a request. A stream of the
 // server ends by itself after half a minute, and the next one begins with the whole document: nothing has to be resumed.
 
+import { isAhead } from "./elements.js";
+
 const KEY = "rototo-token";
 // The silence after which a connection counts as lost: the server sends an event every three seconds.
 const LOST_AFTER = 10000;
@@ -55,10 +57,10 @@ export class Received {
     return (this.now - Date.parse(time)) / 1000 + this.age();
   }
 
-  /** Returns the age of a claim, and whether it is still good. */
+  /** Returns the age of a claim, and whether it is still good. One from the future shows that a clock is wrong. */
   claim(part) {
     const age = part.as_of ? this.since(part.as_of) : this.age();
-    return { age, good: part.dated && age <= part.good_for, dated: part.dated };
+    return { age, good: part.dated && age <= part.good_for && !isAhead(age), dated: part.dated };
   }
 }
 

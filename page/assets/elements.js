@@ -33,6 +33,19 @@ export function duration(seconds) {
   return `${Math.floor(whole / 86400)} days`;
 }
 
+// The difference of two clocks that is no fault, in seconds: a time may be this far in the future.
+const CLOCKS_DIFFER = 60;
+
+/** Returns whether an age is that of a time too far in the future to come from a clock that is right. */
+export function isAhead(seconds) {
+  return seconds < -CLOCKS_DIFFER;
+}
+
+/** Returns `12 s ago`, or `3 h in the future`. */
+export function ago(seconds) {
+  return isAhead(seconds) ? `${duration(-seconds)} in the future` : `${duration(seconds)} ago`;
+}
+
 /** Returns milliseconds as people read them. */
 export function millis(value) {
   if (value < 10000) return `${value} ms`;

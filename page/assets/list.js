@@ -1,7 +1,7 @@
 // The list of all workspaces: a line for each, which is changed in place, so that a thousand of them stay quick.
 
 import { partName, partPlace } from "./connection.js";
-import { count, duration, element, fill, millis, setText } from "./elements.js";
+import { ago, count, duration, element, fill, millis, setText } from "./elements.js";
 
 // What the states mean for somebody who looks for trouble.
 const TONES = {
@@ -9,6 +9,7 @@ const TONES = {
   behind: "bad",
   not_published: "bad",
   unserved: "bad",
+  not_observed: "unknown",
   commit_refused: "warn",
   held: "warn",
   source_fails: "warn",
@@ -228,9 +229,9 @@ export function listView(filter, signal, opened) {
         fill(cells[0], badge(part, claim, lost), notes.map((note) => element("span", { class: "note" }, note)));
         entry.shown = shown;
       }
-      const when = part.published_at ? `${duration(received.since(part.published_at))} ago` : "–";
+      const when = part.published_at ? ago(received.since(part.published_at)) : "–";
       setText(cells[5], when);
-      cells[0].title = claim.dated ? `as of ${duration(claim.age)} ago` : "at an unknown time";
+      cells[0].title = claim.dated ? `as of ${ago(claim.age)}` : "at an unknown time";
     }
     const wanted = ["bad", "warn", "unknown", "stale", "moving", "good"].filter((kind) => tones.get(kind) || only === kind);
     const text = wanted.map((kind) => `${kind}${tones.get(kind)}${only === kind}`).join();

@@ -1,6 +1,6 @@
 // One workspace: the answer first, then what keeps it from being another one, the fleet, and how the change came there.
 
-import { command, count, duration, element, fill, millis, setText, short } from "./elements.js";
+import { ago, command, count, duration, element, fill, isAhead, millis, setText, short } from "./elements.js";
 import { badge, tone } from "./list.js";
 
 const STAGES = [
@@ -154,14 +154,15 @@ export function workspaceView() {
     top.className = `card top ${kind}`;
     const stale = kind === "stale";
     fill2(answer, stale ? `Not confirmed: ${past(found.answer)}` : `${found.title}: ${found.answer}`, badge(found, claim, lost));
-    const age = claim.dated ? `as of ${duration(claim.age)} ago` : "at an unknown time";
-    const why = lost ? " · the connection is lost" : stale ? ` · such a claim is good for ${duration(found.good_for)}` : "";
+    const age = claim.dated ? `as of ${ago(claim.age)}` : "at an unknown time";
+    const wrong = " by the clock of the server: one of the clocks is wrong";
+    const why = lost ? " · the connection is lost" : isAhead(claim.age) ? wrong : stale ? ` · such a claim is good for ${duration(found.good_for)}` : "";
     const took = found.converged_in_ms !== null && !found.rollout ? ` · took ${millis(found.converged_in_ms)}` : "";
     setText(asOf, age + why + (stale ? "" : took));
     asOf.classList.toggle("stale", stale);
     const reason = found.state === "converged" ? "" : found.because || "";
     setText(because, stale && reason ? `At that time: ${reason}` : reason);
-    const published = found.published_at ? `published ${duration(received.since(found.published_at))} ago` : "";
+    const published = found.published_at ? `published ${ago(received.since(found.published_at))}` : "";
     const key = [found.version, found.subject, found.author].join("\n");
     if (change.dataset.key !== key) {
       change.dataset.key = key;
@@ -170,9 +171,9 @@ export function workspaceView() {
     }
     setText(change.querySelector(".when"), published);
     for (const when of node.querySelectorAll("time[datetime]")) {
-      setText(when, `${duration(received.since(when.dateTime))} ago`);
+      setText(when, ago(received.since(when.dateTime)));
     }
-    setText(node.querySelector(".confirmed") || document.createElement("i"), found.newest?.lastSuccess ? `confirmed ${duration(received.since(found.newest.lastSuccess))} ago` : "never read");
+    setText(node.querySelector(".confirmed") || document.createElement("i"), found.newest?.lastSuccess ? `confirmed ${ago(received.since(found.newest.lastSuccess))}` : "never read");
   }
 
   return { node, show, tick };

@@ -15,4 +15,5 @@ pub use crate::http::document::{Document, Part, Unreadable};
 pub use crate::http::routes::routes;
 pub use crate::http::source::{API, Refusal, Source, Wanted};
 pub use crate::view::roster::Roster;
+pub use crate::view::state::{NOT_OBSERVED, is_observed};
 pub use crate::view::{Claim, Detail, Row, detail, row};

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rototo_api::condition::CONVERGED;
 use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
 
 /// The validity of a claim where the status does not give it.
 const GOOD_FOR: Duration = Duration::from_secs(45);
+/// The difference of two clocks that is no fault: the time of a claim may be this far in the future.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
 /// The source of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,4 +138,9 @@ pub(crate) fn as_of(status: &RototoWorkspaceStatus) -> Option<Timestamp> {
 pub(crate) fn good_for(status: &RototoWorkspaceStatus) -> Duration {
     let seconds = status.fleet.as_ref().map_or(0, |fleet| fleet.claim_seconds);
     if seconds == 0 { GOOD_FOR } else { Duration::from_secs(u64::from(seconds)) }
+}
+
+/// Returns whether a time is too far in the future to come from a clock that is right, or one of the clocks is wrong.
+pub(crate) fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    time.duration_since(now) > CLOCKS_DIFFER
 }

@@ -2,16 +2,17 @@
 //! decides.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::bail;
 use futures::StreamExt;
 use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
+use crate::cluster::NamespaceClient;
 use crate::cluster::operator::{OperatorOptions, answers};
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
-use crate::cluster::wait_state::{QueryResult, WaitState};
-use crate::cluster::{NamespaceClient, WatchProblem};
+use crate::cluster::wait_state::WaitState;
 
 /// A wait that is over.
 #[derive(Debug)]
@@ -29,6 +30,12 @@ impl FinishedWait {
     }
 }
 
+/// The interval at which somebody wants to know the present state of a wait.
+pub(crate) struct Progress<'a> {
+    pub(crate) every: Duration,
+    pub(crate) report: &'a dyn Fn(&WaitState),
+}
+
 /// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns `None` when there is no such workspace.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
@@ -36,7 +43,9 @@ pub(crate) async fn follow(
     (target, stage): (WaitTarget, Option<u32>),
     operator: &OperatorOptions,
     deadline: Instant,
+    progress: Progress<'_>,
 ) -> anyhow::Result<Option<FinishedWait>> {
+    let mut reported = Instant::now();
     let mut wait_state = WaitState::new(target, Instant::now()).until_stage(stage);
     let mut changes = pin!(cluster.watch(name));
     let mut answers = pin!(answers(cluster, operator, name));
@@ -47,18 +56,18 @@ pub(crate) async fn follow(
             change = changes.next() => match change {
                 Some(Ok(Some(workspace))) => wait_state.saw(workspace),
                 Some(Ok(None)) => return Ok(None),
-                Some(Err(WatchProblem::Passing(error))) => wait_state.watch_failed(error),
-                Some(Err(WatchProblem::Lasting(error))) => return Err(error),
+                Some(Err(problem)) => wait_state.watch_failed(problem)?,
                 None => bail!("the watch of the workspace ended"),
             },
             Some((at, answer)) = answers.next() => wait_state.answered(at, answer),
-            (at, queried) = &mut pending_query => match queried {
-                QueryResult::Missing => return Ok(None),
-                queried => wait_state.queried(at, queried),
-            },
+            (at, queried) = &mut pending_query => wait_state.queried(at, queried),
             () = sleep_until(next), if pending_query.is_terminated() && wait_state.workspace().is_some() => {
                 let at = Instant::now();
                 pending_query.set(cluster.query(name, query).map(move |queried| (at, queried)).fuse());
+            }
+            () = sleep_until(reported + progress.every) => {
+                reported = Instant::now();
+                (progress.report)(&wait_state);
             }
             () = sleep_until(deadline) => {
                 return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
@@ -67,6 +76,39 @@ pub(crate) async fn follow(
         match wait_state.verdict(Instant::now()) {
             None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_)) => {}
             Some(verdict) => return Ok(Some(FinishedWait { verdict, wait_state })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use kube::Config;
+    use rototo_connection::api_server;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_reports_its_state_again_and_again_until_it_is_over() {
+        // Nobody listens there.
+        let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = api_server(config, Duration::from_secs(300)).unwrap();
+        let cluster = NamespaceClient { client, namespace: "prod".to_owned() };
+        let (reports, operator) = (Cell::new(0), OperatorOptions::default());
+        let third = tokio::sync::Notify::new();
+        let report = |_: &WaitState| {
+            reports.set(reports.get() + 1);
+            if reports.get() == 3 {
+                third.notify_one();
+            }
+        };
+        let progress = Progress { every: Duration::from_millis(1), report: &report };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let followed = follow(&cluster, "policy", (WaitTarget::Newest, None), &operator, deadline, progress);
+        tokio::select! {
+            ended = followed => panic!("{ended:?}"),
+            () = third.notified() => {}
         }
     }
 }

@@ -33,7 +33,7 @@ use tokio::time::timeout;
 
 use crate::cluster::wait_state::{Query, QueryResult};
 
-pub(crate) use crate::cluster::follow::{FinishedWait, follow};
+pub(crate) use crate::cluster::follow::{FinishedWait, Progress, follow};
 pub(crate) use crate::cluster::operator::OperatorOptions;
 pub(crate) use crate::cluster::options::{ClusterOptions, Clusters, ClustersOptions};
 pub(crate) use crate::cluster::page::{
@@ -259,6 +259,6 @@ fn watch_backoff() -> watcher::ExponentialBackoff {
 pub(crate) enum WatchProblem {
     /// The watch is tried again, which may help.
     Passing(anyhow::Error),
-    /// Trying again does not help before somebody changes something.
+    /// Trying again does not help before somebody changes something, unless the API server is starting again.
     Lasting(anyhow::Error),
 }

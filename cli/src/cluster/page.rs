@@ -10,8 +10,9 @@ use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
     Straggler,
 };
+use rototo_page::{NOT_OBSERVED, is_observed};
 
-use crate::cluster::claim;
+use crate::cluster::claim::{self, is_ahead};
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
 
@@ -23,7 +24,7 @@ pub(crate) fn status(workspaces: &[RototoWorkspace], now: Timestamp) -> String {
 fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
     let status = workspace.status.clone().unwrap_or_default();
-    let mut text = format!("{BOLD}{namespace}/{name}{BOLD:#}  {}\n", readiness(&status));
+    let mut text = format!("{BOLD}{namespace}/{name}{BOLD:#}  {}\n", readiness(workspace, &status));
     let mut line = |label: &str, value: &str| {
         let _ = writeln!(text, "  {DIM}{label:<10}{DIM:#} {value}");
     };
@@ -67,9 +68,13 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
     text
 }
 
-fn readiness(status: &RototoWorkspaceStatus) -> String {
+fn readiness(workspace: &RototoWorkspace, status: &RototoWorkspaceStatus) -> String {
     let stale = if status.is(STALE, "True") { ", stale" } else { "" };
     match status.condition(READY) {
+        // It was ready by an older spec.
+        Some(ready) if ready.status == "True" && !is_observed(workspace) => {
+            format!("{BAD}not ready{BAD:#}{stale}: {NOT_OBSERVED}")
+        }
         Some(ready) if ready.status == "True" => format!("{GOOD}ready{GOOD:#}{stale}"),
         Some(ready) => {
             format!("{BAD}not ready{BAD:#}{stale} {DIM}({}){DIM:#} {}", ready.reason, plain(&ready.message))
@@ -120,7 +125,11 @@ fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
         return format!("{BAD}at an unknown time{BAD:#}: ask again with `rototo wait`");
     };
     let (age, when) = (now.duration_since(time), ago(time, now));
-    if age.unsigned_abs() <= claim::good_for(status) || age.is_negative() {
+    if is_ahead(time, now) {
+        let wrong = "one of the clocks is wrong; `rototo wait` asks the operator";
+        return format!("{BAD}{when}{BAD:#} by this machine's clock: {wrong}");
+    }
+    if age.is_negative() || age.unsigned_abs() <= claim::good_for(status) {
         return when;
     }
     match age > DATED_WITHIN {
@@ -197,10 +206,10 @@ pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
     if entries.is_empty() {
         return "nothing has been published yet\n".to_owned();
     }
-    let mut text = format!("{DIM}{:<34} {:<9} {:<24} {:<10}{DIM:#}\n", "PUBLISHED", "CONTENT", "REVISION", "CONVERGED");
+    let mut text = format!("{DIM}{:<35} {:<9} {:<24} {:<10}{DIM:#}\n", "PUBLISHED", "CONTENT", "REVISION", "CONVERGED");
     for entry in entries {
         let time = entry.updated_at.timestamp();
-        let published = format!("{} ({})", time.strftime("%F %T"), ago(time, now));
+        let published = format!("{} ({})", time.strftime("%F %TZ"), ago(time, now));
         let converged = entry.converged_millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
         let anyway = match (entry.anyway, &entry.by) {
             (true, Some(by)) => format!("  published anyway by a person ({})", plain(by)),
@@ -210,7 +219,7 @@ pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
         };
         let (fingerprint, revision) =
             (short_fingerprint(&entry.fingerprint), short_revision(entry.revision.as_deref()));
-        let _ = writeln!(text, "{published:<34} {fingerprint:<9} {revision:<24} {converged}{anyway}");
+        let _ = writeln!(text, "{published:<35} {fingerprint:<9} {revision:<24} {converged}{anyway}");
     }
     text
 }
@@ -228,14 +237,23 @@ pub(crate) fn short_revision(revision: Option<&str>) -> String {
     }
 }
 
-/// Returns `12 s ago`. The clocks of two machines may differ a little, so a time in the future counts as now.
+/// Returns `12 s ago`, or `3 h in the future`. The clocks of two machines may differ a little, so a time that is hardly in
+/// the future counts as now.
 pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(time).max(SignedDuration::ZERO).as_secs();
+    if is_ahead(time, now) {
+        return format!("{} in the future", length(time.duration_since(now)));
+    }
+    format!("{} ago", length(now.duration_since(time).max(SignedDuration::ZERO)))
+}
+
+/// Returns a length of time in one unit.
+fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
     match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7_200 => format!("{} min ago", seconds / 60),
-        7_200..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} days ago", seconds / 86_400),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -296,7 +314,7 @@ prod/degradation  not ready (LintRefused) see below
     }
 
     #[test]
-    fn a_claim_that_is_older_than_it_is_good_is_marked() {
+    fn a_claim_that_is_old_or_from_the_future_is_marked() {
         let check = |as_of: Option<&str>, seconds: u32, expected: &str| {
             let fleet = json!({ "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of,
                 "claimSeconds": seconds });
@@ -307,9 +325,30 @@ prod/degradation  not ready (LintRefused) see below
         check(Some("2026-11-20T18:40:14Z"), 0, "46 s ago: ask again with `rototo wait`");
         check(Some("2026-11-20T18:40:14Z"), 60, "46 s ago");
         check(Some("2026-11-20T18:41:30Z"), 0, "0 s ago");
+        check(Some("2026-11-20T18:42:00Z"), 0, "0 s ago");
+        let wrong = "by this machine's clock: one of the clocks is wrong; `rototo wait` asks the operator";
+        check(Some("2026-11-20T18:42:01Z"), 600, &format!("61 s in the future {wrong}"));
+        check(Some("2026-11-20T21:41:00Z"), 0, &format!("3 h in the future {wrong}"));
         let dead = "3 h ago: ask again with `rototo wait`, or see whether the operator runs";
         check(Some("2026-11-20T15:41:00Z"), 0, dead);
         check(None, 0, "at an unknown time: ask again with `rototo wait`");
+    }
+
+    #[test]
+    fn a_spec_that_nobody_has_observed_is_not_ready() {
+        let check = |generation: i64, ready: &str, expected: &str| {
+            let condition = json!({ "type": "Ready", "status": ready, "reason": "SourceUnavailable", "message": "no host",
+                "lastTransitionTime": "2026-11-20T18:40:50Z" });
+            let workspace = serde_json::from_value(json!({
+                "metadata": { "name": "policy", "generation": generation }, "spec": { "source": "x" },
+                "status": { "observedGeneration": 1, "conditions": [condition] },
+            }));
+            let text = unstyled(&page(&workspace.unwrap(), now()));
+            assert_eq!(text.lines().next().unwrap(), format!("/policy  {expected}"));
+        };
+        check(1, "True", "ready");
+        check(2, "True", "not ready: the operator has not observed this spec yet");
+        check(2, "False", "not ready (SourceUnavailable) no host");
     }
 
     #[test]
@@ -344,7 +383,7 @@ prod/degradation  not ready (LintRefused) see below
         let entries: Vec<HistoryEntry> = serde_json::from_value(json!([entry])).unwrap();
         let text = unstyled(&history(&entries, now()));
         assert!(
-            text.ends_with("2026-11-20 18:38:00 (3 min ago)    9f2c1a7d  main@sha1:aaaaaaaa       64 ms\n"),
+            text.ends_with("2026-11-20 18:38:00Z (3 min ago)    9f2c1a7d  main@sha1:aaaaaaaa       64 ms\n"),
             "{text}"
         );
     }

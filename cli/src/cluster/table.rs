@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use clap::builder::styling::Style;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_page::{Claim, row};
 
-use crate::cluster::claim;
+use crate::cluster::claim::{self, is_ahead};
 use crate::cluster::page::{ago, short_fingerprint};
 use crate::terminal::style::{BAD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
@@ -59,13 +59,14 @@ fn rows(cluster: &ClusterWorkspaces, now: Timestamp) -> Vec<Vec<Cell>> {
         let (applied, total) = shown.fleet();
         let state = if shown.is_converged() { GOOD } else { BAD };
         let claimed = workspace.status.as_ref().and_then(claim::as_of);
+        let clock = if claimed.is_some_and(|time| is_ahead(time, now)) { BAD } else { PLAIN };
         vec![
             (context.clone(), PLAIN),
             (full_name(workspace), PLAIN),
             (shown.title().to_owned(), state),
             (shown.version().map_or_else(|| "-".to_owned(), plain), PLAIN),
             (format!("{applied}/{total}"), PLAIN),
-            (claimed.map_or_else(|| "never".to_owned(), |time| ago(time, now)), PLAIN),
+            (claimed.map_or_else(|| "never".to_owned(), |time| ago(time, now)), clock),
         ]
     };
     workspaces.iter().map(line).collect()
@@ -81,8 +82,12 @@ fn answer(clusters: &[ClusterWorkspaces], now: Timestamp) -> String {
     let converged = workspaces.iter().filter(|workspace| row(workspace, Claim::Stored).is_converged()).count();
     let mut text = format!("{converged} of {} converged", count(workspaces.len(), "workspace"));
     let claims = workspaces.iter().filter_map(|workspace| claim::as_of(workspace.status.as_ref()?));
-    if let Some(oldest) = claims.min().filter(|oldest| now.duration_since(*oldest) > SignedDuration::ZERO) {
+    let (ahead, past): (Vec<_>, Vec<_>) = claims.partition(|time| is_ahead(*time, now));
+    if let Some(oldest) = past.into_iter().min() {
         text += &format!("; the oldest claim is of {}", ago(oldest, now));
+    }
+    if let Some(newest) = ahead.into_iter().max() {
+        text += &format!("; a claim is of {} by this machine's clock: one of the clocks is wrong", ago(newest, now));
     }
     let unread = clusters.iter().filter(|one| one.workspaces.is_err()).count();
     if unread > 0 {
@@ -159,6 +164,32 @@ us-east  shop/policy  Converged  4d123d61   3/3    3 min ago
 2 of 2 workspaces converged; the oldest claim is of 3 min ago
 ";
         assert_eq!(shown(&clusters), expected);
+    }
+
+    #[test]
+    fn a_claim_from_the_future_is_shown_as_the_fault_of_a_clock() {
+        let content = "sha256:9f2c1a7d00";
+        let [ahead, hardly] = ["2026-11-20T21:41:00Z", "2026-11-20T18:41:59Z"];
+        let clusters = [
+            cluster("eu", Ok(vec![workspace(content, "True", ahead)])),
+            cluster("us", Ok(vec![workspace(content, "True", hardly)])),
+        ];
+        let text = shown(&clusters);
+        assert!(text.contains("3/3    3 h in the future\n") && text.contains("3/3    0 s ago\n"), "{text}");
+        let answer = "; the oldest claim is of 0 s ago; a claim is of 3 h in the future by this machine's clock: one of \
+            the clocks is wrong\n";
+        assert!(text.ends_with(answer), "{text}");
+        let styled = table(&clusters, "2026-11-20T18:41:00Z".parse().unwrap());
+        assert!(styled.contains(&format!("{BAD}3 h in the future{BAD:#}")), "{styled}");
+    }
+
+    #[test]
+    fn a_spec_that_nobody_has_observed_has_not_converged() {
+        let mut changed = workspace("sha256:9f2c1a7d00", "True", "2026-11-20T18:40:57Z");
+        changed.metadata.generation = Some(2);
+        changed.status.as_mut().unwrap().observed_generation = Some(1);
+        let text = shown(&[cluster("eu", Ok(vec![changed]))]);
+        assert!(text.contains("shop/policy  Not observed ") && text.contains("\n0 of 1 workspace converged"), "{text}");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use rototo_api::convergence::Convergence;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
+use crate::cluster::WatchProblem;
 use crate::cluster::claim::{as_of, good_for};
 use crate::cluster::freshness::{Freshness, Mark, Marks};
 use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, at_stage, verdict};
@@ -112,8 +114,19 @@ impl WaitState {
     }
 
     /// Records that the watch failed, and is tried again.
-    pub(crate) fn watch_failed(&mut self, error: anyhow::Error) {
-        self.problem = Some(error);
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that will last. Once the workspace was seen, none counts as lasting: an API server that starts
+    /// again denies for a while what it has granted before, and knows no custom resources.
+    pub(crate) fn watch_failed(&mut self, problem: WatchProblem) -> anyhow::Result<()> {
+        match problem {
+            WatchProblem::Lasting(error) if self.workspace.is_none() => Err(error),
+            WatchProblem::Lasting(error) | WatchProblem::Passing(error) => {
+                self.problem = Some(error);
+                Ok(())
+            }
+        }
     }
 
     /// Records an event of the watch. The first one replaces a query at the beginning.
@@ -137,7 +150,9 @@ impl WaitState {
                 self.take(*workspace);
                 self.marks.add(Mark { at, as_of, request });
             }
-            QueryResult::Missing => {}
+            // The watch says it, too, if the workspace is gone. An API server that starts again does not know it yet.
+            QueryResult::Missing => self.problem = Some(anyhow!("the API server says that there is no such workspace")),
+            QueryResult::Forbidden(why) if self.requests == Channel::Open => self.problem = Some(anyhow!(why)),
             QueryResult::Forbidden(why) => self.requests = Channel::Closed(why),
             QueryResult::Failed(error) => self.problem = Some(error),
         }
@@ -360,6 +375,33 @@ mod tests {
         wait_state.queried(start, QueryResult::Forbidden("grant patch".to_owned()));
         assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Read));
         assert_eq!(wait_state.requests, Channel::Closed("grant patch".to_owned()));
+    }
+
+    #[test]
+    fn a_denial_is_final_only_before_the_workspace_was_seen() {
+        let denied = || WatchProblem::Lasting(anyhow!("log in again"));
+        let mut unseen = WaitState::new(WaitTarget::Newest, Instant::now());
+        assert!(unseen.watch_failed(WatchProblem::Passing(anyhow!("no route"))).is_ok());
+        assert_eq!(unseen.watch_failed(denied()).unwrap_err().to_string(), "log in again");
+        let (mut seen, start) = begun();
+        seen.watch_failed(denied()).unwrap();
+        assert_eq!(seen.problem().unwrap().to_string(), "log in again");
+        seen.saw(workspace(2, NEW, None));
+        assert!(seen.problem().is_none());
+        seen.queried(start, QueryResult::Missing);
+        assert!(seen.problem().unwrap().to_string().contains("no such workspace"));
+    }
+
+    #[test]
+    fn a_request_that_was_allowed_before_is_made_again_after_a_denial() {
+        let (mut wait_state, start) = without_operator();
+        wait_state.queried(start, QueryResult::Seen(Box::new(workspace(2, OLD, None)), Some("mine".to_owned())));
+        wait_state.queried(start, QueryResult::Forbidden("grant patch".to_owned()));
+        assert_eq!(
+            (wait_state.requests(), wait_state.problem().unwrap().to_string().as_str()),
+            (&Channel::Open, "grant patch")
+        );
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Request));
     }
 
     #[test]

@@ -22,7 +22,7 @@ Examples:
   rototo diff OLD NEW --fixtures fixtures            which of the decisions in there flip
   rototo diff OLD NEW --markdown --redact            for a comment on a pull request
 
-Descriptions, comments, and moved lines are no difference: nobody gets anything else by them.";
+The diff leaves out descriptions, comments, and moved lines, because they change no value.";
 
 /// Compare two workspaces: what changes, and for whom, in terms of variables and rules.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) struct DiffArguments {
     #[arg(value_name = "NEW")]
     new: String,
 
-    /// Facts to decide all variables with, as for `resolve`: shows what flips; may be given several times
+    /// A context, as for `resolve`: shows the variables whose value changes for it; may be given several times
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 

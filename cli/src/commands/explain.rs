@@ -6,6 +6,7 @@ use clap::Args;
 use rototo_engine::parse::{Parse, Variable};
 use rototo_engine::{Compiled, Context, Parsed, ResolveOptions, VariableTrace};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::commands::compiled::compiled;
 use crate::explain::{Alternative, alternatives, explanation};
@@ -14,7 +15,7 @@ use crate::terminal;
 use crate::terminal::style::BAD;
 use crate::terminal::wording::plain;
 use crate::workspace::Workspace;
-use crate::workspace::context::read_context;
+use crate::workspace::context::{explained, read_context};
 use crate::workspace::selection::{Selection, unknown};
 
 const EXAMPLES: &str = "\
@@ -36,7 +37,7 @@ pub(crate) struct ExplainArguments {
     #[arg(long = "variable", value_name = "ID")]
     variable: Vec<String>,
 
-    /// Facts: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times, and the later wins
+    /// Attributes of the context: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times; if two set one attribute, the later one counts
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }
@@ -72,8 +73,9 @@ pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
     let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
-    let context = Context::from_json(read_context(&arguments.context)?)?;
-    let (traces, unresolved) = traces(&compiled, &selection, &context)?;
+    let given = read_context(&arguments.context)?;
+    let context = Context::from_json(given.clone())?;
+    let (traces, unresolved) = traces(&compiled, &selection, (&context, &given))?;
     let explained = traces.into_iter().map(|trace| {
         let alternatives = alternatives(&parsed, &compiled, &context, &trace);
         let ownership = document(&parsed, &trace).map(|variable| &variable.ownership);
@@ -93,14 +95,17 @@ pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -
 fn traces(
     compiled: &Compiled,
     selection: &Selection,
-    context: &Context,
+    (context, given): (&Context, &Value),
 ) -> anyhow::Result<(Vec<VariableTrace>, Vec<UnresolvedVariable>)> {
     let known: Vec<&str> = compiled.variables().collect();
     let (mut traces, mut unresolved) = (Vec::new(), Vec::new());
     for id in selection.among(&known).map_err(|id| unknown("variable", &id, &known))? {
         match compiled.trace_variable(id, context, ResolveOptions::default()) {
             Ok(trace) => traces.push(trace),
-            Err(error) => unresolved.push(UnresolvedVariable { id: id.to_owned(), reason: error.to_string() }),
+            Err(error) => {
+                let reason = explained(error, given).to_string();
+                unresolved.push(UnresolvedVariable { id: id.to_owned(), reason });
+            }
         }
     }
     Ok((traces, unresolved))

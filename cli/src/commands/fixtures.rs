@@ -23,7 +23,7 @@ Examples:
   rototo fixtures . --out tests/fixtures --variable service-degradation-policy
   rototo fixtures . --tests --out tests
 
-A test asserts them with rototo::testing::assert_fixtures(&workspace, \"tests/fixtures\"). Files of the same name are
+A test asserts them with rototo::testing::assert_fixtures(&workspace, \"tests/fixtures\"). Files of the same name are \
 written anew: keep cases of your own in files of other names, and name these in rototo-fixtures.toml.";
 
 /// Write fixtures: contexts, and what the workspace decides for each.

@@ -12,7 +12,7 @@ use crate::inspection::InspectionInput;
 use crate::terminal;
 use crate::workspace;
 use crate::workspace::Workspace;
-use crate::workspace::context::read_context;
+use crate::workspace::context::{explained, read_context};
 use crate::workspace::documents::documents;
 use crate::workspace::selection::Selectors;
 
@@ -33,7 +33,7 @@ pub(crate) struct InspectArguments {
     #[command(flatten)]
     selectors: Selectors,
 
-    /// Facts to decide the selected variables and qualifiers with, as for `resolve`; may be given several times
+    /// A context, as for `resolve`: shows what the selected variables and qualifiers decide for it; may be given several times
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }
@@ -47,7 +47,8 @@ pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -
     let parsed = workspace.parse();
     let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
     selectors.check(&parsed, &lint.custom)?;
-    let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
+    let given = read_context(&context)?;
+    let context = if context.is_empty() { None } else { Some(Context::from_json(given.clone())?) };
     let subject = InspectionInput {
         parsed: &parsed,
         lint: &lint,
@@ -55,7 +56,8 @@ pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -
         selectors: &selectors,
         context: context.as_ref(),
     };
-    let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed))?;
+    let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed));
+    let inspection = inspection.map_err(|error| explained(error, &given))?;
     if global.json {
         terminal::json(&inspection)?;
     } else {

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::commands::steering::{SteeringAction, SteeringArguments, steer};
 use crate::global::GlobalArguments;
 
-/// Publish a revision to the whole fleet that a part of it runs, or go on to the next step.
+/// Publish the revision of a rollout to the whole fleet, or go on to the next step.
 #[derive(Debug, Args)]
 pub(crate) struct PromoteArguments {
     /// Go on to the next step only

@@ -6,13 +6,14 @@ use anyhow::bail;
 use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::commands::compiled::compiled;
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::diagnostics;
 use crate::workspace::Workspace;
-use crate::workspace::context::read_context;
+use crate::workspace::context::{explained, read_context};
 use crate::workspace::selection::{Selection, unknown};
 
 const EXAMPLES: &str = "\
@@ -49,7 +50,7 @@ pub(crate) struct ResolveArguments {
     #[arg(long)]
     qualifiers: bool,
 
-    /// Facts: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times, and the later wins
+    /// Attributes of the context: a JSON object, @FILE with one (@- is standard input), or PATH=VALUE; may be given several times; if two set one attribute, the later one counts
     #[arg(long = "context", value_name = "CONTEXT")]
     context: Vec<String>,
 }
@@ -73,11 +74,12 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
     let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
-    let context = Context::from_json(read_context(&arguments.context)?)?;
+    let given = read_context(&arguments.context)?;
+    let context = Context::from_json(given.clone())?;
     let report = ResolveReport {
         workspace: workspace.shown().to_owned(),
-        variables: trace_variables(&compiled, &variables, &context)?,
-        qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,
+        variables: trace_variables(&compiled, &variables, (&context, &given))?,
+        qualifiers: trace_qualifiers(&compiled, &qualifiers, (&context, &given))?,
     };
     if global.json {
         terminal::json(&report)?;
@@ -90,21 +92,23 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
 fn trace_variables(
     compiled: &Compiled,
     selection: &Selection,
-    context: &Context,
+    (context, given): (&Context, &Value),
 ) -> anyhow::Result<Vec<VariableTrace>> {
     let known: Vec<&str> = compiled.variables().collect();
     let ids = selection.among(&known).map_err(|id| unknown("variable", &id, &known))?;
-    let trace = |id| Ok(compiled.trace_variable(id, context, ResolveOptions::default())?);
+    let trace =
+        |id| compiled.trace_variable(id, context, ResolveOptions::default()).map_err(|error| explained(error, given));
     ids.into_iter().map(trace).collect()
 }
 
 fn trace_qualifiers(
     compiled: &Compiled,
     selection: &Selection,
-    context: &Context,
+    (context, given): (&Context, &Value),
 ) -> anyhow::Result<Vec<QualifierTrace>> {
     let known: Vec<&str> = compiled.qualifiers().collect();
     let ids = selection.among(&known).map_err(|id| unknown("qualifier", &id, &known))?;
-    let trace = |id| Ok(compiled.trace_qualifier(id, context, ResolveOptions::default())?);
+    let trace =
+        |id| compiled.trace_qualifier(id, context, ResolveOptions::default()).map_err(|error| explained(error, given));
     ids.into_iter().map(trace).collect()
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::commands::steering::{SteeringAction, SteeringArguments, steer};
 use crate::global::GlobalArguments;
 
-/// Begin the rollout of a revision that was taken back anew.
+/// Begin a new rollout of a revision that was taken back.
 #[derive(Debug, Args)]
 pub(crate) struct RetryArguments {
     #[command(flatten)]

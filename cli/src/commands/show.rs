@@ -26,7 +26,7 @@ Examples:
   rototo show --lint-rules                           all rules, without a workspace
   rototo show --lint-rule rototo/qualifier-cycle";
 
-/// Show the files of a workspace by what they are, or the rules of lint.
+/// Show the variables, qualifiers, resources, schemas, and custom rules of a workspace, or the rules of lint.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ShowArguments {

@@ -18,7 +18,7 @@ Examples:
   rototo ui -n prod --confirm
   rototo ui -A --context eu --context us    those of two clusters";
 
-/// Open a page in the browser that shows which content runs where, who is behind, and why; it moves as the fleet does.
+/// Open a page in the browser that shows which content runs where, who is behind, and why; it shows changes as they happen.
 ///
 /// The page is served on this machine alone, at an address with a token, until you press Ctrl-C. It needs the rights of
 /// `rototo status`: get, list, and watch on rototoworkspaces.

@@ -4,11 +4,15 @@ use rototo_engine::ResolveError;
 use rototo_source::SourceError;
 
 use crate::workspace::NotThere;
+use crate::workspace::context::DottedKey;
 
 /// Returns a remedy, in one line.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ResolveError>() {
         return of_resolution(error);
+    }
+    if let Some(error) = error.downcast_ref::<DottedKey>() {
+        return Some(error.advice());
     }
     if let Some(error) = error.downcast_ref::<SourceError>() {
         return of_source(error.code()).map(str::to_owned);

@@ -57,7 +57,7 @@ impl UiServer {
 /// A cluster, and the context of the kubeconfig if there are several.
 pub(crate) type NamedCluster = (Option<String>, NamespaceClient);
 
-/// Serves the workspaces of the clusters until an API server refuses to be read.
+/// Serves the workspaces of the clusters. An API server that refuses to be read is the trouble of its cluster alone.
 pub(crate) async fn serve(
     server: UiServer,
     clusters: Vec<NamedCluster>,
@@ -96,7 +96,7 @@ async fn watch(
         match event {
             Ok(()) => {}
             Err(WatchProblem::Passing(error)) => cluster.set_trouble(Some(format!("{error:#}"))),
-            Err(WatchProblem::Lasting(error)) => return Err(error),
+            Err(WatchProblem::Lasting(error)) => cluster.set_denied(format!("{error:#}")),
         }
     }
     bail!("the watch of the workspaces ended")

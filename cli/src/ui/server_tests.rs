@@ -1,5 +1,6 @@
 //! The server of `rototo ui`: who may ask it, by which name, and how often.
 
+use futures::FutureExt;
 use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use rototo_api::workspace::RototoWorkspace;
@@ -135,6 +136,21 @@ async fn trouble_with_the_api_server_is_shown_until_it_is_over() {
     assert!(served.get(LIST, &headers).await.contains(r#""trouble":"it does not answer""#));
     served.source.clusters()[0].set_trouble(None);
     assert!(served.get(LIST, &headers).await.contains(r#""trouble":null"#));
+}
+
+#[tokio::test]
+async fn a_denial_of_one_cluster_is_its_trouble_and_does_not_end_the_page() {
+    let served = Served::of(&[Some("eu"), Some("us")]).await;
+    let (host, bearer) = (served.host(), format!("Bearer {}", served.token));
+    let headers = [("host", host.as_str()), ("authorization", bearer.as_str())];
+    let us = &served.source.clusters()[1];
+    let denied = futures::stream::iter([Err(WatchProblem::Lasting(anyhow::anyhow!("you may not read")))]);
+    let ended = watch(us, denied.chain(futures::stream::pending())).now_or_never();
+    assert!(ended.is_none(), "{ended:?}");
+    // The API server still answers other requests.
+    us.set_trouble(None);
+    let answer = served.get(LIST, &headers).await;
+    assert!(answer.contains(r#""trouble":"us: you may not read""#) && answer.contains(r#""cluster":"eu""#), "{answer}");
 }
 
 #[tokio::test]

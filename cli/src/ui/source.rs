@@ -9,18 +9,20 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::{ObjectRef, Store};
-use rototo_api::workspace::RototoWorkspace;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_page::{Claim, Document, Part, Refusal, Source, Wanted, detail, row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::cluster::NamespaceClient;
-use crate::cluster::claim::{as_of, good_for};
+use crate::cluster::claim::{as_of, good_for, is_ahead};
 
 /// The number of streams at once.
 const STREAMS: usize = 32;
 /// The shortest time between two requests to confirm the claim about one workspace.
 const CONFIRMED_EVERY: Duration = Duration::from_secs(10);
+/// The time for which a denial is shown: a watch that is denied is tried again before it is over.
+const DENIED_FOR: Duration = Duration::from_secs(15);
 
 /// The workspaces of the clusters.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub(super) struct WatchedCluster {
     context: Option<String>,
     workspaces: Store<RototoWorkspace>,
     trouble: Mutex<Option<String>>,
+    /// The last denial of the watch, and its time.
+    denied: Mutex<Option<(String, Instant)>>,
     /// The way to confirm claims, where that was asked for, and the last requests.
     confirms: Option<Confirmations>,
 }
@@ -53,7 +57,7 @@ impl WatchedCluster {
         confirms: Option<NamespaceClient>,
     ) -> Self {
         let confirms = confirms.map(|cluster| Confirmations { cluster, asked: Mutex::default() });
-        Self { context, workspaces, trouble: Mutex::default(), confirms }
+        Self { context, workspaces, trouble: Mutex::default(), denied: Mutex::default(), confirms }
     }
 
     /// Records that the API server can't be read, or that it can.
@@ -61,9 +65,15 @@ impl WatchedCluster {
         *lock(&self.trouble) = trouble;
     }
 
+    /// Records that the API server denied the watch. The watch is tried again, so a denial that lasts is recorded again.
+    pub(super) fn set_denied(&self, denial: String) {
+        *lock(&self.denied) = Some((denial, Instant::now()));
+    }
+
     /// Returns the reason why the API server can't be read, after the name of the cluster.
     fn trouble(&self) -> Option<String> {
-        let trouble = lock(&self.trouble).clone()?;
+        let denied = lock(&self.denied).clone().filter(|(_, at)| at.elapsed() < DENIED_FOR);
+        let trouble = denied.map(|(denial, _)| denial).or_else(|| lock(&self.trouble).clone())?;
         Some(self.context.as_ref().map_or_else(|| trouble.clone(), |context| format!("{context}: {trouble}")))
     }
 
@@ -77,10 +87,7 @@ impl WatchedCluster {
     /// Asks the operator to date a claim again before it is no longer good.
     fn confirm(self: &Arc<Self>, workspace: &RototoWorkspace, namespace: &str, name: &str) {
         let Some(confirms) = &self.confirms else { return };
-        let status = workspace.status.clone().unwrap_or_default();
-        let age = as_of(&status).map(|as_of| Timestamp::now().duration_since(as_of));
-        let good = SignedDuration::try_from(good_for(&status)).unwrap_or(SignedDuration::ZERO);
-        if age.is_some_and(|age| age < good / 2) {
+        if is_recent(&workspace.status.clone().unwrap_or_default(), Timestamp::now()) {
             return;
         }
         let key = (namespace.to_owned(), name.to_owned());
@@ -166,6 +173,13 @@ impl Source for ClusterSource {
     }
 }
 
+/// Returns whether a claim stays good for a while. One from the future may be of any age.
+fn is_recent(status: &RototoWorkspaceStatus, now: Timestamp) -> bool {
+    let Some(time) = as_of(status) else { return false };
+    let good = SignedDuration::try_from(good_for(status)).unwrap_or(SignedDuration::ZERO);
+    !is_ahead(time, now) && now.duration_since(time) < good / 2
+}
+
 /// Compares two texts in a time that says nothing about where they differ.
 fn is_same(shown: &str, token: &str) -> bool {
     let differs = shown.bytes().zip(token.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
@@ -174,4 +188,26 @@ fn is_same(shown: &str, token: &str) -> bool {
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_is_confirmed_before_it_is_old_and_when_it_is_from_the_future() {
+        let check = |as_of: Option<&str>, recent: bool| {
+            let fleet = json!({ "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of,
+                "claimSeconds": 60 });
+            let status = serde_json::from_value(json!({ "fleet": fleet })).unwrap();
+            assert_eq!(is_recent(&status, "2026-11-20T18:41:00Z".parse().unwrap()), recent, "{as_of:?}");
+        };
+        check(Some("2026-11-20T18:40:31Z"), true);
+        check(Some("2026-11-20T18:40:30Z"), false);
+        check(Some("2026-11-20T18:41:59Z"), true);
+        check(Some("2026-11-20T21:41:00Z"), false);
+        check(None, false);
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::{Context as _, bail};
+use rototo_engine::ResolveError;
 use serde_json::{Map, Value};
 
 /// The most parts of a path. An object nests as deeply as its path has parts, and its readers recurse.
@@ -15,6 +16,42 @@ pub(crate) fn read_context(arguments: &[String]) -> anyhow::Result<Value> {
         merge(&mut context, read_argument(argument)?);
     }
     Ok(Value::Object(context))
+}
+
+/// The context lacks an attribute whose path it has as a key.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}, although `{key}` is a key of it: a name with dots is a path of objects")]
+pub(crate) struct DottedKey {
+    error: ResolveError,
+    key: String,
+    attribute: String,
+}
+
+impl DottedKey {
+    /// Returns the remedy, in one line.
+    pub(crate) fn advice(&self) -> String {
+        let object = |inner: String, part: &str| format!("{{{}: {inner}}}", Value::from(part));
+        let nested = self.attribute.rsplit('.').fold("VALUE".to_owned(), object);
+        format!("write {nested}, or --context {}=VALUE", self.attribute)
+    }
+}
+
+/// Returns the error of a resolution with the context that was given.
+pub(crate) fn explained(error: ResolveError, given: &Value) -> anyhow::Error {
+    let ResolveError::MissingAttribute { attribute, .. } = &error else { return error.into() };
+    match dotted_key(given, attribute) {
+        Some(key) => DottedKey { key: key.to_owned(), attribute: attribute.to_string(), error }.into(),
+        None => error.into(),
+    }
+}
+
+/// Returns the key with a dot that stands for several parts of the path of an attribute.
+fn dotted_key<'a>(context: &'a Value, attribute: &str) -> Option<&'a str> {
+    let object = context.as_object()?;
+    let is_start = |key: &str| attribute.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let dotted = object.keys().find(|key| key.contains('.') && is_start(key));
+    let (first, rest) = attribute.split_once('.')?;
+    dotted.map(String::as_str).or_else(|| dotted_key(object.get(first)?, rest))
 }
 
 fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
@@ -126,6 +163,18 @@ mod tests {
         assert_eq!(read(b"\xef\xbb\xbf{\"a\": 1}"), Ok(json!({"a": 1})));
         assert!(read(b"\xff\xfe{\0}\0").unwrap_err().contains("UTF-16"));
         assert!(read(b"{\"a\": \"\xe9\"}").unwrap_err().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_key_with_dots_that_stands_for_a_path_is_found() {
+        let check =
+            |context: Value, expected: Option<&str>| assert_eq!(dotted_key(&context, "account.plan.tier"), expected);
+        check(json!({ "account.plan.tier": 1 }), Some("account.plan.tier"));
+        check(json!({ "account.plan": { "tier": 1 } }), Some("account.plan"));
+        check(json!({ "account": { "plan.tier": 1 } }), Some("plan.tier"));
+        for none in [json!({}), json!({ "account": { "plan": 1 } }), json!({ "account.pla": 1, "plan.tier": 1 })] {
+            check(none, None);
+        }
     }
 
     #[test]

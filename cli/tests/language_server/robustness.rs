@@ -140,13 +140,85 @@ fn files_that_change_on_the_disk_are_read_again() {
 
     // All of it is gone while a document is open, and comes back.
     std::fs::remove_dir_all(client.path("")).unwrap();
+    client.forget();
     client.files_changed(&["", "rototo-workspace.toml"]);
+    client.findings("variables/policy.toml", |params| params["diagnostics"] == json!([]));
     client.change("variables/limit.toml", 2, LIMIT);
-    client.findings_of("variables/limit.toml", 2);
     all_kinds().iter().for_each(|(path, text)| client.write(path, text.as_bytes()));
     client.files_changed(&all_kinds().iter().map(|(path, _)| *path).collect::<Vec<_>>());
     client.change("variables/limit.toml", 3, LIMIT);
     client.findings("variables/limit.toml", |params| params["diagnostics"] == json!([]) && params["version"] == 3);
+    assert!(client.end().success());
+}
+
+/// Returns two workspaces, each with a finding.
+fn two_workspaces() -> [(&'static str, &'static str); 4] {
+    let [a, b] = ["a/rototo-workspace.toml", "b/rototo-workspace.toml"];
+    [(a, MANIFEST.1), ("a/variables/limit.toml", LIMIT), (b, MANIFEST.1), ("b/variables/limit.toml", LIMIT)]
+}
+
+#[test]
+fn the_findings_of_a_workspace_go_with_its_manifest_and_come_back_with_it() {
+    let mut client = Client::start(&two_workspaces());
+    let document = "a/variables/limit.toml";
+    for path in [document, "b/variables/limit.toml"] {
+        client.open_file(path);
+        assert!(!client.findings_of(path, 1).is_empty());
+    }
+    client.forget();
+    std::fs::remove_file(client.path("a/rototo-workspace.toml")).unwrap();
+    client.files_changed(&["a/rototo-workspace.toml"]);
+    client.findings(document, |params| params["diagnostics"] == json!([]));
+    let hover = client.ask("textDocument/hover", document, LIMIT, "qualifier = \"p|ro", json!({}));
+    assert_eq!(hover["result"], json!(null));
+    // The text that the editor has counts when the manifest is there again.
+    client.change(document, 2, &LIMIT.replace("pro", "gold"));
+    client.write("a/rototo-workspace.toml", MANIFEST.1.as_bytes());
+    client.files_changed(&["a/rototo-workspace.toml"]);
+    let found = client.findings_of(document, 2);
+    assert!(found[0]["message"].as_str().unwrap().contains("gold"), "{found:?}");
+    assert!(client.end().success());
+}
+
+#[test]
+fn a_manifest_that_was_never_saved_makes_a_workspace_until_it_is_closed() {
+    let mut client = Client::start(&[("variables/limit.toml", LIMIT)]);
+    client.open(MANIFEST.0, MANIFEST.1);
+    client.findings("variables/limit.toml", |params| params["diagnostics"] != json!([]));
+    let uri = client.uri(MANIFEST.0);
+    client.notify("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
+    client.findings("variables/limit.toml", |params| params["diagnostics"] == json!([]));
+    assert!(client.end().success());
+}
+
+#[test]
+fn the_findings_of_a_folder_go_when_the_client_has_removed_it() {
+    let mut client = Client::start(&two_workspaces());
+    let folder = |client: &Client, name: &str| json!([{ "uri": client.uri(name), "name": name }]);
+    let change = |client: &mut Client, added, removed| {
+        let event = json!({ "event": { "added": added, "removed": removed } });
+        client.notify("workspace/didChangeWorkspaceFolders", event);
+    };
+    let (all, [a, b]) = (folder(&client, ""), ["a", "b"].map(|name| folder(&client, name)));
+    change(&mut client, a.clone(), all);
+    change(&mut client, b.clone(), json!([]));
+    let [in_a, in_b] = ["a/variables/limit.toml", "b/variables/limit.toml"];
+    for document in [in_a, in_b] {
+        client.findings(document, |params| params["diagnostics"] != json!([]));
+    }
+    client.forget();
+    change(&mut client, json!([]), a);
+    client.findings(in_a, |params| params["diagnostics"] == json!([]));
+    // An open document is served until it is closed.
+    client.open_file(in_b);
+    client.findings_of(in_b, 1);
+    change(&mut client, json!([]), b);
+    client.change(in_b, 2, LIMIT);
+    assert!(!client.findings_of(in_b, 2).is_empty());
+    client.forget();
+    let uri = client.uri(in_b);
+    client.notify("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
+    client.findings(in_b, |params| params["diagnostics"] == json!([]));
     assert!(client.end().success());
 }
 

@@ -32,12 +32,10 @@ impl Server {
                 self.files_changed(&changed);
             }),
             "workspace/didChangeWorkspaceFolders" => with(params, |params: lsp::DidChangeWorkspaceFoldersParams| {
-                params
-                    .event
-                    .added
-                    .iter()
-                    .filter_map(|folder| path_of(&folder.uri))
-                    .for_each(|path| self.open_around(&path));
+                let paths = |folders: Vec<lsp::WorkspaceFolder>| -> Vec<PathBuf> {
+                    folders.iter().filter_map(|folder| path_of(&folder.uri)).collect()
+                };
+                self.folders_changed(paths(params.event.added), &paths(params.event.removed));
             }),
             _ => {}
         }
@@ -52,34 +50,33 @@ impl Server {
         }
     }
 
-    /// Opens the workspace in a directory or around it, if there is one.
-    pub(super) fn open_around(&mut self, directory: &Path) {
-        let Some(root) = directory.ancestors().find(|directory| directory.join(MANIFEST).is_file()) else { return };
-        if !self.workspaces.contains_key(root) {
-            let workspace = Workspace::open(root.to_owned(), self.from_workspaces.clone());
-            self.workspaces.insert(root.to_owned(), workspace);
-        }
-    }
-
     fn opened(&mut self, params: lsp::DidOpenTextDocumentParams) {
         let document = params.text_document;
         let Some(path) = path_of(&document.uri) else { return };
         self.open_around(path.parent().unwrap_or(&path));
         // A manifest that is not saved yet makes a workspace, too.
         if path.ends_with(MANIFEST)
-            && let Some(root) = path.parent().filter(|root| !self.workspaces.contains_key(*root))
+            && let Some(root) = path.parent()
         {
-            let workspace = Workspace::open(root.to_owned(), self.from_workspaces.clone());
-            self.workspaces.insert(root.to_owned(), workspace);
+            self.open_root(root);
         }
         self.catch_up(&path);
         let buffer = Buffer { uri: document.uri, version: document.version, text: document.text };
-        self.in_workspace(&path, |workspace, path| workspace.put_buffer(path, buffer));
+        if self.around(&path).is_some() {
+            self.in_workspace(&path, |workspace, path| workspace.put_buffer(path, buffer));
+        } else {
+            self.outside.insert(path, buffer);
+        }
     }
 
     fn changed(&mut self, params: lsp::DidChangeTextDocumentParams) {
         let lsp::VersionedTextDocumentIdentifier { version, text_document_identifier } = params.text_document;
         let Some(path) = path_of(&text_document_identifier.uri) else { return };
+        if let Some(buffer) = self.outside.get_mut(&path) {
+            buffer.version = version;
+            params.content_changes.into_iter().for_each(|change| apply(&mut buffer.text, change));
+            return;
+        }
         self.in_workspace(&path, |workspace, path| {
             if let Some(mut buffer) = workspace.buffers.remove(&path) {
                 params.content_changes.into_iter().for_each(|change| apply(&mut buffer.text, change));
@@ -94,11 +91,14 @@ impl Server {
             self.in_workspace(&path, |workspace, path| workspace.file_changed(&path));
         }
         self.catch_up(&path);
+        self.follow_disk();
     }
 
     fn closed(&mut self, uri: &lsp::Uri) {
         let Some(path) = path_of(uri) else { return };
+        self.outside.remove(&path);
         self.in_workspace(&path, |workspace, path| workspace.close_buffer(&path));
+        self.follow_disk();
     }
 
     /// Reads a whole workspace again for a client that does not report changed files.
@@ -124,6 +124,7 @@ impl Server {
                 workspace.read_again();
             }
         }
+        self.follow_disk();
     }
 
     /// Calls `change` with the workspace around a document, and its path there.

@@ -3,6 +3,7 @@
 mod capabilities;
 mod documents;
 mod requests;
+mod roots;
 mod stdio;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use lsp_server::{Connection, ErrorCode, Message, Notification, ProtocolError, Re
 use crate::features::diagnostics;
 use crate::features::uri;
 use crate::server::capabilities::{Client, capabilities};
-use crate::workspace::{LintResult, Workspace, WorkspaceEvent};
+use crate::workspace::{Buffer, LintResult, Workspace, WorkspaceEvent};
 
 /// The options of the server.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +86,8 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
         client,
         docs: options.docs.clone(),
         workspaces: BTreeMap::new(),
+        outside: BTreeMap::new(),
+        last_job: 0,
         connection,
         from_workspaces,
         next_request: 0,
@@ -113,6 +116,10 @@ struct Server {
     docs: Option<String>,
     /// The workspaces by directory.
     workspaces: BTreeMap<PathBuf, Workspace>,
+    /// The open documents that are in no workspace, by path.
+    outside: BTreeMap<PathBuf, Buffer>,
+    /// The number of the last job of the linters of workspaces that are gone.
+    last_job: u64,
     connection: Connection,
     from_workspaces: Sender<WorkspaceEvent>,
     /// The number of the next request to the client.
@@ -170,7 +177,10 @@ impl Server {
     /// Sends the findings that differ from those that the client shows.
     fn publish(&mut self, result: LintResult) {
         let docs = self.docs.as_deref();
-        let Some(workspace) = self.workspaces.get_mut(&result.root) else { return };
+        let Some(workspace) = self.workspaces.get_mut(&result.root).filter(|workspace| workspace.has_made(&result))
+        else {
+            return;
+        };
         let versions = workspace.take_findings(result);
         let now = diagnostics::by_document(workspace, docs);
         let before = std::mem::replace(&mut workspace.published, now);

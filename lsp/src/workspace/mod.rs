@@ -5,6 +5,7 @@ mod layers;
 mod linter;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
@@ -65,8 +66,11 @@ pub(crate) struct Workspace {
     fault: Option<String>,
     /// The newest findings, and what was linted.
     findings: LintResult,
-    /// The number of the last job of the linter.
+    /// The numbers of the first and of the last job of the linter.
+    first_job: u64,
     job: u64,
+    /// True if the client has removed its folder, and some documents are still open.
+    pub(crate) is_removed: bool,
     /// The findings that the client shows, by document.
     pub(crate) published: BTreeMap<String, Vec<lsp::Diagnostic>>,
     /// True if something changed since the last lint.
@@ -85,7 +89,8 @@ enum Layers {
 
 impl Workspace {
     /// Reads the workspace in the directory `root`. A directory that can't be read is an empty workspace with a fault.
-    pub(crate) fn open(root: PathBuf, events: Sender<WorkspaceEvent>) -> Self {
+    /// `last_job` is the number of the last job of a linter that worked there before.
+    pub(crate) fn open(root: PathBuf, events: Sender<WorkspaceEvent>, last_job: u64) -> Self {
         let linter = Linter::start(root.clone(), events.clone());
         let mut workspace = Self {
             root,
@@ -98,7 +103,9 @@ impl Workspace {
             events,
             fault: None,
             findings: LintResult::default(),
-            job: 0,
+            first_job: last_job + 1,
+            job: last_job,
+            is_removed: false,
             published: BTreeMap::new(),
             is_changed: false,
         };
@@ -110,6 +117,24 @@ impl Workspace {
     /// Returns the directory of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns whether there is no manifest, neither on the disk nor among the open documents. A manifest that may not be
+    /// looked at is there.
+    pub(crate) fn is_gone(&self) -> bool {
+        let has_none = |error: std::io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        !self.buffers.contains_key(MANIFEST) && self.root.join(MANIFEST).metadata().is_err_and(has_none)
+    }
+
+    /// Returns the number of the last job of the linter.
+    pub(crate) fn last_job(&self) -> u64 {
+        self.job
+    }
+
+    /// Returns whether findings come from the linter of this workspace, and not from one that worked in the directory
+    /// before.
+    pub(crate) fn has_made(&self, findings: &LintResult) -> bool {
+        findings.number >= self.first_job
     }
 
     /// Returns the documents, parsed.

@@ -6,7 +6,7 @@
 mod advice;
 mod difference;
 pub(crate) mod roster;
-mod state;
+pub(crate) mod state;
 
 use jiff::Timestamp;
 use rototo_api::condition::STALE;
@@ -165,7 +165,7 @@ pub fn row(workspace: &RototoWorkspace, claim: Claim) -> Row {
     let published = status.published.as_ref();
     let version = published.map(|published| short(published.revision.as_deref().unwrap_or(&published.fingerprint)));
     let commit = published.and_then(|published| published.commit.as_ref());
-    let found = state(status);
+    let found = state(workspace);
     let total = fleet.expected.unwrap_or(fleet.processes);
     let millis = fleet.millis.and_then(|millis| millis.all);
     let remembered = status

@@ -33,7 +33,7 @@ pub(crate) struct AccessArguments {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// The pods' ServiceAccount, which is there already; by default one with the workspace's name, which is made
+    /// An existing ServiceAccount of the pods; without it, the output contains a new one with the workspace's name
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
 

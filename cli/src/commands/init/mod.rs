@@ -25,7 +25,7 @@ Examples:
   rototo init degradation-config --resource service-degradation-policy  a resource with its schema and an object
   rototo init degradation-config --context --force                      the context schema, inferred anew
 
-What is there already is left alone: without --force nothing at all is written then.";
+If one of the files exists, the command writes nothing; --force overwrites the files that it writes.";
 
 /// Make a workspace, or a file in it, to start from.
 #[derive(Debug, Args)]

@@ -29,11 +29,11 @@ Examples:
   rototo rollout degradation --context eu --context us                       in both clusters
   rototo rollout degradation --context eu --context us --advance $COMMIT     first eu, then us
 
-With --advance, the command goes through the clusters in the order of the command line. In each it waits for the commit;
-if the rollout of the commit is at a pause without a duration, it promotes it by one step; and it goes on to the next
-cluster once every process runs the commit. A cluster whose `spec.rollout.steps` begin with `setWeight: 0` and `pause: {}`
-runs nothing new before its turn. The first cluster in which that fails ends the command, with the exit code of
-`rototo wait`.";
+With --advance, the command goes through the clusters in the order of the command line. In each it waits for the commit. \
+If the rollout of the commit is at a pause without a duration, it promotes it by one step. It goes on to the next \
+cluster once every process runs the commit. A cluster whose `spec.rollout.steps` begin with `setWeight: 0` and \
+`pause: {}` runs nothing new before its turn. The first cluster in which that fails ends the command, with the exit code \
+of `rototo wait`.";
 
 /// See the rollout of a workspace: its steps, and the processes that run the new and the published revision.
 #[derive(Debug, Args)]

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
@@ -60,21 +59,21 @@ async fn wave(
     let cluster = options.connect().await?;
     goal.stage = pause(&cluster.workspace(&goal.name).await?);
     if let Some(step) = goal.stage {
-        let staged = end(&cluster, &goal, operator).await?;
+        let staged = end(&cluster, &goal, operator, (Some(context), global)).await?;
         let WaitVerdict::Staged(rollout) = staged.verdict() else { return Ok(staged) };
         // Somebody may have promoted it already.
         if rollout.step == step {
             let status = RototoWorkspaceStatus { rollout: Some(rollout.clone()), ..Default::default() };
             let (_, revision) = send(&cluster, &goal.name, &status, SteeringAction::PromoteStep).await?;
             if !global.quiet && !global.json {
-                let RolloutStatus { step, steps, .. } = rollout;
+                let (step, steps) = (u64::from(rollout.step) + 1, rollout.steps);
                 let (context, revision) = (plain(context), short_revision(Some(revision)));
                 terminal::text(&format!("{context}: promoted {revision} from step {step} of {steps}\n"))?;
             }
         }
         goal.stage = None;
     }
-    end(&cluster, &goal, operator).await
+    end(&cluster, &goal, operator, (Some(context), global)).await
 }
 
 /// Returns the first step of the workspace that ends when somebody promotes the revision.

@@ -18,8 +18,8 @@ use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::{Channel, WaitState};
 use crate::cluster::{
-    Clusters, ClustersOptions, FinishedWait, NamespaceClient, OperatorOptions, faults, findings, follow, held_in_words,
-    short_fingerprint, short_revision, straggler,
+    Clusters, ClustersOptions, FinishedWait, NamespaceClient, OperatorOptions, Progress, faults, findings, follow,
+    held_in_words, short_fingerprint, short_revision, straggler,
 };
 use crate::global::GlobalArguments;
 use crate::terminal;
@@ -30,16 +30,18 @@ const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
-  rototo wait degradation --revision $COMMIT --stage 1   step 1 of its rollout has begun
+  rototo wait degradation --revision $COMMIT --stage 1   its rollout has begun step=1, the second
   rototo wait degradation --revision $COMMIT --context eu --context us   in both clusters
   rototo wait degradation                              the newest revision that the operator knows
 
-A status that may be out of date does not count. The command asks the operator, if it has a token for it; else it
-requests a reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the
-status. A commit that changes nothing in the workspace has arrived once it was verified.
+The command accepts only a recent claim. If it has a token, it asks the operator. Otherwise, if it may patch the \
+RototoWorkspace, it requests a reconcile by an annotation. Otherwise it waits until the operator writes the status. A \
+commit that changes nothing in the workspace has arrived once it was verified.
 
-With several contexts it waits in all clusters side by side, and prints a line for each. The exit code is 0 if it is 0
+With several contexts it waits in all clusters side by side, and prints a line for each. The exit code is 0 if it is 0 \
 for each cluster, or else the first of 1, 3, 4, and 5 that one of them has.
+
+Each minute it prints on standard error what it waits for, unless --quiet or --json is given.
 
 Exit codes:
   0  every process runs it; with --stage, its rollout has reached that step, or is over
@@ -112,7 +114,7 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     let goal = Goal { name, target, stage, timeout, deadline: Instant::now() + timeout };
     match clusters.clusters()? {
         Clusters::One(cluster) => {
-            let end = end(&cluster.connect().await?, &goal, &operator).await?;
+            let end = end(&cluster.connect().await?, &goal, &operator, (None, global)).await?;
             if global.json {
                 terminal::json(&end.report())?;
             } else {
@@ -141,10 +143,29 @@ pub(super) struct WaitEnd {
     timeout: Duration,
 }
 
-/// Waits in one cluster.
-pub(super) async fn end(cluster: &NamespaceClient, goal: &Goal, operator: &OperatorOptions) -> anyhow::Result<WaitEnd> {
+/// The interval at which a wait prints its state: systems that run pipelines end a job that is silent for too long.
+const PRINTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Waits in one cluster. Each minute it prints the state, with the context of the cluster where there are several.
+pub(super) async fn end(
+    cluster: &NamespaceClient,
+    goal: &Goal,
+    operator: &OperatorOptions,
+    (context, global): (Option<&str>, &GlobalArguments),
+) -> anyhow::Result<WaitEnd> {
     let Goal { name, target, stage, timeout, deadline } = goal;
-    let followed = Box::pin(follow(cluster, name, (target.clone(), *stage), operator, *deadline)).await?;
+    let begin = Instant::now();
+    let report = |wait_state: &WaitState| {
+        if global.quiet || global.json {
+            return;
+        }
+        let start = context.map_or_else(String::new, |context| format!("{context}: "));
+        let text = format!("{start}{}", present(wait_state, begin, Instant::now()));
+        // A wait goes on without anybody who reads it.
+        let _ = terminal::print_error_text(&format!("{}\n", plain(&text)));
+    };
+    let progress = Progress { every: PRINTED_EVERY, report: &report };
+    let followed = Box::pin(follow(cluster, name, (target.clone(), *stage), operator, *deadline, progress)).await?;
     let Some(ended) = followed else { return Err(cluster.missing(name)) };
     Ok(WaitEnd { namespace: cluster.namespace.clone(), name: name.clone(), ended, timeout: *timeout })
 }
@@ -232,6 +253,7 @@ impl WaitEnd {
             ),
             WaitVerdict::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
                 let revision = short_revision(Some(revision));
+                let step = u64::from(*step) + 1;
                 format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
             }
             WaitVerdict::Held(held) => held_in_words(held),
@@ -273,6 +295,17 @@ fn unconfirmed_because(wait_state: &WaitState) -> String {
     };
     let problem = wait_state.problem().map(|problem| format!("; {problem:#}")).unwrap_or_default();
     format!("{operator}; {requests}{problem}")
+}
+
+/// Returns the state of a wait that goes on.
+fn present(wait_state: &WaitState, begin: Instant, now: Instant) -> String {
+    let problem = wait_state.problem().map(|problem| format!("{problem:#}"));
+    let state = match wait_state.verdict(now) {
+        Some(WaitVerdict::Unconfirmed(_)) => format!("not confirmed: {}", unconfirmed_because(wait_state)),
+        Some(WaitVerdict::Pending(pending)) => problem.unwrap_or_else(|| missing(&pending)),
+        _ => problem.unwrap_or_else(|| "the API server has not answered".to_owned()),
+    };
+    format!("waiting for {} s: {state}", now.saturating_duration_since(begin).as_secs())
 }
 
 /// Returns the sentence for a pending wait.
@@ -327,6 +360,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::WatchProblem;
     use crate::cluster::wait_state::QueryResult;
 
     const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -423,6 +457,24 @@ mod tests {
         let report = serde_json::to_value(end.report()).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("unconfirmed"), &json!(null)));
         assert_eq!(report["as_of"], TIME);
+    }
+
+    #[test]
+    fn a_wait_that_goes_on_says_what_is_missing() {
+        let check = |wait_state: &WaitState, expected: &str| {
+            let begin = Instant::now();
+            let text = present(wait_state, begin, begin + Duration::from_secs(61));
+            assert_eq!(text, format!("waiting for 61 s: {expected}"));
+        };
+        check(&ended(&[]).ended.wait_state, "the API server has not answered");
+        let other = ended(&[workspace(&[B], json!({}))]);
+        check(&other.ended.wait_state, "the operator has not said more yet");
+        let mut old = ended(&[workspace(&[A], json!({}))]);
+        let unconfirmed = "not confirmed: the operator can't be asked: there is no token; no request could be made";
+        check(&old.ended.wait_state, unconfirmed);
+        let failed = WatchProblem::Lasting(anyhow!("log in again"));
+        old.ended.wait_state.watch_failed(failed).unwrap();
+        check(&old.ended.wait_state, &format!("{unconfirmed}; log in again"));
     }
 
     #[test]

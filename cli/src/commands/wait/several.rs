@@ -42,8 +42,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let operator = &operator.for_several()?;
     let waits = clusters.into_iter().map(async |(context, options)| {
-        let wait = async { end(&options.connect().await?, goal, operator).await };
-        (context, wait.await)
+        let wait = async { end(&options.connect().await?, goal, operator, (Some(&context), global)).await }.await;
+        (context, wait)
     });
     let ends = Box::pin(join_all(waits)).await;
     if !global.json {
