@@ -29,7 +29,7 @@ pub struct RolloutSpec {
     #[serde(default)]
     pub on_new_commit: OnNewCommit,
 
-    /// The metrics that a new revision has to pass in each step. What fails one of them is taken back. The measurements of a
+    /// The metrics that a new revision has to pass in each step. A revision that fails one of them is taken back. The measurements of a
     /// step begin anew when the operator is restarted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]

@@ -61,7 +61,7 @@ pub use status::{
     printcolumn(
         name = "Ready", type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "True when the newest revision is published and runs in the whole fleet"
+        description = "True when the newest revision is published and no process is known that does not run it; Converged shows whether all run it"
     ),
     printcolumn(
         name = "Revision", type_ = "string", json_path = ".status.summary.revision",

@@ -44,6 +44,7 @@ mod request;
 mod signatures;
 pub mod snapshot;
 mod spec;
+mod workspace_part;
 
 #[cfg(all(fuzzing, feature = "archives"))]
 pub use archive::unpack_archive;

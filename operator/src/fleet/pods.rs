@@ -4,7 +4,7 @@
 //! said that its containers ended, or nobody knows. A cache alone proves nothing: a pod that it lacks and never had is
 //! unknown.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub struct PodIndex {
 struct PodCache {
     namespaces: Namespaces,
     /// A list that is being received. When it is complete, a known pod that is not in it has ended.
-    listing: Vec<Object>,
+    listing: Vec<DescribedPod>,
     /// A list was completed.
     listed: bool,
 }
@@ -47,6 +47,13 @@ type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
 struct IndexedPod {
     labels: BTreeMap<String, String>,
     pod: Pod,
+}
+
+/// A pod that a list or a watch has shown.
+struct DescribedPod {
+    namespace: String,
+    uid: String,
+    pod: IndexedPod,
 }
 
 /// The selection of the pods that should follow a workspace.
@@ -101,7 +108,11 @@ impl PodIndex {
         let mut known = self.lock();
         match event {
             Event::Init => known.listing.clear(),
-            Event::InitApply(pod) => known.listing.push(pod.clone()),
+            // A description is small, and the object of a pod is not: a list of a large cluster has many.
+            Event::InitApply(pod) => {
+                let described = known.describe(pod, now);
+                known.listing.extend(described);
+            }
             Event::InitDone => {
                 known.complete_list(now);
                 drop(known);
@@ -137,11 +148,20 @@ impl PodIndex {
 
 impl PodCache {
     fn keep(&mut self, object: &Object, now: Moment) {
-        let Some(uid) = object.uid() else { return };
-        let pods = self.namespaces.entry(object.namespace().unwrap_or_default()).or_default();
-        let before = pods.get(&uid).map(|seen| &seen.pod);
+        if let Some(described) = self.describe(object, now) {
+            self.insert(described);
+        }
+    }
+
+    fn insert(&mut self, DescribedPod { namespace, uid, pod }: DescribedPod) {
+        self.namespaces.entry(namespace).or_default().insert(uid, pod);
+    }
+
+    fn describe(&self, object: &Object, now: Moment) -> Option<DescribedPod> {
+        let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid()?);
+        let before = self.namespaces.get(&namespace).and_then(|pods| pods.get(&uid)).map(|seen| &seen.pod);
         let pod = describe(object, before, self.listed.then_some(now), now);
-        pods.insert(uid, IndexedPod { labels: object.labels().clone(), pod });
+        Some(DescribedPod { namespace, uid, pod: IndexedPod { labels: object.labels().clone(), pod } })
     }
 
     /// Records that the object of a pod is gone.
@@ -163,9 +183,9 @@ impl PodCache {
     /// Takes a complete list, which shows a deletion only by the absence of a pod.
     fn complete_list(&mut self, now: Moment) {
         let listing = std::mem::take(&mut self.listing);
-        let listed: std::collections::HashSet<String> = listing.iter().filter_map(ResourceExt::uid).collect();
-        for object in &listing {
-            self.keep(object, now);
+        let listed: HashSet<String> = listing.iter().map(|described| described.uid.clone()).collect();
+        for described in listing {
+            self.insert(described);
         }
         self.listed = true;
         let all = self.namespaces.iter().flat_map(|(namespace, pods)| pods.keys().map(move |uid| (namespace, uid)));

@@ -25,10 +25,10 @@ const ANNOUNCEMENT_LIMIT: usize = 8 * 1024;
 /// The largest handover, in bytes: that of some 200,000 processes.
 const HANDOVER_LIMIT: usize = 128 * 1024 * 1024;
 
-/// The snapshots of the workspace that the leader keeps, separated by commas.
+/// The snapshots of the workspace that the leader keeps, separated by commas. Without them, nothing is deleted.
 #[derive(Deserialize)]
 pub(super) struct Kept {
-    kept: String,
+    kept: Option<String>,
 }
 
 /// Takes the announcement of a replica.
@@ -77,8 +77,10 @@ pub(super) async fn take_copy(
     endpoints.require_peer(&headers)?;
     let request = requested(path, base)?;
     let Query(Kept { kept }) = kept.map_err(|error| HttpError::Malformed(error.body_text()))?;
-    let kept: Result<KeptSnapshots, _> = kept.split(',').map(str::parse).collect();
-    let kept = kept.map_err(|_| HttpError::Malformed("`kept` must be a list of fingerprints".to_owned()))?;
+    let kept: Option<Result<KeptSnapshots, _>> =
+        kept.map(|kept| kept.split(',').filter(|one| !one.is_empty()).map(str::parse).collect());
+    let kept =
+        kept.transpose().map_err(|_| HttpError::Malformed("`kept` must be a list of fingerprints".to_owned()))?;
     if endpoints.context().leadership().is_held(Instant::now()) {
         // A former leader still sends its copies.
         return Err(HttpError::NotLeading);

@@ -29,7 +29,7 @@ pub(crate) use crate::leader::term::Leadership;
 pub(crate) use crate::leader::watch::watch_holder;
 
 /// The longest time that giving up the Lease may take when the operator ends.
-const GIVING_UP: Duration = Duration::from_millis(500);
+pub(crate) const GIVING_UP: Duration = Duration::from_millis(400);
 
 /// A change of the process that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -71,7 +71,8 @@ impl MapMetadata {
             "kind": "ConfigMap",
             "metadata": {
                 "name": MARKERS,
-                "labels": { LABEL_MANAGED_BY: OPERATOR, LABEL_MARKERS: "true" },
+                // Whatever restores a backup may not write the map, and need not: it is derived.
+                "labels": { LABEL_MANAGED_BY: OPERATOR, LABEL_MARKERS: "true", "velero.io/exclude-from-backup": "true" },
                 "annotations": {
                     ANNOTATION_INSTALL: self.install,
                     ANNOTATION_SNAPSHOTS: self.snapshots,

@@ -20,6 +20,8 @@ const RECOVER_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct MarkerRecord {
     publisher: Publisher,
+    /// This process has read the map at least once.
+    is_observed: bool,
     problem: Option<PublishProblem>,
     /// The number of failed writes in a row.
     failures: u32,
@@ -35,7 +37,14 @@ impl MarkerRecord {
     /// Takes a reading of the map. Returns the publish of an earlier write whose answer was lost, if the map shows that
     /// it happened.
     pub(crate) fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        self.is_observed = true;
         self.publisher.map_observed(map, fleet, now)
+    }
+
+    /// Returns whether this process has read the map at least once. Until then, what an earlier one has published is known
+    /// from the status alone.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.is_observed
     }
 
     /// Records that the marker is correct and says this, or nothing.

@@ -3,9 +3,10 @@
 //! A state is sent once. Of each commit only the newest state is kept, and of a workspace only a few commits. What was
 //! sent is in memory alone, so a restarted operator sends the newest state once more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use rototo_api::UpdatedAt;
 use rototo_api::notify::CommitStatusSpec;
 use rototo_protocol::backoff::Backoff;
 
@@ -39,16 +40,16 @@ pub(crate) struct Outbox {
     commits: VecDeque<Reported>,
     /// A request is under way.
     is_sending: bool,
-    /// The failure of the last Event.
-    shown: Option<&'static str>,
+    /// The failures that were Events since the last state that was sent.
+    shown: BTreeSet<&'static str>,
 }
 
 /// One commit.
 #[derive(Debug)]
 struct Reported {
     newest: CommitState,
-    /// The step that the git host has, or that it does not take.
-    sent: Option<CommitStep>,
+    /// The step of a publish that the git host has, or that it does not take.
+    sent: Option<(CommitStep, Option<UpdatedAt>)>,
     /// The number of states that were sent.
     sends: u32,
     failures: u32,
@@ -57,7 +58,7 @@ struct Reported {
 
 impl Reported {
     fn is_open(&self) -> bool {
-        self.sent.as_ref() != Some(&self.newest.step)
+        self.sent.as_ref().is_none_or(|(step, publish)| (step, publish) != (&self.newest.step, &self.newest.publish))
     }
 }
 
@@ -90,7 +91,7 @@ pub(crate) enum FailureKind {
 pub(crate) struct Consequences {
     /// The state is not sent again.
     pub(crate) gives_up: bool,
-    /// It is an Event: it lasts, and is another one than that of the last Event.
+    /// It is an Event: it lasts, and was none since the last state that was sent.
     pub(crate) is_event: bool,
 }
 
@@ -108,7 +109,7 @@ impl Outbox {
             return;
         }
         if let Some(known) = self.commits.iter_mut().find(|known| known.newest.commit == state.commit) {
-            if !known.newest.step.covers(&state.step) {
+            if !known.newest.covers(&state) {
                 (known.newest, known.failures) = (state, 0);
             }
             return;
@@ -140,11 +141,12 @@ impl Outbox {
     pub(crate) fn sent(&mut self, to: &Destination, state: &CommitState, now: Instant) {
         self.is_sending = false;
         let Some(known) = self.known(to, state) else { return };
-        (known.sent, known.failures, known.sends) = (Some(state.step.clone()), 0, known.sends.saturating_add(1));
+        let sent = (state.step.clone(), state.publish);
+        (known.sent, known.failures, known.sends) = (Some(sent), 0, known.sends.saturating_add(1));
         if let Some(beyond) = known.sends.checked_sub(AT_ONCE) {
             known.not_before = now + PACE.delay(beyond + 1, 1.0);
         }
-        self.shown = None;
+        self.shown.clear();
     }
 
     /// Records that the git host does not have this state. `chance` lies between 0 and 1.
@@ -169,9 +171,9 @@ impl Outbox {
         let gives_up = failure.kind == FailureKind::Final || known.failures >= ATTEMPTS;
         let lasts = failure.kind != FailureKind::Passing || known.failures >= SHOWN_AFTER;
         if gives_up {
-            known.sent = Some(state.step.clone());
+            known.sent = Some((state.step.clone(), state.publish));
         }
-        let is_event = lasts && self.shown.replace(failure.code) != Some(failure.code);
+        let is_event = lasts && self.shown.insert(failure.code);
         Consequences { gives_up, is_event }
     }
 
@@ -202,7 +204,37 @@ mod tests {
     }
 
     fn state(commit: &str, step: CommitStep) -> CommitState {
-        CommitState { commit: commit.to_owned(), step, description: "x".to_owned() }
+        CommitState { commit: commit.to_owned(), publish: None, step, description: "x".to_owned() }
+    }
+
+    #[test]
+    fn a_commit_that_is_published_anew_is_not_taken_for_applied() {
+        let (mut outbox, _, now) = outbox();
+        let publish = |commit: &str, step, second: i64| CommitState {
+            publish: Some(UpdatedAt::after(None, jiff::Timestamp::from_second(second).unwrap())),
+            ..state(commit, step)
+        };
+        for applied in [publish("a", CommitStep::Applied, 1), publish("b", CommitStep::Applied, 2)] {
+            outbox.offer(applied, now);
+            assert!(send(&mut outbox, now).is_some());
+        }
+        // The branch was set back to the first commit.
+        outbox.offer(publish("a", CommitStep::Late, 3), now);
+        assert_eq!(send(&mut outbox, now), Some(("a".to_owned(), CommitStep::Late)));
+        outbox.offer(publish("a", CommitStep::Applied, 3), now);
+        assert_eq!(send(&mut outbox, now), Some(("a".to_owned(), CommitStep::Applied)));
+    }
+
+    #[test]
+    fn failures_that_alternate_are_one_event_each() {
+        let (mut outbox, destination, now) = outbox();
+        outbox.offer(state("a", CommitStep::Published), now);
+        let events = (0..12).filter(|attempt| {
+            let failure = Failure { code: if attempt % 2 == 0 { "status" } else { "unreachable" }, ..BUSY };
+            let state = state("a", CommitStep::Published);
+            outbox.failed(&destination, &state, failure, now, 0.5).is_event
+        });
+        assert_eq!(events.count(), 2);
     }
 
     fn outbox() -> (Outbox, Destination, Instant) {

@@ -126,7 +126,7 @@ mod tests {
         let secret_ref = SecretRef { name: "rototo-commit-status".to_owned() };
         let spec = CommitStatusSpec { host_type: Some(host_type), address: None, context: None, secret_ref };
         let target = Target::find(source, &spec).unwrap();
-        let state = CommitState { commit: COMMIT.to_owned(), step, description: words.to_owned() };
+        let state = CommitState { commit: COMMIT.to_owned(), publish: None, step, description: words.to_owned() };
         let StatusRequest { path, json } = status_request(&target, context, &state);
         (path, json)
     }

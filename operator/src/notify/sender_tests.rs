@@ -129,7 +129,7 @@ async fn send(statuses: &CommitStatuses, destination: &Destination) -> Result<()
     let key = WorkspaceKey { namespace: "prod".to_owned(), name: "degradation".to_owned() };
     let description = "refused by rototo/x at a.toml:2".to_owned();
     let step = CommitStep::Refused(description.clone());
-    statuses.send(&key, destination, &CommitState { commit: COMMIT.to_owned(), step, description }).await
+    statuses.send(&key, destination, &CommitState { commit: COMMIT.to_owned(), publish: None, step, description }).await
 }
 
 /// Sends to GitHub's API at this host, with a token.

@@ -1,5 +1,6 @@
 //! Derives the state of the newest commit from the status of its workspace. Pure.
 
+use rototo_api::UpdatedAt;
 use rototo_api::condition::{CONVERGED, READY, reason};
 use rototo_api::workspace::{FleetStatus, HeldStatus, RejectedStatus, RototoWorkspaceStatus};
 use rototo_source::Commit;
@@ -11,6 +12,8 @@ use crate::status::commit as commit_of;
 pub(crate) struct CommitState {
     /// The commit.
     pub(crate) commit: String,
+    /// The name of its publish, once it is published. Content that was published before and comes back is a new publish.
+    pub(crate) publish: Option<UpdatedAt>,
     /// The state.
     pub(crate) step: CommitStep,
     /// The state in words: one line without values, which is not shortened yet.
@@ -61,13 +64,21 @@ impl CommitStep {
         }
     }
 
-    /// Returns whether `later` is no news about a commit that was here. The fleet of a commit changes with each pod that
+    /// Returns whether `later` is no news about a publish that was here. The fleet of a commit changes with each pod that
     /// starts, also long after.
-    pub(crate) fn covers(&self, later: &Self) -> bool {
+    fn covers(&self, later: &Self) -> bool {
         let decided = matches!(self, Self::Applied | Self::RefusedByProcesses);
         self == later
             || (decided && matches!(later, Self::Published | Self::Late))
             || (*self == Self::Late && *later == Self::Published)
+    }
+}
+
+impl CommitState {
+    /// Returns whether `later` is no news about this commit.
+    pub(crate) fn covers(&self, later: &Self) -> bool {
+        let is_published_anew = later.publish.is_some() && self.publish.is_some() && later.publish != self.publish;
+        !is_published_anew && self.step.covers(&later.step)
     }
 }
 
@@ -94,7 +105,9 @@ pub(crate) fn commit_state(status: &RototoWorkspaceStatus) -> Option<CommitState
     } else {
         return None;
     };
-    Some(CommitState { commit: commit.to_owned(), step, description })
+    let published = status.published.as_ref().filter(|published| published.revisions.iter().any(|one| is_it(one)));
+    let publish = published.map(|published| published.updated_at);
+    Some(CommitState { commit: commit.to_owned(), publish, step, description })
 }
 
 /// Names the first finding, by its rule and place alone: messages of custom rules are their authors'.

@@ -181,7 +181,8 @@ impl OperatorContext {
 
     /// Returns the metrics as Prometheus reads them.
     pub(crate) fn metrics_text(&self) -> String {
-        self.metrics.text(self.sources.reader(), self.copies.as_ref().map_or(0, |copies| copies.replicas()))
+        let replicas = self.copies.as_ref().map_or(0, |copies| copies.replicas());
+        self.metrics.text(self.sources.reader(), replicas, self.leadership.is_held(Instant::now()))
     }
 
     /// Counts what is refused because of a limit.
@@ -303,8 +304,13 @@ impl OperatorContext {
 
     /// Returns whether the API server refuses to let a namespace be watched.
     pub(crate) fn is_refused(&self, namespace: &str) -> bool {
+        self.watch_refusal(namespace).is_some()
+    }
+
+    /// Returns why the API server refuses to let a namespace be watched, if it does.
+    pub(crate) fn watch_refusal(&self, namespace: &str) -> Option<String> {
         let mut covering = self.caches.iter().filter(|caches| caches.scope().covers(namespace));
-        covering.any(|caches| caches.health().refusal().is_some())
+        covering.find_map(|caches| caches.health().refusal())
     }
 
     /// Returns the pods of the workspace's namespace.

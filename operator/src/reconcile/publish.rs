@@ -54,9 +54,7 @@ pub(crate) async fn publish(
         let _turn = turn.lock().await;
         publishing.take_turn(term).await
     };
-    for event in events {
-        context.statuses().write_event(workspace, event).await;
-    }
+    context.statuses().send_events(workspace, events);
 }
 
 /// One workspace while its marker is decided and written.
@@ -103,8 +101,7 @@ impl Publishing<'_> {
         }
     }
 
-    /// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without
-    /// an answer holds up no other workspace.
+    /// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards.
     async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
         let mut events = Vec::new();

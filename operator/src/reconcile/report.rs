@@ -63,6 +63,10 @@ pub(crate) async fn report(
     term: u64,
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
+    if context.leadership().term(now) != Some(term) {
+        // The metrics of a workspace are those of the process that leads.
+        return Ok(now + STATUS_EVERY);
+    }
     let wrote = shared.lock().status.last_write();
     let StatusDecision { next, actual, resource_version, remembered, wake, rehearses } =
         decide(workspace, shared, context);
@@ -84,11 +88,13 @@ pub(crate) async fn report(
     }
     match context.statuses().write(workspace, &next, resource_version).await? {
         StatusWrite::Written(resource_version) => {
-            for event in events(&remembered, &next) {
-                let trace = shared.lock().trace_of(event.reason);
-                context.statuses().write_event(workspace, event.in_trace(trace)).await;
-            }
-            shared.lock().status.written(next, resource_version, Instant::now());
+            let mut record = shared.lock();
+            let events = events(&remembered, &next).into_iter().map(|event| {
+                let trace = record.trace_of(event.reason);
+                event.in_trace(trace)
+            });
+            context.statuses().send_events(workspace, events.collect());
+            record.status.written(next, resource_version, Instant::now());
             Ok(wake)
         }
         StatusWrite::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
@@ -211,6 +217,8 @@ fn status_input<'a>(
                 || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },
         published: record.marker.publisher().published(),
+        marker_is_known: record.marker.is_observed(),
+        unwatched: context.watch_refusal(&WorkspaceKey::of(workspace).namespace),
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal, context),
         rollout: rollout(workspace, record, context),

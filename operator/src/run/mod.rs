@@ -57,16 +57,19 @@ pub use crate::run::error::StartError;
 /// The wait before the API server is asked again at the start.
 const START_AGAIN: Duration = Duration::from_secs(2);
 /// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
-const LAST_DECISIONS: Duration = Duration::from_millis(600);
+const LAST_DECISIONS: Duration = Duration::from_millis(500);
 /// The time, from the signal on, by which the evidence has to be passed on to the other replicas.
-const LAST_HANDOVER: Duration = Duration::from_millis(1000);
+const LAST_HANDOVER: Duration = Duration::from_millis(850);
 /// The time for which the requests that are being answered then may still take.
-const LAST_ANSWERS: Duration = Duration::from_millis(300);
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
 /// The time for sending the last spans after that.
-const LAST_SPANS: Duration = Duration::from_millis(300);
-/// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
-/// earlier.
-pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
+const LAST_SPANS: Duration = Duration::from_millis(250);
+/// The longest time that the end may take in all: a little longer than its parts. An operator that is done ends earlier.
+pub const ENDS_WITHIN: Duration = LAST_HANDOVER
+    .saturating_add(leader::GIVING_UP)
+    .saturating_add(LAST_ANSWERS)
+    .saturating_add(LAST_SPANS)
+    .saturating_add(Duration::from_millis(50));
 
 /// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {

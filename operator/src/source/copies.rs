@@ -143,13 +143,13 @@ impl Copies {
     /// Returns the number of snapshots that were sent.
     async fn send_all(&self, replica: &Announcement) -> Result<usize, String> {
         let mut sent = 0;
-        for (key, kept) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
-            for fingerprint in &kept {
+        for (key, all) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
+            for fingerprint in &all {
                 if !self.present().contains(replica) {
                     return Err("the replica no longer announces itself".to_owned());
                 }
                 let snapshot = SnapshotRequest { key: key.clone(), fingerprint: *fingerprint, base: None };
-                match self.send(replica, snapshot, &kept).await {
+                match self.send(replica, snapshot, None).await {
                     Ok(()) => sent += 1,
                     // It may have been deleted since.
                     Err(_) if !self.snapshots.has(&key, fingerprint) => {}
@@ -178,9 +178,15 @@ impl Copies {
             let base = base.filter(|base| copies.update(&replica, |replica| replica.has(key, *base)) == Some(true));
             let snapshot = SnapshotRequest { key: key.clone(), fingerprint, base };
             tokio::spawn(async move {
-                match copies.send(&replica, snapshot, &kept).await {
+                match copies.send(&replica, snapshot.clone(), Some(&kept)).await {
                     Ok(()) => drop(done.send(())),
-                    Err(error) => warn!(replica = replica.identity, error, "a replica did not take a snapshot"),
+                    Err(error) => {
+                        warn!(replica = replica.identity, error, "a replica did not take a snapshot");
+                        // Its next announcement is that of a new replica, which is sent everything.
+                        if copies.snapshots.has(&snapshot.key, &snapshot.fingerprint) {
+                            copies.lock().retain(|_, known| known.announcement != replica);
+                        }
+                    }
                 }
             });
         }
@@ -204,7 +210,7 @@ impl Copies {
                 let request = request.header(CONTENT_TYPE, "application/json");
                 match self.peers.ask(&url, request, body, HANDED_OVER_WITHIN).await {
                     Ok(_) => info!(replica, "handed over to a replica"),
-                    Err(error) => warn!(replica, error, "a replica took no handover"),
+                    Err(error) => warn!(replica, error, "a replica did not accept the handover"),
                 }
             }
         });
@@ -215,16 +221,17 @@ impl Copies {
         &self,
         replica: &Announcement,
         snapshot: SnapshotRequest,
-        kept: &KeptSnapshots,
+        kept: Option<&KeptSnapshots>,
     ) -> Result<(), String> {
         let packed = self.snapshots.packed(&snapshot).await.map_err(|error| error.to_string())?;
         let packed = packed.ok_or("the snapshot is gone")?;
         // Reports may name content that never existed, and the header of a request is short.
-        let kept: KeptSnapshots = kept.iter().filter(|kept| self.snapshots.has(&snapshot.key, kept)).copied().collect();
-        self.peers.ask(&replica.url, request(&snapshot, &kept), packed.to_vec(), SENT_WITHIN).await?;
+        let is_here = |fingerprint: &Fingerprint| self.snapshots.has(&snapshot.key, fingerprint);
+        let kept = kept.map(|kept| kept.iter().filter(|kept| is_here(kept)).copied().collect::<KeptSnapshots>());
+        self.peers.ask(&replica.url, request(&snapshot, kept.as_ref()), packed.to_vec(), SENT_WITHIN).await?;
         self.update(replica, |replica| {
-            let holds = replica.holds.entry(snapshot.key).or_default();
-            holds.retain(|held| kept.contains(held));
+            let holds = replica.holds.entry(snapshot.key.clone()).or_default();
+            holds.retain(is_here);
             holds.insert(snapshot.fingerprint);
         });
         Ok(())
@@ -257,11 +264,15 @@ impl Replica {
     }
 }
 
-/// Returns the request that carries a snapshot to a replica.
-fn request(SnapshotRequest { key, fingerprint, base }: &SnapshotRequest, kept: &KeptSnapshots) -> Builder {
-    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    let base = base.map(|base| format!("&base={base}")).unwrap_or_default();
+/// Returns the request that carries a snapshot to a replica. With `kept`, the replica deletes what is not in it.
+fn request(SnapshotRequest { key, fingerprint, base }: &SnapshotRequest, kept: Option<&KeptSnapshots>) -> Builder {
+    let kept = kept.map(|kept| {
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        format!("kept={}", kept.join(","))
+    });
+    let base = base.map(|base| format!("base={base}"));
+    let query: Vec<String> = kept.into_iter().chain(base).collect();
     let WorkspaceKey { namespace, name } = key;
-    let path = format!("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}?kept={}{base}", kept.join(","));
+    let path = format!("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}?{}", query.join("&"));
     Request::builder().method(Method::PUT).uri(path)
 }

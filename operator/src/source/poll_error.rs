@@ -36,7 +36,7 @@ pub enum PollError {
     )]
     Displaced(Duration),
     /// Too many polls wait for a turn.
-    #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
+    #[error("too many {0} wait for a turn, in this namespace or in all namespaces together; the operator tries again")]
     Crowded(&'static str),
     /// The namespace has used up its share of the disk.
     #[error(transparent)]

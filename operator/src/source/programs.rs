@@ -58,9 +58,9 @@ pub(crate) fn name_this_user() {
         return;
     }
     match write_name(Path::new(EXTRA_USERS), user) {
-        Ok(()) => info!(user, "this user has no name, and got one for ssh"),
+        Ok(()) => info!(user, "the user id has no entry in /etc/passwd, and got one for ssh"),
         Err(error) => {
-            warn!(user, %error, "this user has no name in /etc/passwd, and none could be added: ssh will not run")
+            warn!(user, %error, "the user id has no entry in /etc/passwd, and none could be added: sources over ssh can't be read")
         }
     }
 }

@@ -14,7 +14,8 @@ const BURST: u32 = 4;
 /// later poll, however many there are.
 const APART: Duration = Duration::from_secs(1);
 
-/// The requests that a user makes by changing the object. A change of them supersedes a running poll.
+/// The requests that a user makes by changing the object. A change of the spec supersedes a running poll, which reads
+/// something else then; another request waits for its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollTrigger {
     /// The generation of the spec.
@@ -64,14 +65,16 @@ impl Schedule {
     pub fn due(&mut self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
         let last = self.running.as_ref().or(self.answered.as_ref());
         let changed = last.is_none_or(|last| last.trigger != *trigger);
+        // Whoever asks again and again must not keep a slow poll from ending.
+        let supersedes = |running: &StartedPoll| running.trigger.generation != trigger.generation;
+        if self.running.as_ref().is_some_and(|running| !supersedes(running)) {
+            self.deferred = None;
+            return None;
+        }
         let earliest = self.earliest().filter(|earliest| now < *earliest);
         self.deferred = earliest.filter(|_| changed);
         if changed {
             return earliest.is_none().then_some(PollReason::Requested);
-        }
-        // Requests wait for the running poll: a host that calls all the time must not keep it from ending.
-        if self.running.is_some() {
-            return None;
         }
         if earliest.is_none() && self.requested.iter().any(|requested| requested.due <= now) {
             return Some(PollReason::Requested);
@@ -104,11 +107,18 @@ impl Schedule {
         self.requested.push(PollRequest { since: now, due: now });
     }
 
+    /// Forgets all but the last of the requests that are due: the next poll answers all of them. A suspended workspace is
+    /// not polled, and is called all the same.
+    fn merge_due_requests(&mut self, now: Instant) {
+        let last = self.requested.iter().filter(|requested| requested.due <= now).max_by_key(|requested| requested.due);
+        self.requested = last.copied().into_iter().collect();
+    }
+
     /// Records that a webhook has called: requests an answer now, and more shortly after unless a poll finds news
     /// before.
     pub fn called(&mut self, now: Instant) {
         // However often a host calls, only the polls of the last call are still to come.
-        self.requested.retain(|requested| requested.due <= now);
+        self.merge_due_requests(now);
         self.requested.extend(AFTER_A_CALL.map(|after| PollRequest { since: now, due: now + after }));
     }
 
@@ -244,6 +254,36 @@ mod tests {
         assert_eq!(timeline.schedule.answered(), Some(&trigger(1)));
         assert!(timeline.schedule.end(second, true, timeline.at(30_000)));
         assert_eq!(timeline.schedule.answered(), Some(&trigger(2)));
+    }
+
+    #[test]
+    fn whoever_asks_again_and_again_does_not_keep_a_slow_poll_from_ending() {
+        let mut timeline = Timeline::polled();
+        let asks = |number: u64| PollTrigger { request: Some(number.to_string()), ..trigger(1) };
+        let began = timeline.at(1_000);
+        assert_eq!(timeline.schedule.due(&asks(0), began), Some(PollReason::Requested));
+        timeline.schedule.begin(asks(0), began);
+        for number in 1..12 {
+            let now = timeline.at(1_000 + number * 5_000);
+            assert_eq!(timeline.schedule.due(&asks(number), now), None, "{number}");
+        }
+        assert_eq!(timeline.schedule.next(), None, "the end of the poll requeues the workspace");
+        let ended = timeline.at(57_000);
+        assert!(timeline.schedule.end(began, false, timeline.at(87_000)));
+        assert_eq!(timeline.schedule.answered(), Some(&asks(0)));
+        assert_eq!(timeline.schedule.due(&asks(11), ended), Some(PollReason::Requested));
+    }
+
+    #[test]
+    fn calls_for_a_workspace_that_is_not_polled_are_few() {
+        let mut timeline = Timeline::polled();
+        for hour in 1..1_000 {
+            timeline.schedule.called(timeline.at(hour * 3_600_000));
+        }
+        assert!(timeline.schedule.requested.len() <= 4, "{}", timeline.schedule.requested.len());
+        let now = timeline.at(999 * 3_600_000);
+        assert_eq!(timeline.due(999 * 3_600_000), Some(PollReason::Requested));
+        assert!(timeline.schedule.next().is_some_and(|next| next <= now));
     }
 
     #[test]

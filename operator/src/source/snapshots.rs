@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use rototo_engine::{Fingerprint, Tree};
@@ -20,6 +21,8 @@ use crate::workspace_key::WorkspaceKey;
 
 /// The number of snapshots that are packed at once. Packing takes a processor, and some times the size of the content.
 const PACKS_AT_ONCE: usize = 2;
+/// The age from which a copy may be deleted: longer than another copy may be under way.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// The snapshots of all workspaces.
 #[derive(Debug)]
@@ -126,20 +129,22 @@ impl Snapshots {
         tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
-    /// Keeps the copy of a snapshot that another replica has sent, packed, and deletes all other content of the
-    /// workspace but `kept`.
+    /// Keeps the copy of a snapshot that another replica has sent, packed. With `kept`, it deletes the other content of the
+    /// workspace but that. Copies may overtake each other, so what was written lately is not deleted.
     pub async fn take_copy(
         &self,
         request: SnapshotRequest,
         packed: Bytes,
-        mut kept: BTreeSet<Fingerprint>,
+        kept: Option<BTreeSet<Fingerprint>>,
     ) -> Result<(), ServeSnapshotError> {
         let (store, limits) = (self.store(&request.key)?, self.limits.clone());
         let take = move || {
             let base: Option<Tree> = request.base.map(|base| store.get(&base)).transpose()?.flatten();
             let tree = snapshot::unpack(&packed, request.fingerprint, base.as_ref(), &limits)?;
-            kept.insert(store.put(&tree)?);
-            Ok(store.retain(&kept)?)
+            let taken = store.put(&tree)?;
+            let Some(mut kept) = kept else { return Ok(()) };
+            kept.insert(taken);
+            Ok(store.retain_younger(&kept, LATELY)?)
         };
         tokio::task::spawn_blocking(take).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
@@ -252,6 +257,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_copy_that_arrives_late_deletes_no_newer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(folder.path().to_owned(), Limits::default());
+        let key = WorkspaceKey { namespace: "prod".to_owned(), name: "config".to_owned() };
+        let copy = async |text: &str, kept: bool| {
+            let manifest = ("rototo-workspace.toml".to_owned(), format!("schema_version = 1 # {text}\n").into_bytes());
+            let tree: Tree = [manifest].into_iter().collect();
+            let fingerprint = tree.fingerprint();
+            let request = SnapshotRequest { key: key.clone(), fingerprint, base: None };
+            let packed = snapshot::pack(&tree, None).unwrap();
+            snapshots.take_copy(request, packed.into(), kept.then(|| BTreeSet::from([fingerprint]))).await.unwrap();
+            fingerprint
+        };
+        let newer = copy("newer", true).await;
+        let late = copy("late", true).await;
+        assert!(snapshots.has(&key, &newer) && snapshots.has(&key, &late));
+        copy("one of all that the leader has", false).await;
+        assert!(snapshots.has(&key, &newer) && snapshots.has(&key, &late));
+    }
+
+    #[tokio::test]
     async fn a_copy_that_is_larger_than_this_operator_allows_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits { unpacked_bytes: 1 << 20, ..Limits::default() };
@@ -263,7 +289,7 @@ mod tests {
             let request = SnapshotRequest { key: key.clone(), fingerprint: tree.fingerprint(), base: None };
             let packed = snapshot::pack(&tree, None).unwrap();
             assert!(packed.len() < 1 << 20, "it is small while it is packed");
-            (snapshots.take_copy(request, packed.into(), BTreeSet::new()).await, tree.fingerprint())
+            (snapshots.take_copy(request, packed.into(), None).await, tree.fingerprint())
         };
         let (taken, fingerprint) = copy(1 << 19).await;
         taken.unwrap();

@@ -221,13 +221,17 @@ fn in_words(process: &Straggler) -> String {
 fn published(input: &StatusInput<'_>) -> ConditionState {
     match (input.problem, input.published) {
         (Some(PublishProblem::Foreign { owner }), _) => {
-            let owner = owner
-                .as_ref()
-                .map_or_else(|| "no install of the operator".to_owned(), |owner| format!("the install {owner}"));
-            ConditionState::fails(
-                reason::FOREIGN_MARKERS,
-                format!("the ConfigMap rototo-markers of this namespace belongs to {owner}: remove or rename it"),
-            )
+            let map = "the ConfigMap rototo-markers of this namespace belongs to";
+            let own = "annotate it with rototo.dev/install=OPERATOR_NAMESPACE/RELEASE";
+            let message = match owner {
+                Some(owner) => {
+                    format!(
+                        "{map} the install {owner}: let one install serve this namespace; if {owner} is gone, {own}"
+                    )
+                }
+                None => format!("{map} no install of the operator: {own}, or remove it"),
+            };
+            ConditionState::fails(reason::FOREIGN_MARKERS, message)
         }
         (Some(PublishProblem::Refused(message)), _) => {
             ConditionState::fails(reason::PUBLISH_FAILED, format!("the API server refuses the marker: {message}"))
@@ -294,6 +298,9 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
         _ if !input.selector_usable => {
             unknown(reason::SELECTOR_INVALID, "spec.fleet.selector is invalid, so no pods can be selected".to_owned())
         }
+        Fleet::NothingPublished if !input.marker_is_known => {
+            unknown(reason::RECOUNTING, "the operator has just started, and has not read the marker yet".to_owned())
+        }
         Fleet::NothingPublished => unknown(reason::NOTHING_PUBLISHED, "there is nothing to converge on yet".to_owned()),
         Fleet::NoProcesses if view.processes == 0 => {
             unknown(reason::NO_PROCESSES, format!("no process follows this workspace{dropped}"))
@@ -336,6 +343,10 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
         Fleet::Progressing { .. } => {
             ConditionState::fails(reason::DEADLINE_EXCEEDED, format!("after more than {within:?}, {count}{named}"))
         }
+        Fleet::Converged if let Some(refusal) = &input.unwatched => unknown(
+            reason::UNPROVABLE,
+            format!("{count}; pods that the operator does not know may run: the API server refuses a watch: {refusal}"),
+        ),
         Fleet::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));

@@ -29,6 +29,11 @@ pub struct StatusInput<'a> {
     pub source: SourceInput<'a>,
     /// The publish that the API server has accepted.
     pub published: Option<Publish>,
+    /// False until this process has read the marker. Until then, what is published is known from the status alone.
+    pub marker_is_known: bool,
+    /// Why the API server refuses a watch of the workspace's namespace, if it does. Then pods may run that the operator does
+    /// not know.
+    pub unwatched: Option<String>,
     /// True if what is published was published before another replica had a copy of it, and none is known to have one
     /// now.
     pub alone: bool,

@@ -24,6 +24,9 @@ use rototo_protocol::publisher::AcceptedPublish;
 /// The buckets of durations, in seconds: from five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
 
+/// The states of processes in metrics.
+const PROCESS_STATES: [&str; 5] = ["applied", "rejected", "silent", "pending", "missing"];
+
 /// All metrics of the operator.
 pub struct Metrics {
     registry: Registry,
@@ -39,6 +42,7 @@ pub struct Metrics {
     publish_refused: Counter,
     put_back: Counter,
     published_alone: Counter,
+    leading: Gauge,
     replicas: Gauge,
     git_requests: Family<GitLabels, Counter>,
     reconciles_overdue: Gauge,
@@ -125,6 +129,7 @@ impl Metrics {
                 "publishes_without_copy",
                 "Markers written before another replica had a copy of the snapshot",
             ),
+            leading: registered(to, "leading", "1 where the operator holds the Lease, and else 0"),
             replicas: registered(to, "replicas", "Other replicas that announce themselves to this one"),
             git_requests: registered(to, "git_requests", "Requests to git hosts, by kind and outcome"),
             reconciles_overdue: registered(to, "reconciles_overdue", "Reconciles that have taken long so far"),
@@ -153,10 +158,11 @@ impl Metrics {
         add(&mut self.registry);
     }
 
-    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, and `replicas` is the
-    /// number of other replicas.
+    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, `replicas` is the number
+    /// of other replicas, and `leads` says whether this process holds the Lease.
     #[must_use]
-    pub fn text(&self, reader: &Reader, replicas: usize) -> String {
+    pub fn text(&self, reader: &Reader, replicas: usize, leads: bool) -> String {
+        self.leading.set(leads.into());
         self.replicas.set(i64::try_from(replicas).unwrap_or(i64::MAX));
         for (GitRequest { kind, outcome }, count) in reader.git_requests() {
             let counter = self.git_requests.get_or_create(&GitLabels { kind, outcome });
@@ -255,8 +261,10 @@ impl Metrics {
     /// Records that the fleet of a workspace was counted.
     pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
         let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
-        let states =
-            [("applied", view.applied), ("rejected", view.rejected), ("silent", view.silent), ("pending", pending)];
+        // Pods that should have reported.
+        let missing = view.expected.unwrap_or_default().saturating_sub(view.processes);
+        let counts = [view.applied, view.rejected, view.silent, pending, missing];
+        let states = PROCESS_STATES.into_iter().zip(counts);
         for (state, count) in states {
             self.processes.get_or_create(&labels(key, state)).set(i64::from(count));
         }
@@ -290,7 +298,7 @@ impl Metrics {
 
     /// Removes the series of a workspace that is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
-        for state in ["applied", "rejected", "silent", "pending"] {
+        for state in PROCESS_STATES {
             self.processes.remove(&labels(key, state));
         }
         self.verified.remove(&workspace(key));
@@ -330,12 +338,25 @@ fn durations_in_seconds(registry: &mut Registry, name: &str, help: &str) -> Fami
 
 #[cfg(test)]
 mod tests {
+    use rototo_protocol::fleet::{Fleet, FleetStart};
+
     use super::*;
 
     fn text(metrics: &Metrics) -> String {
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
         text
+    }
+
+    #[test]
+    fn a_pod_that_never_reported_is_counted_as_missing() {
+        let metrics = Metrics::default();
+        let key = WorkspaceKey { namespace: "checkout".to_owned(), name: "config".to_owned() };
+        let nobody = Fleet::new(FleetStart::New, Duration::from_secs(15), Moment::ZERO).view(Moment::ZERO);
+        metrics.fleet(&key, &FleetView { expected: Some(3), ..nobody });
+        assert!(text(&metrics).contains("state=\"missing\"} 3\n"), "{}", text(&metrics));
+        metrics.forget(&key);
+        assert!(!text(&metrics).contains("missing"), "{}", text(&metrics));
     }
 
     #[test]

@@ -113,7 +113,9 @@ fn layer(layer: &SourceLayer) -> SourceLayer {
 }
 
 fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
-    let publish = input.published?;
+    let Some(publish) = input.published else {
+        return input.previous.published.clone().filter(|_| !input.marker_is_known);
+    };
     let candidate = input.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
     let fingerprint = publish.fingerprint.to_string();
     let before = input.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);

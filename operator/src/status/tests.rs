@@ -26,6 +26,8 @@ struct StatusCase {
     error: Option<(&'static str, bool)>,
     verified_ago: Option<Duration>,
     published: Option<Publish>,
+    marker_is_known: bool,
+    unwatched: Option<String>,
     alone: bool,
     held: Option<HeldInput>,
     problem: Option<PublishProblem>,
@@ -106,6 +108,8 @@ impl StatusCase {
             error: None,
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
+            marker_is_known: true,
+            unwatched: None,
             alone: false,
             held: None,
             problem: None,
@@ -142,6 +146,8 @@ impl StatusCase {
                 current: self.current,
             },
             published: self.published,
+            marker_is_known: self.marker_is_known,
+            unwatched: self.unwatched.clone(),
             alone: self.alone,
             held: self.held.clone(),
             rollout: self.rollout.clone(),
@@ -279,6 +285,33 @@ fn a_marker_that_the_api_server_refuses_is_a_failure_and_one_event() {
     assert_eq!(case.events(), ["PublishFailed"]);
     case.previous = case.status();
     assert!(case.events().is_empty());
+}
+
+#[test]
+fn an_operator_that_could_not_read_the_marker_yet_keeps_what_status_says_of_it() {
+    let mut case = StatusCase::new();
+    let before = case.status().published;
+    (case.published, case.marker_is_known) = (None, false);
+    case.problem = Some(PublishProblem::Unavailable("429".to_owned()));
+    case.fleet = fleet(0, 0, Fleet::NothingPublished);
+    assert!(before.is_some());
+    assert_eq!(case.status().published, before);
+    let conditions = case.conditions();
+    assert!(conditions.contains(&"Published=False/PublishFailed".to_owned()), "{conditions:?}");
+    assert!(conditions.contains(&"Converged=Unknown/Recounting".to_owned()), "{conditions:?}");
+    case.marker_is_known = true;
+    assert_eq!(case.status().published, None);
+}
+
+#[test]
+fn nothing_is_claimed_while_pods_can_t_be_watched() {
+    let mut case = StatusCase::new();
+    case.unwatched = Some("403: forbidden".to_owned());
+    let conditions = case.conditions();
+    assert!(conditions.contains(&"Converged=Unknown/Unprovable".to_owned()), "{conditions:?}");
+    let status = case.status();
+    let message = &status.condition(CONVERGED).unwrap().message;
+    assert!(message.contains("403: forbidden"), "{message}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(crate) enum StatusWrite {
 }
 
 /// Writes the statuses and the Events of all workspaces.
+#[derive(Clone)]
 pub(crate) struct StatusWriter {
     client: Client,
     reporter: Reporter,
@@ -76,6 +77,19 @@ impl StatusWriter {
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(StatusWrite::Gone),
             Err(source) => Err(ReportError::Status { namespace, name, source: Box::new(source) }),
         }
+    }
+
+    /// Writes Events in the background, one after the other: a marker and a status do not wait for them.
+    pub(crate) fn send_events(&self, workspace: &RototoWorkspace, events: Vec<WorkspaceEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let (writer, workspace) = (self.clone(), workspace.clone());
+        tokio::spawn(async move {
+            for event in events {
+                writer.write_event(&workspace, event).await;
+            }
+        });
     }
 
     /// Writes an Event. A failure is logged only: the status says the same, and stays.

@@ -10,10 +10,10 @@ use crate::egress::Egress;
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
-use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::Version;
-use crate::spec::{ArchiveSource, Subdirectory};
+use crate::spec::ArchiveSource;
+use crate::workspace_part::WorkspacePart;
 
 /// A type without values: an archive can't be made.
 pub(crate) enum Archive {}
@@ -42,7 +42,7 @@ impl Archive {
         match *self {}
     }
 
-    pub(crate) async fn fetch(&self, _: &Version, _: (Option<&Subdirectory>, ReadScope)) -> Result<Tree, SourceFault> {
+    pub(crate) async fn fetch(&self, _: &Version, _: WorkspacePart) -> Result<Tree, SourceFault> {
         match *self {}
     }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use rototo_engine::Tree;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, ReadScope, Visit, WorkspacePart, visit};
+use crate::limits::layout::{PathEntry, ReadScope, Visit, visit};
+use crate::workspace_part::WorkspacePart;
 
 /// The document that makes a directory a workspace.
 const MANIFEST: &str = "rototo-workspace.toml";

@@ -23,10 +23,10 @@ use crate::egress::{Egress, Routes};
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
-use crate::limits::layout::WorkspacePart;
 use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveFormat, ArchiveSource};
+use crate::workspace_part::WorkspacePart;
 
 use crate::archive::http::{ArchiveResponse, Download, Http};
 

@@ -10,9 +10,10 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, WorkspacePart};
+use crate::limits::layout::PathEntry;
 use crate::limits::{Limits, ReadBudget};
 use crate::spec::ArchiveFormat;
+use crate::workspace_part::WorkspacePart;
 
 use crate::archive::entries::ArchiveEntries;
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::limits::layout::{Visit, WorkspacePart, join, visit};
+use crate::limits::layout::{Visit, join, visit};
 use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
 use crate::spec::{Commit, GitReference};
+use crate::workspace_part::WorkspacePart;
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::commit_info::{CommitInfo, CommitInfos};

@@ -33,10 +33,10 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
-use crate::limits::layout::WorkspacePart;
 use crate::limits::memory::SharedMemory;
 use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference};
+use crate::workspace_part::WorkspacePart;
 
 use crate::git::cached_repository::CachedRepository;
 pub use crate::git::commit_info::CommitInfo;

@@ -7,9 +7,10 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::hosts::Recent;
-use crate::limits::layout::{PathEntry, WorkspacePart};
+use crate::limits::layout::PathEntry;
 use crate::limits::memory::{HeldMemory, SharedMemory};
 use crate::spec::{Commit, Subdirectory};
+use crate::workspace_part::WorkspacePart;
 
 use crate::git::objects::{ObjectId, tree_entries};
 

@@ -4,7 +4,6 @@ use rototo_engine::DocumentKind;
 use rototo_engine::tree::{PathKind, is_test, resembles_directory};
 
 use crate::error::ContentFault;
-use crate::spec::Subdirectory;
 
 /// An entry of a source, in terms that every kind of source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +33,6 @@ pub(crate) enum ReadScope {
     Documents,
     /// The documents, and the tests beside them.
     WithTests,
-}
-
-/// The part of a source that is one workspace, and the files of it that are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct WorkspacePart {
-    /// The workspace's directory; `None` for the root of the source.
-    pub(crate) subdirectory: Option<Subdirectory>,
-    pub(crate) scope: ReadScope,
 }
 
 /// The decision on an entry.

@@ -13,7 +13,7 @@ use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
-use crate::limits::layout::{ReadScope, WorkspacePart};
+use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
@@ -22,6 +22,7 @@ use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
 use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source, Subdirectory};
+use crate::workspace_part::WorkspacePart;
 
 /// The reader of single sources: the cache, the limits, and the hosts that all of them share.
 pub(crate) struct SingleReader {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rototo_engine::{Fingerprint, Tree};
 
@@ -117,6 +118,17 @@ impl SnapshotStore {
         Ok(self.entries()?.iter().filter_map(|(name, _)| fingerprint_of(name)).collect())
     }
 
+    /// Removes all snapshots but `kept` that are older than `age`.
+    pub fn retain_younger(&self, kept: &BTreeSet<Fingerprint>, age: Duration) -> Result<(), StoreError> {
+        let is_old = |path: &Path| {
+            let written = fs::metadata(path).and_then(|data| data.modified());
+            written.is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed > age))
+        };
+        let young = self.entries()?.into_iter().filter(|(_, path)| !is_old(path));
+        let young = young.filter_map(|(name, _)| fingerprint_of(&name));
+        self.retain(&kept.iter().copied().chain(young).collect())
+    }
+
     /// Removes all snapshots but `kept`.
     pub fn retain(&self, kept: &BTreeSet<Fingerprint>) -> Result<(), StoreError> {
         for (name, path) in self.entries()? {
@@ -183,6 +195,16 @@ mod tests {
         store.retain(&BTreeSet::from([kept])).unwrap();
         assert!(store.contains(&kept) && !store.contains(&gone));
         assert!(store.get(&gone).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_written_lately_is_retained_with_what_is_kept() {
+        let (_directory, store) = store();
+        let [kept, old, young] = ["a", "b", "c"].map(|text| store.put(&tree(text)).unwrap());
+        let file = File::options().write(true).open(store.path(&old)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(120)).unwrap();
+        store.retain_younger(&BTreeSet::from([kept]), Duration::from_secs(60)).unwrap();
+        assert!(store.contains(&kept) && store.contains(&young) && !store.contains(&old));
     }
 
     #[test]
