@@ -64,7 +64,7 @@ fn the_rule_of_the_chart_has_all_alerts_but_the_disabled_ones() {
     assert_eq!(rendered(""), rules());
     let some = rendered("prometheusRule.disabled={RototoOperatorDown},prometheusRule.runbookUrl=https://x/r.md");
     assert_eq!(some.len(), rules().len() - 1);
-    assert_eq!(some[0]["annotations"]["runbook_url"], "https://x/r.md#rototoprocessesrefuse");
+    assert_eq!(some[0]["annotations"]["runbook_url"], "https://x/r.md#rototonobodyleads");
 }
 
 /// The page on operating has the metrics that alerts read.
