@@ -99,7 +99,7 @@ impl fmt::Display for Refusal {
             Self::OtherPublish(announced) => {
                 write!(f, "it is about another rollout: the present one is of={announced}")
             }
-            Self::OtherStep(step) => write!(f, "the rollout is at step {step}"),
+            Self::OtherStep(step) => write!(f, "the rollout is at step={step}"),
             Self::NoStep => f.write_str("the first step has not begun"),
             Self::NotTakenBack => f.write_str("nothing is taken back under that name"),
         }
