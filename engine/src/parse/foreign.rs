@@ -24,6 +24,9 @@ pub(super) fn foreign_text(text: &str, at: usize) -> Option<&'static str> {
     if ["<<<<<<< ", "=======", ">>>>>>> "].iter().any(|marker| line.starts_with(marker)) {
         return Some(CONFLICT);
     }
+    if let Some(message) = foreign_value(text, before.len()) {
+        return Some(message);
+    }
     match after.chars().next()? {
         '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => Some(QUOTE),
         '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{3000}' | '\u{feff}' => Some(SPACE),
@@ -31,6 +34,23 @@ pub(super) fn foreign_text(text: &str, at: usize) -> Option<&'static str> {
     }
 }
 
+/// Returns what to write in place of the word at `at`, if it stands for a value in another language.
+fn foreign_value(text: &str, at: usize) -> Option<&'static str> {
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric();
+    let start = at - text.as_bytes()[..at].iter().rev().take_while(|byte| is_of_word(byte)).count();
+    if !text[..start].trim_end().ends_with(['=', ',', '[', ':']) {
+        return None;
+    }
+    let word = text[start..].split(|character: char| !character.is_ascii_alphanumeric()).next()?;
+    match word.to_ascii_lowercase().as_str() {
+        "null" | "nil" | "none" | "undefined" => Some(NULL),
+        "true" | "false" | "yes" | "no" | "on" | "off" => Some(BOOLEAN),
+        _ => None,
+    }
+}
+
+const NULL: &str = "there is no value for nothing: leave the key out";
+const BOOLEAN: &str = "a boolean is `true` or `false`, in lower case and without quotation marks";
 const CONFLICT: &str =
     "the file has both sides of a merge, between `<<<<<<<` and `>>>>>>>`: choose one, and remove the markers";
 const QUOTE: &str = "this is a typographic quotation mark: write `\"` or `'`";
@@ -53,7 +73,13 @@ mod tests {
         }
         assert_eq!(named("a = \u{201c}b\u{201d}", "\u{201c}"), Some(QUOTE));
         assert_eq!(named("a\u{a0}= 1", "\u{a0}"), Some(SPACE));
-        for (text, at) in [(conflict, "b = 1"), ("a = b", "b"), ("a", "a")] {
+        for (text, at) in [("a = null", "null"), ("a = nil", "il"), ("a = [1, None]", "None"), ("{\"a\": undefined}", "und")] {
+            assert_eq!(named(text, at), Some(NULL), "{text}");
+        }
+        for text in ["a = True", "a = yes", "a = [true, Off]"] {
+            assert_eq!(named(text, text.rsplit([' ', '[']).next().unwrap().trim_end_matches(']')), Some(BOOLEAN), "{text}");
+        }
+        for (text, at) in [(conflict, "b = 1"), ("a = b", "b"), ("a", "a"), ("none x", "none"), ("a = nullable", "nul")] {
             assert_eq!(named(text, at), None, "{text}");
         }
         assert_eq!(foreign_text("ä", 1), None);
