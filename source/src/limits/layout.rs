@@ -62,7 +62,9 @@ pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Vi
         PathEntry::Directory if resembles_directory(path) => Ok(Visit::Peek),
         PathEntry::Directory if is_document => Err(fault("a directory")),
         PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
-        PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file (a submodule, a device, or a pipe)")),
+        PathEntry::Special if is_document || holds_documents(path) => {
+            Err(fault("no plain file (a submodule, a device, or a pipe)"))
+        }
         PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
     }
 }

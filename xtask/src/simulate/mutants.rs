@@ -88,9 +88,9 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "a drained pod is excused also when its container runs anew",
-        VERDICT,
-        "drained && pod.last_end().is_none_or(|end| end <= process.last_report_at)",
-        "drained",
+        PROCESS,
+        ".all(|end| end.is_ok_and(|end| end <= drained_at))",
+        ".all(|end| end.is_ok())",
     ),
     // Who counts.
     mutant(
