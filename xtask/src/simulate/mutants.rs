@@ -396,7 +396,7 @@ const MUTANTS: &[Mutant] = &[
         "an older name from the watch is ignored",
         FOLLOWER,
         "    fn observe_marker(&mut self, marker: ObservedMarker) {\n",
-        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.desired.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
+        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.desired.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.publish.updated_at < known) {\n            return;\n        }\n",
     ),
     mutant(
         "content that nobody waits for any more is swapped in",
