@@ -3,6 +3,9 @@
 #![cfg(feature = "kubernetes")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/requests.rs"]
+mod requests;
+
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,7 +14,7 @@ use rototo_api::fleet::Report;
 use rototo_api::names;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -91,7 +94,7 @@ async fn serve(listener: TcpListener, url: String, received: watch::Sender<Vec<P
     while let Ok((mut stream, _)) = listener.accept().await {
         let (list, response, received) = (list.to_string(), response.to_string(), received.clone());
         tokio::spawn(async move {
-            let (target, body) = request(&mut stream).await;
+            let (target, body) = requests::request(&mut stream).await;
             let answer = if target.contains("/fleet") {
                 let report: Report = serde_json::from_slice(&body).unwrap();
                 received.send_modify(|reports| reports.push(report.state));
@@ -109,22 +112,6 @@ async fn serve(listener: TcpListener, url: String, received: watch::Sender<Vec<P
             drop(stream.write_all(answer.as_bytes()).await);
         });
     }
-}
-
-/// Reads a request, and returns its target and its body.
-async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
-    let mut bytes = Vec::new();
-    let header = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break String::from_utf8(bytes.drain(..end + 4).collect()).unwrap();
-        }
-        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
-    };
-    let length = header.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    while bytes.len() < length.unwrap_or(0) {
-        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
-    }
-    (header.split_whitespace().nth(1).unwrap().to_owned(), bytes)
 }
 
 #[tokio::test]

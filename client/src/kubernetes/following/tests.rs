@@ -1,6 +1,9 @@
 //! Tests of followers with a double of the operator's endpoint and a doorbell that shows the watch cache of the test:
 //! they compare what each handle resolves with what it reports.
 
+#[path = "../../../tests/support/requests.rs"]
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,8 +24,8 @@ use rototo_protocol::follower::{ContentSource, FollowerEvent};
 use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 use rototo_source::snapshot;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -245,7 +248,8 @@ async fn serve(
     while let Ok((mut stream, _)) = listener.accept().await {
         let (report_sender, answer, fetched) = (report_sender.clone(), answer.clone(), fetched.clone());
         tokio::spawn(async move {
-            let (path, body) = request(&mut stream).await;
+            let (target, body) = requests::request(&mut stream).await;
+            let path = target.split('?').next().unwrap();
             let answer = if path.ends_with("/fleet") {
                 let answer = serde_json::to_vec(&*answer.lock().unwrap()).unwrap();
                 drop(report_sender.send(serde_json::from_slice(&body).unwrap()));
@@ -260,23 +264,6 @@ async fn serve(
             drop(stream.write_all(&[header.into_bytes(), answer].concat()).await);
         });
     }
-}
-
-/// Reads a request, and returns its path without the query, and its body.
-async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
-    let mut bytes = Vec::new();
-    let header = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break String::from_utf8(bytes.drain(..end + 4).collect()).unwrap();
-        }
-        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
-    };
-    let length = header.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    while bytes.len() < length.unwrap_or(0) {
-        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
-    }
-    let path = header.split_whitespace().nth(1).unwrap();
-    (path.split('?').next().unwrap().to_owned(), bytes)
 }
 
 /// Returns checks that refuse content b while the flag is set.
