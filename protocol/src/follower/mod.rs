@@ -438,14 +438,28 @@ impl FollowerState {
         !published || next.is_none_or(|next| self.standby.shows(next))
     }
 
-    /// Takes the age of the last verification of the desired publish from the operator. Content from the disk stays
-    /// unconfirmed until the marker was seen.
+    /// Returns the age of the last verification of what runs, if this response confirms it: it names that publish, and the
+    /// marker does not name another one.
+    #[must_use]
+    pub fn verified_ago(&self, answer: &ReportResponse) -> Option<Duration> {
+        let answered_publish = publish_of(answer)?;
+        let confirms = self.running == Some(answered_publish) && self.agrees_with_marker(answered_publish);
+        self.age_of_verification(answer).filter(|_| confirms)
+    }
+
+    /// Returns the age that the operator gives in a response. Content from the disk stays unconfirmed until the marker was
+    /// seen.
+    fn age_of_verification(&self, answer: &ReportResponse) -> Option<Duration> {
+        answer.verified_ms_ago.filter(|_| self.desired != Desired::NotListed).map(Duration::from_millis)
+    }
+
+    /// Takes the age of the last verification of the desired publish from the operator.
     fn confirm(&mut self, answer: &ReportResponse, tick: StepTime) {
-        let Some(age) = answer.verified_ms_ago.filter(|_| self.desired != Desired::NotListed) else { return };
+        let Some(age) = self.age_of_verification(answer) else { return };
         // A process learns the age with each report, so a shorter time would make it stale between reports.
         let answered = Duration::from_millis(answer.stale_after_ms);
         let stale_after = self.stale_after.unwrap_or_else(|| answered.max(self.report.heartbeat() * 3));
-        self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
+        self.fresh_until = tick.now + stale_after.saturating_sub(age);
     }
 }
 

@@ -4,7 +4,6 @@
 //! of that task ends every operation.
 
 mod cache;
-mod confirmation;
 pub(crate) mod direct;
 mod in_flight;
 mod last_observed;
@@ -313,11 +312,9 @@ impl Follower {
 
     /// Shows in the status that the operator's response confirms what runs, if it does.
     fn confirm(&self, response: &ReportResponse) {
-        // A copy from the disk is unconfirmed until the marker was seen.
-        let Some(running) = self.state.running().filter(|_| self.last_observed.hydrates() > 0) else { return };
-        let reported = self.state.reported(self.now());
-        if let Some(at) = confirmation::verified_at(response, running, &reported, Timestamp::now()) {
-            self.current.confirmed(at);
+        if let Some(ago) = self.state.verified_ago(response) {
+            // An age beyond all times that can be written comes from no working operator.
+            self.current.confirmed(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH));
         }
     }
 

@@ -451,6 +451,9 @@ async fn only_an_answer_that_names_what_runs_confirms_it_as_of_the_last_poll_of_
     handle.refresh().await;
     let age = handle.verified_seconds_ago();
     assert!((0..patience).contains(&age), "the source was last confirmed {age} s ago");
+    *cluster.answer.lock().unwrap() = ReportResponse { verified_ms_ago: Some(u64::MAX), ..answer("a@1") };
+    handle.refresh().await;
+    assert_eq!(handle.current.status().last_success, Some(Timestamp::UNIX_EPOCH));
     handle.end().await;
 }
 

@@ -122,3 +122,42 @@ fn a_revision_comes_from_the_response_and_is_forgotten_with_the_publish() {
         &["rename a@2 main@sha1:1"],
     );
 }
+
+#[test]
+fn a_response_confirms_what_it_names_unless_the_marker_names_something_else() {
+    let names_a = ReportResponse { verified_ms_ago: Some(5_000), ..answer("a@1") };
+    let confirms = |process: &TestProcess, response: &ReportResponse| process.state.verified_ago(response);
+    let after = |event: FollowerEvent| {
+        let mut process = TestProcess::running("a@1");
+        process.state = step(process.state, event, StepTime { now: process.now, chance: 1.0 }).0;
+        process
+    };
+    let five = Some(Duration::from_secs(5));
+    let applied = TestProcess::running("a@1");
+    assert_eq!((applied.stands().as_str(), confirms(&applied, &names_a)), ("Applied a@1", five));
+    let mut stale = TestProcess::running("a@1");
+    stale.now += Duration::from_secs(600);
+    assert_eq!((stale.stands().as_str(), confirms(&stale, &names_a)), ("Stale a@1", five));
+    let unreadable = after(changed("unreadable"));
+    assert_eq!(
+        (unreadable.stands().as_str(), confirms(&unreadable, &names_a)),
+        ("Rejected marker_version_unknown", five)
+    );
+    let mut rejected = after(changed("b@2"));
+    assert_eq!((rejected.stands().as_str(), confirms(&rejected, &names_a)), ("Pending a@1", None));
+    rejected.state = step(rejected.state, refused("b"), StepTime { now: rejected.now, chance: 1.0 }).0;
+    assert_eq!((rejected.stands().as_str(), confirms(&rejected, &names_a)), ("Rejected b@2 not_compiled", None));
+    let orphaned = after(changed("no marker"));
+    assert_eq!((orphaned.stands().as_str(), confirms(&orphaned, &names_a)), ("Orphaned a@1", None));
+    for other in ["b@2", "a@2", "b@1"] {
+        assert_eq!(confirms(&applied, &answer(other)), None, "{other}");
+    }
+    for unknown in [
+        ReportResponse { verified_ms_ago: None, ..names_a.clone() },
+        ReportResponse { fingerprint: None, ..names_a.clone() },
+    ] {
+        assert_eq!(confirms(&applied, &unknown), None, "{unknown:?}");
+    }
+    let ancient = ReportResponse { verified_ms_ago: Some(u64::MAX), ..names_a };
+    assert_eq!(confirms(&applied, &ancient), Some(Duration::from_millis(u64::MAX)));
+}
