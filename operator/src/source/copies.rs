@@ -132,8 +132,7 @@ impl Copies {
                 Ok(sent) => info!(replica, sent, "a replica has a copy of every snapshot"),
                 Err(error) => {
                     warn!(replica, error, "a replica lacks snapshots, and is sent them again");
-                    // Its next announcement is that of a new replica.
-                    copies.lock().retain(|_, known| known.announcement != announcement);
+                    copies.forget(&announcement);
                 }
             }
         });
@@ -182,9 +181,8 @@ impl Copies {
                     Ok(()) => drop(done.send(())),
                     Err(error) => {
                         warn!(replica = replica.identity, error, "a replica did not take a snapshot");
-                        // Its next announcement is that of a new replica, which is sent everything.
                         if copies.snapshots.has(&snapshot.key, &snapshot.fingerprint) {
-                            copies.lock().retain(|_, known| known.announcement != replica);
+                            copies.forget(&replica);
                         }
                     }
                 }
@@ -247,6 +245,11 @@ impl Copies {
     /// Changes what is known of a replica. `None` if it is not known, or was started again.
     fn update<R>(&self, replica: &Announcement, change: impl FnOnce(&mut Replica) -> R) -> Option<R> {
         self.lock().get_mut(&replica.identity).filter(|known| known.announcement == *replica).map(change)
+    }
+
+    /// Forgets a replica that lacks a copy. Its next announcement is that of a new replica, which is sent everything.
+    fn forget(&self, replica: &Announcement) {
+        self.lock().retain(|_, known| known.announcement != *replica);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Replica>> {
