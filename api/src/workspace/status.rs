@@ -20,8 +20,9 @@ pub struct RototoWorkspaceStatus {
 
     /// The conditions of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest
     /// revision. `Published`: the marker names what processes should run. `Converged`: all of them run it. `Ready`: the
-    /// newest revision is published, and no process is known that does not run it. Three conditions are present only while they are true: `Reconciling`, a change is on its way;
-    /// `Stalled`, somebody has to change something first; `Stale`, the source has not answered for `staleAfter`.
+    /// newest revision is published, and no process is known that does not run it. Three conditions are present only
+    /// while they are true: `Reconciling`, a change is on its way; `Stalled`, somebody has to change something first;
+    /// `Stale`, the source has not answered for `staleAfter`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
