@@ -1,10 +1,10 @@
 //! The disk cache: a process that starts while nobody answers uses what the process before it left on the disk of the
 //! pod.
 
-use rototo_tests::harness::{App, Proxy};
+use rototo_tests::harness::{App, Observation, PATIENCE, Proxy, until};
 use serde_json::Value;
 
-use crate::scene::{Scene, TRIAL};
+use crate::scene::{Scene, TRIAL, WORKSPACE};
 
 /// Returns a service with a disk cache that has applied the first commit, and the proxy through which it reaches the
 /// API server.
@@ -14,6 +14,12 @@ async fn with_a_disk(scene: &Scene) -> (Proxy, App, tempfile::TempDir) {
     let settings = scene.app().environment("ROTOTO_CACHE_DIR", &disk.path().display().to_string());
     let app = settings.by_way_of(&format!("https://{}", proxy.address())).start().await.unwrap();
     scene.wait_for_fleet(1).await;
+    // The process writes the copy after it has applied the commit, and nothing waits for it.
+    let copy = disk.path().join(scene.namespace.name()).join(WORKSPACE).join("marker.json");
+    until(format_args!("{} to be written", copy.display()), PATIENCE, || {
+        Ok(if copy.exists() { Observation::Done(()) } else { Observation::NotYet("no such file".to_owned()) })
+    })
+    .unwrap();
     (proxy, app, disk)
 }
 
@@ -23,8 +29,12 @@ fn restart(app: &mut App) {
     app.wait_until_listening().unwrap();
 }
 
-fn is_stale(state: &Value) -> bool {
-    state["stale"] == true && state["state"] == "stale"
+/// Returns the state of the process once it is stale and its last error names `unreachable`. It may be stale before its
+/// first request fails.
+fn stale_without(app: &App, unreachable: &str) -> Value {
+    let is_stale = |state: &Value| state["stale"] == true && state["state"] == "stale";
+    let names = |state: &Value| state["last_error"].as_str().is_some_and(|error| error.contains(unreachable));
+    app.wait_for_state(&format!("stale without {unreachable}"), |state| is_stale(state) && names(state)).unwrap()
 }
 
 #[tokio::test]
@@ -36,9 +46,8 @@ async fn a_process_that_starts_without_the_operator_uses_its_disk_cache_and_is_s
     restart(&mut app);
 
     app.wait_for_policy("high", "acct-001", "severe").unwrap();
-    let state = app.wait_for_state("stale", is_stale).unwrap();
+    let state = stale_without(&app, scene.operator.address());
     assert_eq!((&state["fingerprint"], &state["updated_at"]), (&before["fingerprint"], &before["updated_at"]));
-    assert!(state["last_error"].as_str().unwrap().contains(scene.operator.address()), "{state}");
     assert!(app.is_ready().unwrap());
 
     scene.operator.start_again().unwrap();
@@ -56,9 +65,8 @@ async fn a_process_that_starts_without_operator_and_api_server_uses_its_disk_cac
     restart(&mut app);
 
     app.wait_for_policy("high", "acct-001", "severe").unwrap();
-    let state = app.wait_for_state("stale", is_stale).unwrap();
+    let state = stale_without(&app, "rototo-markers");
     assert_eq!((&state["fingerprint"], &state["updated_at"]), (&before["fingerprint"], &before["updated_at"]));
-    assert!(state["last_error"].as_str().unwrap().contains("rototo-markers"), "{state}");
 }
 
 #[tokio::test]
