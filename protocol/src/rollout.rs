@@ -44,8 +44,8 @@ pub struct StageFacts {
     pub restarted: Vec<String>,
     /// The hashes of the selected pods with a process that can be in a stage, sorted.
     pub pods: Vec<u64>,
-    /// True while the operator may not know all processes.
-    pub recounting: bool,
+    /// True while the operator may not know all processes or pods.
+    pub incomplete: bool,
     /// The state of all analyses in this step.
     pub analysis: AnalysisState,
 }
@@ -132,7 +132,7 @@ pub fn decide(
         return RolloutDecision::TakeBack(failure);
     }
     // A part of the fleet can't be chosen before the fleet is known.
-    if facts.recounting || asked == Some(Action::Hold) {
+    if facts.incomplete || asked == Some(Action::Hold) {
         return RolloutDecision::Stay { until: None };
     }
     let Some(stage) = stage else { return enter(steps, 0, 0, facts, now) };

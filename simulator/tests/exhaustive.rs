@@ -180,7 +180,7 @@ impl Model for ModelScope {
         let process = ModelProcess { runs: 1, since: 0, hangs: false, refuses: false, sequence: 0, reported: 0 };
         let mut world = ModelWorld {
             fleet: Fleet::new(FleetStart::New, HEARTBEAT, start),
-            pods: Pods { by_uid },
+            pods: Pods { by_uid, incomplete: false },
             heartbeats: 0,
             published: 0,
             processes: vec![process; PROCESSES],

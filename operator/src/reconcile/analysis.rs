@@ -80,6 +80,6 @@ fn measured_step(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Optio
     let (next, stage) = marked.next.zip(marked.stage)?;
     let facts = record.stage_facts();
     let converged = if is_published_anyway(workspace, record) { facts.others_converged } else { facts.converged };
-    let begins = !facts.recounting && (converged || is_pause(workspace, stage.step));
+    let begins = !facts.incomplete && (converged || is_pause(workspace, stage.step));
     (begins || record.analysis.follows((next, stage))).then_some((next, stage))
 }

@@ -304,19 +304,23 @@ impl OperatorContext {
 
     /// Returns whether the API server refuses to let a namespace be watched.
     pub(crate) fn is_refused(&self, namespace: &str) -> bool {
-        self.watch_refusal(namespace).is_some()
+        self.covering(namespace).any(|caches| caches.health().refusal().is_some())
     }
 
-    /// Returns why the API server refuses to let a namespace be watched, if it does.
-    pub(crate) fn watch_refusal(&self, namespace: &str) -> Option<String> {
-        let mut covering = self.caches.iter().filter(|caches| caches.scope().covers(namespace));
-        covering.find_map(|caches| caches.health().refusal())
+    /// Returns why pods may run in a namespace that their watch has not shown, if they may.
+    pub(crate) fn pods_missing(&self, namespace: &str) -> Option<String> {
+        self.covering(namespace).find_map(|caches| caches.health().pods_missing(Instant::now()))
+    }
+
+    /// Returns the caches of the watches that cover a namespace.
+    fn covering(&self, namespace: &str) -> impl Iterator<Item = &Arc<WatchCaches>> {
+        self.caches.iter().filter(move |caches| caches.scope().covers(namespace))
     }
 
     /// Returns the pods of the workspace's namespace.
     pub(crate) fn pods(&self, workspace: &RototoWorkspace) -> Pods {
         let (namespace, selection) = (WorkspaceKey::of(workspace).namespace, PodSelection::of(workspace));
-        let mut pods = Pods::default();
+        let mut pods = Pods { incomplete: self.pods_missing(&namespace).is_some(), ..Pods::default() };
         for caches in &self.caches {
             caches.pods().add(&namespace, &selection, &mut pods);
         }

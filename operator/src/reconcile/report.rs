@@ -218,7 +218,7 @@ fn status_input<'a>(
         },
         published: record.marker.publisher().published(),
         marker_is_known: record.marker.is_observed(),
-        unwatched: context.watch_refusal(&WorkspaceKey::of(workspace).namespace),
+        pods_missing: context.pods_missing(&WorkspaceKey::of(workspace).namespace),
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal, context),
         rollout: rollout(workspace, record, context),

@@ -7,10 +7,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use kube::core::Status;
 use kube::runtime::watcher;
 use rototo_connection::{api_answer, api_error};
+
+/// The time for which a watch may fail before what it shows counts as incomplete. A watch that resumes after a failure
+/// shows nothing until the next change, so one that has not failed for this long counts as running.
+const LONG: Duration = Duration::from_secs(60);
 
 /// The objects of one of the watches of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,14 +102,53 @@ struct WatchAnswers {
     shown: Option<(WatchedKind, WatchRefusal)>,
     /// All watches have run at once before.
     ran: bool,
+    /// The failures in a row of each watch that is interrupted.
+    interruptions: BTreeMap<WatchedKind, Interruption>,
+}
+
+/// Failures of one watch in a row that refuse nothing, such as lists that take too long.
+#[derive(Debug)]
+struct Interruption {
+    since: Instant,
+    last: Instant,
+    error: String,
+}
+
+impl Interruption {
+    fn is_long(&self, now: Instant) -> bool {
+        self.last - self.since >= LONG && now - self.last < LONG
+    }
 }
 
 impl WatchHealth {
     /// Notes an answer to one watch. Returns the change of state that it causes.
     pub(crate) fn observe(&self, kind: WatchedKind, answer: Result<(), WatchRefusal>) -> Option<HealthChange> {
         let mut watches = self.lock();
+        watches.interruptions.remove(&kind);
         watches.answers.insert(kind, answer);
         watches.change()
+    }
+
+    /// Notes a failure of one watch that refuses nothing. Returns whether the interruption becomes a long one by it.
+    pub(crate) fn interrupted(&self, kind: WatchedKind, error: String, now: Instant) -> bool {
+        let mut watches = self.lock();
+        let before = watches.interruptions.remove(&kind).filter(|before| now - before.last < LONG);
+        let was_long = before.as_ref().is_some_and(|before| before.is_long(now));
+        let since = before.map_or(now, |before| before.since);
+        let interruption = Interruption { since, last: now, error };
+        let is_long = interruption.is_long(now);
+        watches.interruptions.insert(kind, interruption);
+        is_long && !was_long
+    }
+
+    /// Returns why pods may run that the watch has not shown, if they may.
+    pub(crate) fn pods_missing(&self, now: Instant) -> Option<String> {
+        let watches = self.lock();
+        if let Some((_, refusal)) = &watches.shown {
+            return Some(format!("the API server refuses a watch: {}", refusal.message));
+        }
+        let interruption = watches.interruptions.get(&WatchedKind::Pods).filter(|failures| failures.is_long(now))?;
+        Some(format!("the watch of pods has failed for more than {} s: {}", LONG.as_secs(), interruption.error))
     }
 
     /// Returns the reason why the scope can't be watched, if the API server refuses that.
@@ -194,6 +238,35 @@ mod tests {
         assert_eq!(health.refusal().as_deref(), Some("403"));
         assert_eq!(health.observe(Pods, Ok(())), Some(HealthChange::Watched));
         assert_eq!(health.refusal(), None);
+    }
+
+    #[test]
+    fn a_watch_of_pods_that_fails_for_a_minute_may_miss_some() {
+        let (health, start) = (WatchHealth::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        let fails = |second| health.interrupted(Pods, format!("504 at {second} s"), at(second));
+        let missing = |second| health.pods_missing(at(second));
+        assert_eq!([0, 30, 59].map(fails), [false; 3]);
+        assert_eq!(missing(59), None);
+        assert_eq!([65, 100].map(fails), [true, false]);
+        assert!(missing(100).unwrap().ends_with("more than 60 s: 504 at 100 s"));
+        // It has resumed, and no pod has changed.
+        assert_eq!(missing(160), None);
+        assert_eq!([170, 200].map(fails), [false; 2]);
+        assert!(fails(230));
+        health.observe(Pods, Ok(()));
+        assert_eq!(missing(230), None);
+        health.observe(Maps, refused(403));
+        assert_eq!(missing(230).unwrap(), "the API server refuses a watch: 403");
+    }
+
+    #[test]
+    fn interruptions_of_other_watches_hide_no_pod() {
+        let (health, start) = (WatchHealth::default(), Instant::now());
+        for second in [0, 30, 61] {
+            health.interrupted(Maps, "504".to_owned(), start + Duration::from_secs(second));
+        }
+        assert_eq!(health.pods_missing(start + Duration::from_secs(61)), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -145,10 +145,14 @@ fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContex
         WatchAnswer::Refused(refusal) => Err(refusal),
         WatchAnswer::Interrupted { error, first } => {
             let (error, scope) = (interruption(error), caches.scope());
-            return match first {
+            match first {
                 true => warn!(error, "a watch of {kind} in {scope} was interrupted, and resumes by itself"),
                 false => debug!(error, "a watch of {kind} in {scope} is still interrupted"),
-            };
+            }
+            if caches.health().interrupted(kind, error, Instant::now()) {
+                requeue_each(context, caches, |_| true);
+            }
+            return;
         }
     };
     let Some(change) = caches.health().observe(kind, answer) else { return };

@@ -323,6 +323,9 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
                 view.unaccounted
             ),
         ),
+        Fleet::Unprovable if let Some(cause) = &input.pods_missing => {
+            unknown(reason::UNPROVABLE, format!("{count}; pods that the operator does not know may run: {cause}"))
+        }
         Fleet::Unprovable if view.no_room.is_some() => {
             let limit = view.no_room.map(|full| full.to_string()).unwrap_or_default();
             unknown(reason::UNPROVABLE, format!("{count}; not every process that reports is counted: {limit}"))
@@ -343,10 +346,6 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
         Fleet::Progressing { .. } => {
             ConditionState::fails(reason::DEADLINE_EXCEEDED, format!("after more than {within:?}, {count}{named}"))
         }
-        Fleet::Converged if let Some(refusal) = &input.unwatched => unknown(
-            reason::UNPROVABLE,
-            format!("{count}; pods that the operator does not know may run: the API server refuses a watch: {refusal}"),
-        ),
         Fleet::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));

@@ -31,9 +31,8 @@ pub struct StatusInput<'a> {
     pub published: Option<Publish>,
     /// False until this process has read the marker. Until then, what is published is known from the status alone.
     pub marker_is_known: bool,
-    /// Why the API server refuses a watch of the workspace's namespace, if it does. Then pods may run that the operator does
-    /// not know.
-    pub unwatched: Option<String>,
+    /// Why pods may run that the operator does not know, if they may.
+    pub pods_missing: Option<String>,
     /// True if what is published was published before another replica had a copy of it, and none is known to have one
     /// now.
     pub alone: bool,

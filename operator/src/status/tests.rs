@@ -27,7 +27,7 @@ struct StatusCase {
     verified_ago: Option<Duration>,
     published: Option<Publish>,
     marker_is_known: bool,
-    unwatched: Option<String>,
+    pods_missing: Option<String>,
     alone: bool,
     held: Option<HeldInput>,
     problem: Option<PublishProblem>,
@@ -109,7 +109,7 @@ impl StatusCase {
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
             marker_is_known: true,
-            unwatched: None,
+            pods_missing: None,
             alone: false,
             held: None,
             problem: None,
@@ -147,7 +147,7 @@ impl StatusCase {
             },
             published: self.published,
             marker_is_known: self.marker_is_known,
-            unwatched: self.unwatched.clone(),
+            pods_missing: self.pods_missing.clone(),
             alone: self.alone,
             held: self.held.clone(),
             rollout: self.rollout.clone(),
@@ -306,7 +306,8 @@ fn an_operator_that_could_not_read_the_marker_yet_keeps_what_status_says_of_it()
 #[test]
 fn nothing_is_claimed_while_pods_can_t_be_watched() {
     let mut case = StatusCase::new();
-    case.unwatched = Some("403: forbidden".to_owned());
+    case.pods_missing = Some("403: forbidden".to_owned());
+    case.fleet.verdict = Fleet::Unprovable;
     let conditions = case.conditions();
     assert!(conditions.contains(&"Converged=Unknown/Unprovable".to_owned()), "{conditions:?}");
     let status = case.status();

@@ -234,6 +234,11 @@ impl Fleet {
 
     /// Takes the present pods in place of the earlier ones.
     pub fn observe(&mut self, pods: Pods) {
+        if pods.incomplete
+            && let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut())
+        {
+            cohort.lose();
+        }
         self.pods = pods;
     }
 

@@ -17,6 +17,8 @@ use super::Moment;
 pub struct Pods {
     /// The pods that exist, and those that are remembered for their end.
     pub by_uid: BTreeMap<String, Pod>,
+    /// True while pods may run that are not among them, because their watch does not run.
+    pub incomplete: bool,
 }
 
 /// A pod, as the kubelet and the API server describe it.
@@ -205,7 +207,7 @@ mod tests {
     fn a_pod_is_expected_if_it_is_selected_and_runs() {
         let expected = |selected, running| {
             let pod = Pod { selected, ..pod(vec![container("app", running, None)]) };
-            Pods { by_uid: [("uid".to_owned(), pod)].into() }.expected().count()
+            Pods { by_uid: [("uid".to_owned(), pod)].into(), incomplete: false }.expected().count()
         };
         assert_eq!((expected(true, true), expected(true, false), expected(false, true)), (1, 0, 0));
     }

@@ -96,10 +96,11 @@ impl Fleet {
         let Some(next) = marked.next else { return StageFacts::default() };
         let mut pods: Vec<u64> = self.able_pods(now).map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
         pods.sort_unstable();
-        let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
+        let incomplete = self.recounting || self.pods.incomplete;
+        let unstaged = StageFacts { pods, incomplete, ..StageFacts::default() };
         let Some(stage) = stage else { return unstaged };
-        let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
-        let (mut degraded, mut others_behind) = (Vec::new(), self.recounting);
+        let (mut applied, mut behind, mut refused) = (false, incomplete, Vec::new());
+        let (mut degraded, mut others_behind) = (Vec::new(), incomplete);
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() || intended(&marked, id, process) != next {

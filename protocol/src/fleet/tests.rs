@@ -82,6 +82,12 @@ impl History {
         self.change(name, |pod| pod.containers[0].ended = Some(end))
     }
 
+    /// The watch of the pods fails, or runs again.
+    pub(super) fn misses_pods(&mut self, incomplete: bool) -> &mut Self {
+        self.pods.incomplete = incomplete;
+        self.observed()
+    }
+
     fn observed(&mut self) -> &mut Self {
         self.fleet.observe(self.pods.clone());
         self

@@ -57,7 +57,7 @@ impl Fleet {
             }
         }
         unprovable |= self.vanished_unreported(now).next().is_some() || self.unaccounted() > 0;
-        unprovable |= self.no_room_until(now).is_some();
+        unprovable |= self.no_room_until(now).is_some() || self.pods.incomplete;
         if !self.recounting {
             for (uid, pod) in self.unreported(now) {
                 if let Some(since) = self.missing_since(uid, pod, now) {

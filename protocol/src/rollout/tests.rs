@@ -147,12 +147,12 @@ fn a_stage_whose_pods_are_gone_takes_others() {
 fn without_a_pod_there_is_nobody_to_wait_for_once_all_are_known() {
     let nobody = StageFacts::default();
     assert_eq!(decides(stage(0, TENTH), &nobody, None, 9), enters(1, 9, TENTH));
-    assert_eq!(decides(stage(0, TENTH), &StageFacts { recounting: true, ..nobody }, None, 9), STAY);
+    assert_eq!(decides(stage(0, TENTH), &StageFacts { incomplete: true, ..nobody }, None, 9), STAY);
 }
 
 #[test]
 fn no_part_of_the_fleet_is_chosen_before_the_fleet_is_known() {
-    let known = StageFacts { recounting: true, pods: vec![9], ..StageFacts::default() };
+    let known = StageFacts { incomplete: true, pods: vec![9], ..StageFacts::default() };
     assert_eq!(decide(&[Step::Pods(2)], None, &known, None, at(1)), STAY);
     assert_eq!(decides(stage(1, TENTH), &known, None, 99), STAY);
     let refused = StageFacts { refused: vec![Straggler::missing("p")], ..known };

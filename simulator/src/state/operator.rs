@@ -69,7 +69,7 @@ impl Operator {
 
     /// Returns the pods as its watch has shown them.
     pub fn observed(&self) -> Pods {
-        Pods { by_uid: self.pods.clone() }
+        Pods { by_uid: self.pods.clone(), incomplete: false }
     }
 
     /// Returns the map as it knows it.

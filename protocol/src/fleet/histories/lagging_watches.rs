@@ -31,6 +31,25 @@ fn a_new_pod_and_its_process_count_once_whichever_is_seen_first() {
 }
 
 #[test]
+fn nothing_is_claimed_while_the_watch_of_the_pods_does_not_run() {
+    let mut history = converged();
+    assert_eq!(history.after(1_000).misses_pods(true).verdict(), Verdict::Unprovable);
+    history.says("p1", ProcessState::Stale, publish(A, 1));
+    assert!(history.is_progressing(), "what is known to be behind still is");
+    history.applied("p1", publish(B, 2));
+    assert_eq!(history.misses_pods(false).verdict(), Verdict::Converged);
+}
+
+#[test]
+fn a_publish_has_no_figure_if_the_watch_of_the_pods_did_not_run_meanwhile() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).misses_pods(true);
+    history.after(40).applied("p1", publish(B, 2)).misses_pods(false);
+    let view = history.view();
+    assert_eq!((view.verdict, view.millis.and_then(|millis| millis.all)), (Verdict::Converged, None));
+}
+
+#[test]
 fn a_process_that_runs_something_else_holds_the_publish_whichever_is_seen_first() {
     for pod_first in [true, false] {
         let mut history = converged();

@@ -201,11 +201,21 @@ fn a_restarted_operator_does_not_take_a_stage_for_converged_before_it_knows_ever
     let [p, q] = hashes();
     history.restarts(publish(A, 10), 2).stages(p.min(q) + 1);
     history.runs_now(staged, next());
-    assert!(!history.facts().converged && history.facts().recounting);
+    assert!(!history.facts().converged && history.facts().incomplete);
     history.after(60_000).runs_now(staged, next());
     history.runs_now(other, publish(A, 10));
     history.view();
-    assert!(history.facts().converged && !history.facts().recounting);
+    assert!(history.facts().converged && !history.facts().incomplete);
+}
+
+#[test]
+fn a_stage_has_not_converged_while_the_watch_of_the_pods_does_not_run() {
+    let (mut history, [staged, _]) = one_of_two();
+    history.runs_now(staged, next());
+    history.misses_pods(true);
+    assert!(!history.facts().converged && history.facts().incomplete);
+    history.misses_pods(false);
+    assert!(history.facts().converged && !history.facts().incomplete);
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn refuses(fleet: &mut Fleet, announced: Publish) {
         containers: vec![container],
         object_state: PodObjectState::Exists,
     };
-    fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into() });
+    fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into(), incomplete: false });
     let state = PreparationState::Refused;
     let (fingerprint, updated_at) = (announced.fingerprint.to_string(), announced.updated_at);
     let next = Some(Preparation { fingerprint, updated_at, state, reason: None });

@@ -20,7 +20,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a part of the fleet is chosen before the fleet is known",
         ROLLOUT,
-        "if facts.recounting || asked == Some(Action::Hold) {",
+        "if facts.incomplete || asked == Some(Action::Hold) {",
         "if asked == Some(Action::Hold) {",
     ),
     mutant(
@@ -156,7 +156,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a stage has converged during a recount",
         STAGING,
-        "let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());",
+        "let (mut applied, mut behind, mut refused) = (false, incomplete, Vec::new());",
         "let (mut applied, mut behind, mut refused) = (false, false, Vec::new());",
     ),
     mutant("a pod of the stage that has not reported is left out", STAGING, "behind |= unreported;", "let _ = behind;"),
@@ -206,8 +206,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a request to hold stops no rollout that has begun",
         ROLLOUT,
-        "if facts.recounting || asked == Some(Action::Hold) {",
-        "if facts.recounting || asked == Some(Action::Hold) && stage.is_none() {",
+        "if facts.incomplete || asked == Some(Action::Hold) {",
+        "if facts.incomplete || asked == Some(Action::Hold) && stage.is_none() {",
     ),
     mutant(
         "an operator that starts forgets what was taken back",
