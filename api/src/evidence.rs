@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::UpdatedAt;
 use crate::fleet::Report;
 
 /// The evidence about the fleet of one workspace.
@@ -19,6 +20,10 @@ pub struct FleetEvidence {
     pub counted_ms_ago: u64,
     /// The number of processes that were dropped since the last publish.
     pub dropped: u32,
+    /// The newest name of a publish that an operator has announced. A process that is still in a stage of it, because its
+    /// watch shows nothing, follows no marker of somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_announced: Option<UpdatedAt>,
 }
 
 /// The evidence about one process.

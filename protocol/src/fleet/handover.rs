@@ -32,6 +32,7 @@ impl Fleet {
             unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
             counted_ms_ago: millis(now.saturating_sub(self.began) + self.counted_ago),
             dropped: self.dropped,
+            newest_announced: self.newest_announced,
         })
     }
 
@@ -44,6 +45,7 @@ impl Fleet {
         fleet.counted_before = usize::try_from(evidence.unaccounted).unwrap_or(usize::MAX);
         fleet.counted_ago = Duration::from_millis(evidence.counted_ms_ago);
         fleet.dropped = evidence.dropped;
+        fleet.newest_announced = evidence.newest_announced;
         fleet.processes = evidence.processes.iter().map(|process| inherited(process, sent)).collect();
         fleet
     }

@@ -51,6 +51,20 @@ fn a_process_that_hangs_or_refuses_does_so_for_the_successor_too() {
 }
 
 #[test]
+fn a_process_that_stays_in_a_stage_that_is_over_follows_nobody_else_for_the_successor_either() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(A, 1));
+    let (now, staged) = (history.now, publish(B, 2));
+    history.fleet.announcement_observed(Some(staged), now);
+    history.fleet.announcement_observed(None, now);
+    hand_over(&mut history, publish(A, 1));
+    history.says("p1", ProcessState::Applied, staged);
+    assert_eq!(history.fleet.unknown_publish(), None);
+    history.says("p1", ProcessState::Applied, publish(B, 3));
+    assert_eq!(history.fleet.unknown_publish(), Some(publish(B, 3).updated_at));
+}
+
+#[test]
 fn an_earlier_report_that_arrives_after_the_handover_is_ignored() {
     let mut history = History::new();
     history.pod("p1").publishes(publish(B, 2));
