@@ -11,28 +11,26 @@
 //! - `status` (pure but for its edge) derives conditions, columns, and Events, and has the metrics.
 //! - `http` serves snapshots, takes reports and webhook calls, and answers the probes.
 //! - `leader` lets one process write at a time.
-//! - `telemetry` sends an OpenTelemetry trace of each change, if there is a collector for it.
+//! - `outbound` sends requests to services that others name: queries of metrics, commit statuses, traces of changes.
 //! - `load` shares turns, budgets, and memory between strangers, and counts what was refused for lack of them.
 //! - `run` starts all of it, and ends it in order.
 //!
-//! The leaves `source`, `marker`, `fleet`, `leader`, and `telemetry` know nothing of each other; `reconcile` joins them.
+//! The leaves `source`, `marker`, `fleet`, and `leader` know nothing of each other; `reconcile` joins them.
 //! Nothing that is remembered here is the truth. And nothing waits for ever: each request to the API server has a time
 //! limit in the client, each reconcile has one in `reconcile::watchdog`, and the probes answer by `reconcile::progress`
 //! whether the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod analysis;
 mod fleet;
 mod http;
 mod leader;
 mod load;
 mod marker;
-mod notify;
+mod outbound;
 mod reconcile;
 mod run;
 mod source;
 mod status;
-mod telemetry;
 mod workspace_key;
 
 pub use crate::run::log::log_to_stderr;

@@ -15,7 +15,7 @@ use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
-use crate::telemetry::TRACE_HEADERS;
+use crate::outbound::telemetry::TRACE_HEADERS;
 use crate::workspace_key::WorkspaceKey;
 
 /// The longest time that the leader may take.

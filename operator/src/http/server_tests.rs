@@ -31,14 +31,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::analysis::prometheus::Prometheus;
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
 use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::notify::sender::CommitStatuses;
+use crate::outbound::analysis::prometheus::Prometheus;
+use crate::outbound::notify::sender::CommitStatuses;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;

@@ -9,7 +9,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::{AnalysisRun, Condition, Outcome};
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::analysis::record::Step;
+use crate::outbound::analysis::record::Step;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::rehearsal::is_published_anyway;
 use crate::reconcile::rollout::is_pause;

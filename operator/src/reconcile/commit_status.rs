@@ -7,8 +7,8 @@ use std::time::Instant;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::notify::outbox::{Consequences, Destination, FailureKind};
-use crate::notify::state::{CommitState, commit_state};
+use crate::outbound::notify::outbox::{Consequences, Destination, FailureKind};
+use crate::outbound::notify::state::{CommitState, commit_state};
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::status::events::WorkspaceEvent;

@@ -12,7 +12,6 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Moment, Pods};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
-use crate::analysis::prometheus::Prometheus;
 use crate::fleet::clock;
 use crate::fleet::inheritance::{Handover, Inheritance};
 use crate::fleet::pods::PodSelection;
@@ -21,7 +20,9 @@ use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
-use crate::notify::sender::CommitStatuses;
+use crate::outbound::analysis::prometheus::Prometheus;
+use crate::outbound::notify::sender::CommitStatuses;
+use crate::outbound::telemetry::Telemetry;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
@@ -36,7 +37,6 @@ use crate::source::sources::Sources;
 use crate::status::events::WorkspaceEvent;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
-use crate::telemetry::Telemetry;
 use crate::workspace_key::WorkspaceKey;
 
 /// Everything that the reconciles and requests of one operator process share.

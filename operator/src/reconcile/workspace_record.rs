@@ -25,15 +25,15 @@ use rototo_protocol::rollout::{RolloutDecision, StageFacts};
 use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
-use crate::analysis::record::AnalysisRecord;
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
-use crate::notify::outbox::Outbox;
+use crate::outbound::analysis::record::AnalysisRecord;
+use crate::outbound::notify::outbox::Outbox;
+use crate::outbound::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
 use crate::reconcile::hold_record::{Held, HoldRecord};
 use crate::source::poll::{LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;
-use crate::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
 use crate::workspace_key::WorkspaceKey;
 
 /// One workspace.

@@ -6,7 +6,7 @@ use rototo_connection::{ConfigError, api_error};
 use rototo_source::SourceError;
 
 use crate::http::tls::TlsError;
-use crate::telemetry::CollectorError;
+use crate::outbound::telemetry::CollectorError;
 
 /// The reason why the operator does not start.
 #[derive(Debug, thiserror::Error)]

@@ -27,7 +27,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use crate::analysis::prometheus::Prometheus;
 use crate::http;
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
@@ -38,7 +37,9 @@ use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::notify::sender::CommitStatuses;
+use crate::outbound::analysis::prometheus::Prometheus;
+use crate::outbound::notify::sender::CommitStatuses;
+use crate::outbound::telemetry::Telemetry;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::requests_policy::RequestsPolicy;
@@ -50,7 +51,6 @@ use crate::source::custom_rules::CustomRules;
 use crate::source::programs;
 use crate::source::snapshots::Snapshots;
 use crate::source::sources::Sources;
-use crate::telemetry::Telemetry;
 
 pub use crate::run::error::StartError;
 

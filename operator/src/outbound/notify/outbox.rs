@@ -10,7 +10,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::notify::CommitStatusSpec;
 use rototo_protocol::backoff::Backoff;
 
-use crate::notify::state::{CommitState, CommitStep};
+use crate::outbound::notify::state::{CommitState, CommitStep};
 
 /// The number of commits of a workspace whose states are kept.
 const COMMITS: usize = 8;

@@ -6,9 +6,9 @@ use kube::Client;
 use rototo_api::analysis::{PrometheusProvider, RolloutAnalysis};
 use rototo_source::{AnswerLimits, Credentials, HttpAddress, HttpClient};
 
-use crate::analysis::answer::{NoResult, number};
-use crate::analysis::query::{filled_in, in_address};
 use crate::load::turns::{TurnLimits, Turns};
+use crate::outbound::analysis::answer::{NoResult, number};
+use crate::outbound::analysis::query::{filled_in, in_address};
 use crate::source::credentials::service_credentials;
 use crate::workspace_key::WorkspaceKey;
 

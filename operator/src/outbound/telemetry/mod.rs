@@ -24,11 +24,11 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SpanData;
 use prometheus_client::registry::Registry;
 
-use crate::telemetry::collector::{Collector, SpanMetrics, resource};
+use crate::outbound::telemetry::collector::{Collector, SpanMetrics, resource};
 
-pub(crate) use crate::telemetry::change::{Announcement, Change, Refusal, WallClock};
-pub use crate::telemetry::collector::CollectorError;
-pub(crate) use crate::telemetry::traces::ChangeTraces;
+pub(crate) use crate::outbound::telemetry::change::{Announcement, Change, Refusal, WallClock};
+pub use crate::outbound::telemetry::collector::CollectorError;
+pub(crate) use crate::outbound::telemetry::traces::ChangeTraces;
 
 /// The headers by which a request names the span that it belongs to, as W3C Trace Context defines them.
 pub(crate) const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];

@@ -11,8 +11,8 @@ use rototo_engine::Digest;
 use rototo_engine::text::readable;
 use serde_json::{Value, json};
 
-use crate::notify::state::{CommitState, Verdict};
-use crate::notify::target::Target;
+use crate::outbound::notify::state::{CommitState, Verdict};
+use crate::outbound::notify::target::Target;
 
 /// The most characters of a description at GitHub.
 const GITHUB_DESCRIPTION: usize = 140;
@@ -117,7 +117,7 @@ mod tests {
     use rototo_api::workspace::SecretRef;
 
     use super::*;
-    use crate::notify::state::CommitStep;
+    use crate::outbound::notify::state::CommitStep;
 
     const COMMIT: &str = "2f3c4d5e6f708192aabbccddeeff001122334455";
     const CONTEXT: &str = "rototo/prod/degradation";

@@ -13,7 +13,7 @@ use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes, Verdict};
 use rototo_protocol::publisher::{AcceptedPublish, Detection};
 
-use crate::telemetry::change::{Announcement, Change, ChangeTrace, Outcome, Refusal, WallClock, WebhookCall};
+use crate::outbound::telemetry::change::{Announcement, Change, ChangeTrace, Outcome, Refusal, WallClock, WebhookCall};
 
 /// The time for which a call is taken for the cause of a change that is detected after it.
 const CALL_LASTS: Duration = Duration::from_secs(60);

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::load::remembered::Remembered;
 use crate::load::turns::{TurnLimits, Turns};
-use crate::notify::outbox::{Destination, Failure, FailureKind};
-use crate::notify::request::status_request;
-use crate::notify::state::CommitState;
-use crate::notify::target::{NoTarget, Target};
+use crate::outbound::notify::outbox::{Destination, Failure, FailureKind};
+use crate::outbound::notify::request::status_request;
+use crate::outbound::notify::state::CommitState;
+use crate::outbound::notify::target::{NoTarget, Target};
 use crate::source::credentials::{SecretError, service_credentials};
 use crate::workspace_key::WorkspaceKey;
 

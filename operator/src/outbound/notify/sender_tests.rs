@@ -20,9 +20,9 @@ use rototo_source::{Egress, EgressRules, HttpClient};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
-use crate::notify::outbox::{Destination, FailureKind};
-use crate::notify::sender::{CommitStatuses, SendError};
-use crate::notify::state::{CommitState, CommitStep};
+use crate::outbound::notify::outbox::{Destination, FailureKind};
+use crate::outbound::notify::sender::{CommitStatuses, SendError};
+use crate::outbound::notify::state::{CommitState, CommitStep};
 use crate::workspace_key::WorkspaceKey;
 
 const COMMIT: &str = "2f3c4d5e6f708192aabbccddeeff001122334455";
