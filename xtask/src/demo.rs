@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::cargo::{self, binaries, cargo};
 use crate::control_plane::Programs;
-use crate::progress::{self, Build};
+use crate::progress::{self, MeasuredBuild};
 
 /// The arguments of `cargo xtask demo`.
 #[derive(Args)]
@@ -53,14 +53,21 @@ fn build() -> Command {
 }
 
 /// Returns the build of our programs, with a count of their crates.
-fn ours() -> anyhow::Result<Build> {
+fn ours() -> anyhow::Result<MeasuredBuild> {
     let mut tree = cargo(["tree", "--edges", "normal,build", "--prefix", "none"]);
     tree.args(PROGRAMS.iter().flat_map(|(_, package)| ["--package", package]));
     let crates = tree.output().context("run `cargo tree`")?.stdout;
     let crates = String::from_utf8_lossy(&crates);
     let crates: BTreeSet<_> = crates.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     let advice = "run `cargo`".to_owned();
-    Ok(Build { what: "crates", command: build(), total: crates.len(), step_ms: CRATE_MS, step: compiled, advice })
+    Ok(MeasuredBuild {
+        what: "crates",
+        command: build(),
+        total: crates.len(),
+        step_ms: CRATE_MS,
+        step: compiled,
+        advice,
+    })
 }
 
 /// Returns the crate that a line of cargo's output reports.

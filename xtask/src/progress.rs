@@ -13,8 +13,8 @@ const ESTIMATED_AFTER: u64 = 20;
 /// The longest line on a terminal.
 const WIDTH: usize = 100;
 
-/// One build, whose output on stderr has a line for each step.
-pub(crate) struct Build {
+/// A build whose output on stderr has a line for each step.
+pub(crate) struct MeasuredBuild {
     /// The steps, such as `Go packages`.
     pub(crate) what: &'static str,
     /// The program.
@@ -31,7 +31,7 @@ pub(crate) struct Build {
 
 /// The state of one build that runs.
 struct Running {
-    build: Build,
+    build: MeasuredBuild,
     child: Child,
     done: usize,
     /// The output without its steps.
@@ -40,7 +40,7 @@ struct Running {
 
 /// Runs the builds, and returns when all have ended. Each is taken when those before it run. The first one that fails is
 /// the error, with its output.
-pub(crate) fn run(builds: impl IntoIterator<Item = anyhow::Result<Build>>) -> anyhow::Result<()> {
+pub(crate) fn run(builds: impl IntoIterator<Item = anyhow::Result<MeasuredBuild>>) -> anyhow::Result<()> {
     let (sender, lines) = channel();
     let mut running: Vec<Running> = Vec::new();
     for (number, build) in builds.into_iter().enumerate() {
@@ -65,7 +65,7 @@ pub(crate) fn run(builds: impl IntoIterator<Item = anyhow::Result<Build>>) -> an
     Ok(())
 }
 
-fn start(mut build: Build, number: usize, sender: Sender<(usize, String)>) -> anyhow::Result<Running> {
+fn start(mut build: MeasuredBuild, number: usize, sender: Sender<(usize, String)>) -> anyhow::Result<Running> {
     build.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = build.command.spawn().with_context(|| build.advice.clone())?;
     let output = child.stderr.take().context("read the output of a build")?;
@@ -151,10 +151,10 @@ mod tests {
         line.strip_prefix("step ")
     }
 
-    fn shell(script: &str, total: usize) -> Build {
+    fn shell(script: &str, total: usize) -> MeasuredBuild {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Build { what: "steps", command, total, step_ms: 10, step: named, advice: "install sh".to_owned() }
+        MeasuredBuild { what: "steps", command, total, step_ms: 10, step: named, advice: "install sh".to_owned() }
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         let command = Command::new("no-such-program-here");
         // A build that runs already is ended.
         let endless = shell("exec sleep 3600", 1);
-        let error = run([Ok(endless), Ok(Build { command, ..shell("true", 1) })]).unwrap_err();
+        let error = run([Ok(endless), Ok(MeasuredBuild { command, ..shell("true", 1) })]).unwrap_err();
         assert_eq!(error.to_string(), "install sh");
     }
 

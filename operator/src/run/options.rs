@@ -92,8 +92,7 @@ pub struct Options {
     )]
     pub polls_per_namespace: u16,
 
-    /// The largest number of RototoWorkspaces of one namespace whose sources are read: the oldest ones. Each keeps its
-    /// parsed content in memory.
+    /// The largest number of RototoWorkspaces of one namespace whose sources are read: the oldest ones.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_WORKSPACES_PER_NAMESPACE",

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 
 use super::go_module::{GoModule, build_flags};
-use crate::progress::{self, Build};
+use crate::progress::{self, MeasuredBuild};
 
 /// The time of one core for a usual package, in milliseconds.
 const PACKAGE_MS: u64 = 220;
@@ -47,7 +47,7 @@ impl GoBuild {
     }
 
     /// Returns the build that makes all missing programs, so that what they share is compiled once.
-    pub(crate) fn begin(&self) -> anyhow::Result<Build> {
+    pub(crate) fn begin(&self) -> anyhow::Result<MeasuredBuild> {
         let programs: Vec<_> = self.programs().map(|(program, _)| program).collect();
         let programs = programs.join(", ");
         let versions: Vec<_> = self.missing.iter().flat_map(|module| module.versions()).collect();
@@ -62,7 +62,7 @@ impl GoBuild {
         let mut command = self.go("build");
         // Go treats a path that ends in a slash as a directory, and creates it.
         command.arg("-v").arg("-o").arg(self.staging.join("")).args(self.programs().map(|(_, package)| package));
-        Ok(Build { what: "Go packages", command, total, step_ms: PACKAGE_MS, step: package, advice })
+        Ok(MeasuredBuild { what: "Go packages", command, total, step_ms: PACKAGE_MS, step: package, advice })
     }
 
     /// Returns the number of packages of all programs. This fetches their modules.

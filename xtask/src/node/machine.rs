@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use super::cluster::Cluster;
 use super::command::{output, wait_for};
 use super::images;
-use super::programs::Programs;
+use super::programs::NodePrograms;
 
 /// The name of the network namespace and of the group of processes. There is one node at a time.
 pub(crate) const NAME: &str = "rototo-node";
@@ -40,7 +40,7 @@ const CONFIGURATION: [(&str, &str); 5] = [
 /// A node that runs, or can be started.
 pub(crate) struct Machine {
     pub(crate) state: PathBuf,
-    pub(crate) programs: Programs,
+    pub(crate) programs: NodePrograms,
 }
 
 impl Machine {
@@ -48,7 +48,7 @@ impl Machine {
     /// layouts.
     pub(crate) fn start(state: &Path, layouts: &Path) -> anyhow::Result<Self> {
         images::must_exist(layouts)?;
-        let programs = Programs::ensure()?;
+        let programs = NodePrograms::ensure()?;
         end(state)?;
         if output(Command::new("ip").args(["netns", "list"]))?.split_whitespace().any(|word| word == NAME) {
             bail!("the network namespace {NAME} exists: another node runs, with another state directory");
@@ -69,7 +69,7 @@ impl Machine {
         if process(state).is_none() {
             bail!("no node runs in {}: `cargo xtask node up` starts one", state.display());
         }
-        Ok(Self { state: state.to_owned(), programs: Programs::ensure()? })
+        Ok(Self { state: state.to_owned(), programs: NodePrograms::ensure()? })
     }
 
     /// Returns the API of the node's cluster.

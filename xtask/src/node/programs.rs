@@ -54,7 +54,7 @@ const OF_THIS_MACHINE: [(&str, &str); 6] = [
 ];
 
 /// The places of the programs.
-pub(crate) struct Programs {
+pub(crate) struct NodePrograms {
     pub(crate) control_plane: control_plane::Programs,
     /// The path of kube-controller-manager.
     pub(crate) controllers: PathBuf,
@@ -64,7 +64,7 @@ pub(crate) struct Programs {
     pub(crate) debian: PathBuf,
 }
 
-impl Programs {
+impl NodePrograms {
     /// Finds the programs, and fetches and builds the missing ones: once, in minutes.
     pub(crate) fn ensure() -> anyhow::Result<Self> {
         let missing = OF_THIS_MACHINE.iter().filter(|(program, _)| !is_on_path(program));

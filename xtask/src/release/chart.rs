@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use flate2::read::GzDecoder;
 
-use super::Artifact;
+use super::ReleaseArtifact;
 use super::chart_yaml::ChartYaml;
 use crate::cargo;
 use crate::control_plane::Programs;
@@ -23,7 +23,7 @@ const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
 /// Packages the chart with helm, which checks it and leaves out what `.helmignore` lists, and then without the times that
 /// helm writes. The values name the image of `repository`, if there is one.
-pub(crate) fn package(version: &str, repository: Option<&str>, scratch: &Path) -> anyhow::Result<Artifact> {
+pub(crate) fn package(version: &str, repository: Option<&str>, scratch: &Path) -> anyhow::Result<ReleaseArtifact> {
     let mut chart = cargo::root().join("charts").join(CHART);
     if let Some(repository) = repository {
         let copy = scratch.join(CHART);
@@ -37,7 +37,7 @@ pub(crate) fn package(version: &str, repository: Option<&str>, scratch: &Path) -
     let name = format!("{CHART}-{version}.tgz");
     let path = scratch.join(&name);
     let packed = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    Ok(Artifact { name, bytes: repacked(&packed)? })
+    Ok(ReleaseArtifact { name, bytes: repacked(&packed)? })
 }
 
 /// Packs the files of an archive again: sorted, owned by root, and without times.

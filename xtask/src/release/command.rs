@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::Artifact;
+use super::ReleaseArtifact;
 use crate::cargo;
 use crate::image::build::{self, Build};
 use crate::image::files::{Entry, Files, gzip};
@@ -96,9 +96,9 @@ fn must_be_static(program: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Returns the archive of the command, with one folder in it, and the archive of the plugin, which krew unpacks.
-pub(crate) fn archives(version: &str, target: &str, program: &[u8]) -> anyhow::Result<[Artifact; 2]> {
+pub(crate) fn archives(version: &str, target: &str, program: &[u8]) -> anyhow::Result<[ReleaseArtifact; 2]> {
     let folder = format!("rototo-{version}-{target}");
-    let archive = |name: String, folder: &str, program_name: &str| -> anyhow::Result<Artifact> {
+    let archive = |name: String, folder: &str, program_name: &str| -> anyhow::Result<ReleaseArtifact> {
         let mut files = Files::default();
         files.insert(&format!("{folder}{program_name}"), Entry::File(0o755, program.to_vec()));
         for licence in LICENCES {
@@ -106,7 +106,7 @@ pub(crate) fn archives(version: &str, target: &str, program: &[u8]) -> anyhow::R
             let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
             files.insert_text(&format!("{folder}{licence}"), text);
         }
-        Ok(Artifact { name, bytes: gzip(&files.tar()?)? })
+        Ok(ReleaseArtifact { name, bytes: gzip(&files.tar()?)? })
     };
     Ok([
         archive(format!("{folder}.tar.gz"), &format!("{folder}/"), PROGRAM)?,
@@ -141,7 +141,7 @@ mod tests {
         let [command, plugin] = archives("0.1.0", target, b"#!/bin/sh\n").unwrap();
         assert_eq!(command.name, "rototo-0.1.0-x86_64-unknown-linux-musl.tar.gz");
         assert_eq!(plugin.name, "kubectl-rototo-0.1.0-x86_64-unknown-linux-musl.tar.gz");
-        let files = |artifact: &Artifact| {
+        let files = |artifact: &ReleaseArtifact| {
             let files = Files::unpack(flate2::read::GzDecoder::new(artifact.bytes.as_slice())).unwrap();
             files.iter().map(|(path, _)| path.to_owned()).collect::<Vec<_>>()
         };

@@ -54,7 +54,7 @@ pub struct ReleaseArguments {
 }
 
 /// A file of a release.
-pub(crate) struct Artifact {
+pub(crate) struct ReleaseArtifact {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
 }
@@ -86,8 +86,8 @@ pub fn run(arguments: &ReleaseArguments) -> anyhow::Result<()> {
     let destinations = release.destinations()?;
     let partial = empty_folder(&out)?;
     let (mut artifacts, mut pushed) = release.make(&partial, &agreed)?;
-    let sums = Artifact { name: sums::NAME.to_owned(), bytes: sums::sums(&artifacts).into_bytes() };
-    for Artifact { name, bytes } in artifacts.iter().chain([&sums]) {
+    let sums = ReleaseArtifact { name: sums::NAME.to_owned(), bytes: sums::sums(&artifacts).into_bytes() };
+    for ReleaseArtifact { name, bytes } in artifacts.iter().chain([&sums]) {
         write(&partial.join(name), bytes)?;
     }
     if let Some(key) = &arguments.sign_key {
@@ -172,7 +172,7 @@ impl Release<'_> {
     }
 
     /// Makes all files but the sums, and the layouts below `folder`.
-    fn make(&self, folder: &Path, agreed: &Agreed) -> anyhow::Result<(Vec<Artifact>, Vec<Pushed>)> {
+    fn make(&self, folder: &Path, agreed: &Agreed) -> anyhow::Result<(Vec<ReleaseArtifact>, Vec<Pushed>)> {
         let mut artifacts = self.commands()?;
         let layouts = folder.join("oci");
         let mut pushed = Vec::new();
@@ -200,22 +200,22 @@ impl Release<'_> {
             let kind = if path.starts_with("charts/") { "chart" } else { "image" };
             let name = path.rsplit('/').next().unwrap_or_default();
             let name = format!("{name}-{}-{kind}.oci.tar", self.version);
-            artifacts.push(Artifact { name, bytes: layout.files()?.tar()? });
+            artifacts.push(ReleaseArtifact { name, bytes: layout.files()?.tar()? });
         }
         let digests = pushed.iter().map(|pushed| format!("{}  {}:{}\n", pushed.layout.digest, pushed.path, self.tag));
         let digests: String = digests.collect();
-        artifacts.push(Artifact { name: "DIGESTS".to_owned(), bytes: digests.into_bytes() });
+        artifacts.push(ReleaseArtifact { name: "DIGESTS".to_owned(), bytes: digests.into_bytes() });
         let crd = cargo::root().join("crds/rototo.dev_rototoworkspaces.yaml");
         let bytes = fs::read(&crd).with_context(|| format!("read {}", crd.display()))?;
-        artifacts.push(Artifact { name: "rototo.dev_rototoworkspaces.yaml".to_owned(), bytes });
+        artifacts.push(ReleaseArtifact { name: "rototo.dev_rototoworkspaces.yaml".to_owned(), bytes });
         let changes = format!("{}\n", agreed.changes);
-        artifacts.push(Artifact { name: "CHANGES.md".to_owned(), bytes: changes.into_bytes() });
+        artifacts.push(ReleaseArtifact { name: "CHANGES.md".to_owned(), bytes: changes.into_bytes() });
         artifacts.sort_by(|one, other| one.name.cmp(&other.name));
         Ok((artifacts, pushed))
     }
 
     /// Returns the archives of the command for each platform, the lists of their parts, and the krew manifest.
-    fn commands(&self) -> anyhow::Result<Vec<Artifact>> {
+    fn commands(&self) -> anyhow::Result<Vec<ReleaseArtifact>> {
         let (version, mut artifacts, mut downloads) = (self.version, Vec::new(), Vec::new());
         for platform in self.platforms.iter().copied() {
             let way = command::way(platform)?;
@@ -226,15 +226,15 @@ impl Release<'_> {
             let mut bytes = serde_json::to_vec_pretty(&layout::sorted(&parts)).context("write JSON")?;
             bytes.push(b'\n');
             let name = format!("rototo-{version}-{}.cdx.json", way.target);
-            artifacts.extend([archive, plugin, Artifact { name, bytes }]);
+            artifacts.extend([archive, plugin, ReleaseArtifact { name, bytes }]);
         }
         let addresses = krew::Addresses::of(self.arguments.build.source.as_deref(), version);
         let bytes = krew::manifest(version, &addresses, &downloads).into_bytes();
-        artifacts.push(Artifact { name: krew::NAME.to_owned(), bytes });
+        artifacts.push(ReleaseArtifact { name: krew::NAME.to_owned(), bytes });
         Ok(artifacts)
     }
 
-    fn chart(&self, folder: &Path) -> anyhow::Result<Artifact> {
+    fn chart(&self, folder: &Path) -> anyhow::Result<ReleaseArtifact> {
         let registry = self.arguments.push.as_deref().map(|registry| registry.trim_end_matches('/'));
         let repository = registry.map(|registry| format!("{registry}/{}", chart::CHART));
         let scratch = folder.join("scratch");
@@ -282,10 +282,10 @@ impl Release<'_> {
 }
 
 /// Returns name, size, and digest of each file, in columns.
-fn table(artifacts: &[Artifact]) -> String {
+fn table(artifacts: &[ReleaseArtifact]) -> String {
     let width = artifacts.iter().map(|artifact| artifact.name.len()).max().unwrap_or_default();
-    let line = |artifact: &Artifact| {
-        let Artifact { name, bytes } = artifact;
+    let line = |artifact: &ReleaseArtifact| {
+        let ReleaseArtifact { name, bytes } = artifact;
         format!("{name:width$}  {:>10}  {}\n", bytes.len(), sums::sha256(bytes))
     };
     artifacts.iter().map(line).collect()
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_file() {
-        let artifact = |name: &str, bytes: &[u8]| Artifact { name: name.to_owned(), bytes: bytes.to_vec() };
+        let artifact = |name: &str, bytes: &[u8]| ReleaseArtifact { name: name.to_owned(), bytes: bytes.to_vec() };
         let table = table(&[artifact("a.yaml", b"abc"), artifact("rototo.tar.gz", b"")]);
         assert_eq!(
             table,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
-use super::Artifact;
+use super::ReleaseArtifact;
 use crate::image::debian::hexadecimal;
 
 /// The name of the file. `sha256sum --check` reads it.
@@ -19,7 +19,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Returns the content of the file, sorted by name.
-pub(crate) fn sums(artifacts: &[Artifact]) -> String {
+pub(crate) fn sums(artifacts: &[ReleaseArtifact]) -> String {
     let mut lines: Vec<_> = artifacts
         .iter()
         .map(|artifact| (&artifact.name, format!("{}  {}\n", sha256(&artifact.bytes), artifact.name)))
@@ -62,8 +62,8 @@ mod tests {
 
     use super::*;
 
-    fn artifact(name: &str, text: &str) -> Artifact {
-        Artifact { name: name.to_owned(), bytes: text.as_bytes().to_vec() }
+    fn artifact(name: &str, text: &str) -> ReleaseArtifact {
+        ReleaseArtifact { name: name.to_owned(), bytes: text.as_bytes().to_vec() }
     }
 
     #[test]

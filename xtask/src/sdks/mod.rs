@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::cargo::{self, cargo};
 use drivers::{LANGUAGES, Language, Prepared};
-use scene::{Outcome, Scene};
+use scene::{SdkOutcome, SdkScene};
 
 /// The arguments of `cargo xtask sdks`.
 #[derive(Args)]
@@ -35,13 +35,13 @@ pub fn run(arguments: &SdksArguments) -> anyhow::Result<()> {
                 eprintln!("  not run: there is no {tool} on this machine");
                 None
             }
-            Prepared::Command(command) => Some(Scene::play(language, command)?),
+            Prepared::Command(command) => Some(SdkScene::play(language, command)?),
         };
         columns.push((language, outcomes));
     }
     print(&columns);
     let failed = columns.iter().filter_map(|(_, outcomes)| outcomes.as_ref());
-    let failed = failed.flatten().filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_))).count();
+    let failed = failed.flatten().filter(|(_, outcome)| matches!(outcome, SdkOutcome::Failed(_))).count();
     if failed > 0 {
         bail!("{failed} evaluations differ from the table");
     }
@@ -59,7 +59,7 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Language>> {
     }
 }
 
-type Column = (&'static Language, Option<Vec<(&'static str, Outcome)>>);
+type Column = (&'static Language, Option<Vec<(&'static str, SdkOutcome)>>);
 
 fn print(columns: &[Column]) {
     let rows: Vec<&str> = columns
@@ -76,8 +76,8 @@ fn print(columns: &[Column]) {
             let outcome = outcomes.as_ref().and_then(|outcomes| outcomes.get(number)).map(|(_, outcome)| outcome);
             let cell = match outcome {
                 None => "not run".to_owned(),
-                Some(Outcome::Passed) => "ok".to_owned(),
-                Some(Outcome::Differs(note)) => {
+                Some(SdkOutcome::Passed) => "ok".to_owned(),
+                Some(SdkOutcome::Differs(note)) => {
                     let note = format!("{}: {note}", language.name);
                     let known = notes.iter().position(|known| *known == note);
                     let place = known.unwrap_or_else(|| {
@@ -86,7 +86,7 @@ fn print(columns: &[Column]) {
                     });
                     format!("ok ({})", place + 1)
                 }
-                Some(Outcome::Failed(_)) => "FAILED".to_owned(),
+                Some(SdkOutcome::Failed(_)) => "FAILED".to_owned(),
             };
             print!("  {cell:<17}");
         }
@@ -97,18 +97,18 @@ fn print(columns: &[Column]) {
     }
     for (language, outcomes) in columns {
         for (row, outcome) in outcomes.iter().flatten() {
-            if let Outcome::Failed(reason) = outcome {
+            if let SdkOutcome::Failed(reason) = outcome {
                 println!("FAILED {}, {row}: {reason}", language.name);
             }
         }
     }
-    let count = |wanted: fn(&Outcome) -> bool| {
+    let count = |wanted: fn(&SdkOutcome) -> bool| {
         columns.iter().flat_map(|(_, outcomes)| outcomes.iter().flatten()).filter(|(_, one)| wanted(one)).count()
     };
     println!(
         "{} evaluations as the table says, {} as the SDK is known to differ, {} failed.",
-        count(|one| matches!(one, Outcome::Passed)),
-        count(|one| matches!(one, Outcome::Differs(_))),
-        count(|one| matches!(one, Outcome::Failed(_)))
+        count(|one| matches!(one, SdkOutcome::Passed)),
+        count(|one| matches!(one, SdkOutcome::Differs(_))),
+        count(|one| matches!(one, SdkOutcome::Failed(_)))
     );
 }

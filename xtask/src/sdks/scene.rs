@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// The outcome of one evaluation.
-pub(super) enum Outcome {
+pub(super) enum SdkOutcome {
     Passed,
     /// As this SDK is known to differ, for this reason.
     Differs(&'static str),
@@ -26,17 +26,20 @@ pub(super) enum Outcome {
 }
 
 /// A running driver with its agent.
-pub(super) struct Scene {
+pub(super) struct SdkScene {
     language: &'static Language,
     driver: Driver,
     agent: Agent,
     workspace: Workspace,
-    outcomes: Vec<(&'static str, Outcome)>,
+    outcomes: Vec<(&'static str, SdkOutcome)>,
 }
 
-impl Scene {
+impl SdkScene {
     /// Runs the whole table.
-    pub(super) fn play(language: &'static Language, command: Command) -> anyhow::Result<Vec<(&'static str, Outcome)>> {
+    pub(super) fn play(
+        language: &'static Language,
+        command: Command,
+    ) -> anyhow::Result<Vec<(&'static str, SdkOutcome)>> {
         let workspace = Workspace::new(language.name, FILES)?;
         let agent = Agent::start(&workspace)?;
         let driver = Driver::start(command, &agent.url())?;
@@ -59,13 +62,13 @@ impl Scene {
         Ok(())
     }
 
-    fn judge(&self, case: &Case, found: &Value) -> Outcome {
+    fn judge(&self, case: &Case, found: &Value) -> SdkOutcome {
         let difference = case.differences.iter().find(|(language, ..)| *language == self.language.name);
         let expected = difference.map_or(&case.expected, |(_, expected, _)| expected);
         match (mismatch(case, expected, found), difference) {
-            (Some(mismatch), _) => Outcome::Failed(mismatch),
-            (None, Some((.., reason))) => Outcome::Differs(reason),
-            (None, None) => Outcome::Passed,
+            (Some(mismatch), _) => SdkOutcome::Failed(mismatch),
+            (None, Some((.., reason))) => SdkOutcome::Differs(reason),
+            (None, None) => SdkOutcome::Passed,
         }
     }
 
@@ -75,7 +78,7 @@ impl Scene {
         loop {
             let found = self.driver.evaluate(case)?;
             let outcome = self.judge(case, &found);
-            if !matches!(outcome, Outcome::Failed(_)) || Instant::now() > end {
+            if !matches!(outcome, SdkOutcome::Failed(_)) || Instant::now() > end {
                 self.outcomes.push((name, outcome));
                 return Ok(());
             }
@@ -90,7 +93,7 @@ impl Scene {
             && metadata["stale"] == is_stale
             && metadata["verified_seconds_ago"].is_number();
         let outcome =
-            if is_complete { Outcome::Passed } else { Outcome::Failed(format!("the metadata is {metadata}")) };
+            if is_complete { SdkOutcome::Passed } else { SdkOutcome::Failed(format!("the metadata is {metadata}")) };
         self.outcomes.push((name, outcome));
         Ok(())
     }

@@ -55,6 +55,42 @@ fn no_name_has_a_retired_word() {
     assert!(found.is_empty(), "{} names have retired words:\n{}", found.len(), found.join("\n"));
 }
 
+/// Types that only their file knows may share a name, and so may the types of tests. A file `absent.rs` has the types of a
+/// build without a feature.
+#[test]
+fn no_type_name_stands_for_two_concepts_in_one_crate() {
+    let mut places = BTreeMap::<(String, String), Vec<String>>::new();
+    for (path, text) in all_sources() {
+        let Some((krate, file)) = path.split_once("/src/") else { continue };
+        if ["tests.rs", "absent.rs"].iter().any(|end| file.ends_with(end)) {
+            continue;
+        }
+        for name in code_of(&text).lines().filter_map(shared_type) {
+            places.entry((krate.to_owned(), name.to_owned())).or_default().push(path.clone());
+        }
+    }
+    assert!(places.len() > 500, "{}", places.len());
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "type names with several meanings: {places:#?}");
+}
+
+/// Returns the name of the type that a line defines, if other files can see it.
+fn shared_type(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("pub")?;
+    let rest = if rest.starts_with('(') { rest.split_once(')')?.1 } else { rest };
+    let (kind, rest) = rest.trim_start().split_once(' ')?;
+    let name = names(rest).next()?;
+    ["struct", "enum", "trait", "type", "union"].contains(&kind).then_some(name)
+}
+
+#[test]
+fn the_types_that_other_files_see_are_found() {
+    assert_eq!(shared_type("    pub(crate) struct Marker<'a> {"), Some("Marker"));
+    assert_eq!(shared_type("pub enum Verdict {"), Some("Verdict"));
+    assert_eq!(shared_type("struct Private;"), None);
+    assert_eq!(shared_type("pub fn of(step: Step) -> Self {"), None);
+}
+
 #[test]
 fn names_are_split_into_words_and_comments_and_texts_are_left_out() {
     assert_eq!(words("LookError"), ["look", "error"]);

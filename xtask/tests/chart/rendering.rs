@@ -283,6 +283,16 @@ fn the_values_that_the_page_on_production_names_exist() {
     assert!(known > 8, "{known}");
 }
 
+/// The kubelet evicts a pod whose volume exceeds its limit.
+#[test]
+fn the_volume_has_room_for_the_disk_limit_and_all_polls() {
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
+    let limit = |name: &str| values["limits"][name].as_u64().unwrap();
+    let volume = values["persistence"]["emptyDirSizeLimit"].as_str().unwrap();
+    let gib: u64 = volume.strip_suffix("Gi").unwrap().parse().unwrap();
+    assert!(gib * 1024 > limit("diskMib") + 2 * limit("polls") * 128, "{volume}");
+}
+
 #[test]
 fn the_schema_names_every_value_and_no_other() {
     let schema: Value = serde_json::from_str(&read("charts/rototo-operator/values.schema.json")).unwrap();
