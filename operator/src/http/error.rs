@@ -22,7 +22,7 @@ pub(super) struct NotLeading;
 
 /// Marks the response to a request that was refused because of a limit, or of something that may be over soon.
 #[derive(Clone, Copy)]
-pub(super) struct TurnedAway;
+pub(super) struct TurnedAwayMark;
 
 /// The reason why a request was refused.
 pub(crate) enum HttpError {
@@ -138,7 +138,7 @@ impl IntoResponse for HttpError {
             response.extensions_mut().insert(NotLeading);
         }
         if turned_away {
-            response.extensions_mut().insert(TurnedAway);
+            response.extensions_mut().insert(TurnedAwayMark);
         }
         let headers = response.headers_mut();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {

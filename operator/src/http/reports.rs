@@ -17,7 +17,7 @@ use crate::fleet::clock;
 use crate::http::access::Grant;
 use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
-use crate::http::error::{HttpError, REPORT_LIMIT, TurnedAway};
+use crate::http::error::{HttpError, REPORT_LIMIT, TurnedAwayMark};
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::{ReportReceipt, RequeueTime, SharedRecord};
 use crate::workspace_key::WorkspaceKey;
@@ -51,7 +51,7 @@ pub(super) async fn note_turned_away(
 ) -> Response<Body> {
     let mut report = Unanswered { context: endpoints.context().clone(), received: clock::now(), answered: false };
     let answer = next.run(request).await;
-    report.answered = answer.extensions().get::<TurnedAway>().is_none();
+    report.answered = answer.extensions().get::<TurnedAwayMark>().is_none();
     answer
 }
 

@@ -1,7 +1,7 @@
 //! Decides whether a failed run of git counts as a failure of the host. Pure.
 
 use crate::error::GitFault;
-use crate::git::stderr::HttpAnswer;
+use crate::git::stderr::GitHttpAnswer;
 use crate::hosts::HostFailure;
 
 /// The party that a failed run is charged to.
@@ -24,7 +24,7 @@ impl Blame {
     }
 
     /// Returns the party that is charged with a run that failed with `fault`. `answer` is the last answer over https.
-    pub(super) fn of(fault: &GitFault, answer: Option<&HttpAnswer>, redirected: bool) -> Self {
+    pub(super) fn of(fault: &GitFault, answer: Option<&GitHttpAnswer>, redirected: bool) -> Self {
         match fault {
             GitFault::Unreachable(_) => Self::Host(HostFailure::Unreachable),
             // The host that this one redirects to is down.
@@ -47,7 +47,7 @@ mod tests {
     fn a_failure_counts_against_the_host_only_if_this_host_failed() {
         let answer = |status| {
             let retry_after = Some(Duration::from_secs(60));
-            Some(HttpAnswer { status, retry_after, ..HttpAnswer::default() })
+            Some(GitHttpAnswer { status, retry_after, ..GitHttpAnswer::default() })
         };
         let text = String::new;
         let unreachable = || Blame::Host(HostFailure::Unreachable);

@@ -7,13 +7,13 @@ use crate::error::{GitFault, folded};
 use crate::spec::{RemoteUrl, Scheme};
 
 use crate::git::message::{Message, Speaker, without_query};
-use crate::git::stderr::HttpAnswer;
+use crate::git::stderr::GitHttpAnswer;
 
 /// The facts about a run that failed. The caller has removed secrets from the text.
 pub(super) struct Failure<'a> {
     pub(super) text: &'a str,
     /// The answer to the last request over https.
-    pub(super) answer: Option<&'a HttpAnswer>,
+    pub(super) answer: Option<&'a GitHttpAnswer>,
     /// True if the host redirected a request.
     pub(super) redirected: bool,
     pub(super) url: &'a RemoteUrl,
@@ -184,7 +184,7 @@ impl Failure<'_> {
     }
 
     /// Returns the fault that the last answer of the host means.
-    fn of_answer(&self, answer: &HttpAnswer, said: &str) -> Option<GitFault> {
+    fn of_answer(&self, answer: &GitHttpAnswer, said: &str) -> Option<GitFault> {
         let said = said.to_owned();
         Some(match answer.status {
             _ if answer.of_proxy => GitFault::Unreachable(said),
@@ -253,7 +253,7 @@ pub(super) fn is_out_of_memory(line: &str) -> bool {
 }
 
 /// Returns the words for an answer that is not git's.
-pub(super) fn not_git(answer: &HttpAnswer) -> String {
+pub(super) fn not_git(answer: &GitHttpAnswer) -> String {
     match answer.content_type.as_deref() {
         Some(kind) if kind.starts_with("text/html") => "a web page, with `Content-Type: text/html`".to_owned(),
         Some(kind) => format!("with `Content-Type: {}`", folded([kind].into_iter())),
@@ -261,7 +261,7 @@ pub(super) fn not_git(answer: &HttpAnswer) -> String {
     }
 }
 
-impl HttpAnswer {
+impl GitHttpAnswer {
     /// Returns whether the answer is one of git's smart protocol.
     pub(super) fn is_git(&self) -> bool {
         self.content_type.as_deref().is_some_and(|kind| kind.starts_with("application/x-git-"))

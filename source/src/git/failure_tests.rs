@@ -3,7 +3,7 @@
 use super::*;
 use crate::spec::Source;
 
-fn classified(source: &str, text: &str, answer: Option<HttpAnswer>) -> GitFault {
+fn classified(source: &str, text: &str, answer: Option<GitHttpAnswer>) -> GitFault {
     let Source::Git(git) = source.parse().unwrap() else { panic!("{source}") };
     let failure = Failure {
         text,
@@ -18,8 +18,8 @@ fn classified(source: &str, text: &str, answer: Option<HttpAnswer>) -> GitFault 
     failure.classify()
 }
 
-fn answer(status: u16) -> Option<HttpAnswer> {
-    Some(HttpAnswer { status, ..HttpAnswer::default() })
+fn answer(status: u16) -> Option<GitHttpAnswer> {
+    Some(GitHttpAnswer { status, ..GitHttpAnswer::default() })
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn the_last_answer_of_the_host_shows_what_failed() {
     ] {
         assert_eq!(classified("git+https://h/r.git", said, answer(status)).code(), code, "{status}");
         let retry_after = Some(std::time::Duration::from_secs(60));
-        let later = Some(HttpAnswer { status, retry_after, ..HttpAnswer::default() });
+        let later = Some(GitHttpAnswer { status, retry_after, ..GitHttpAnswer::default() });
         assert_eq!(classified("git+https://h/r.git", said, later).code(), "throttled", "{status} with Retry-After");
     }
-    let proxy = Some(HttpAnswer { status: 407, of_proxy: true, ..HttpAnswer::default() });
+    let proxy = Some(GitHttpAnswer { status: 407, of_proxy: true, ..GitHttpAnswer::default() });
     assert_eq!(classified("git+https://h/r.git", said, proxy).code(), "unreachable");
 }
 
@@ -178,14 +178,14 @@ fn words_in_addresses_and_refs_decide_nothing() {
 
 #[test]
 fn a_page_to_sign_in_is_no_repository_and_its_query_is_not_shown() {
-    let to = |location: &str| Some(HttpAnswer { location: Some(location.to_owned()), ..answer(302).unwrap() });
+    let to = |location: &str| Some(GitHttpAnswer { location: Some(location.to_owned()), ..answer(302).unwrap() });
     let said = "fatal: unable to access 'https://h/r.git/': The requested URL returned error: 302";
     let fault = classified("git+https://h/r.git", said, to("https://h/signin?reply_to=hunter2"));
     assert_eq!(fault.code(), "access_denied");
     assert!(fault.to_string().contains("such as a sign-in page, `https://h/signin`"), "{fault}");
     let followed = "fatal: unable to update url base from redirection:\n  asked for: https://h/r.git/info/refs?service=x\n   \
                     redirect: https://h/signin?reply_to=hunter2\n";
-    let page = HttpAnswer { content_type: Some("text/html".to_owned()), ..answer(200).unwrap() };
+    let page = GitHttpAnswer { content_type: Some("text/html".to_owned()), ..answer(200).unwrap() };
     let followed = classified("git+https://h/r.git", followed, Some(page.clone()));
     assert_eq!(followed.to_string(), fault.to_string());
     let moved = classified("git+https://h/r.git", said, to("https://h/new.git/info/refs?service=git-upload-pack"));
@@ -200,7 +200,7 @@ fn a_page_to_sign_in_is_no_repository_and_its_query_is_not_shown() {
 fn a_host_that_another_one_redirects_to_is_not_the_sources() {
     let said = "fatal: unable to access 'https://other/r.git/': Failed to connect to other port 443";
     let redirected =
-        Some(HttpAnswer { location: Some("https://other/r.git/info/refs".to_owned()), ..answer(302).unwrap() });
+        Some(GitHttpAnswer { location: Some("https://other/r.git/info/refs".to_owned()), ..answer(302).unwrap() });
     assert_eq!(classified("git+https://h/r.git", said, redirected).code(), "interrupted");
     assert_eq!(classified("git+https://h/r.git", said, None).code(), "unreachable");
 }

@@ -21,7 +21,7 @@ pub(super) struct GitStderr {
     end: VecDeque<Vec<u8>>,
     end_bytes: usize,
     /// The answer to the last request, if there is one.
-    pub(super) answer: Option<HttpAnswer>,
+    pub(super) answer: Option<GitHttpAnswer>,
     /// True if any answer was a redirect.
     pub(super) redirected: bool,
     /// True if the last request was one to a proxy for a connection.
@@ -30,7 +30,7 @@ pub(super) struct GitStderr {
 
 /// The head of an HTTP response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HttpAnswer {
+pub(super) struct GitHttpAnswer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
     pub(super) content_type: Option<String>,
@@ -91,7 +91,7 @@ impl GitStderr {
             let status = header.split(' ').nth(1).and_then(|status| status.trim().parse().ok()).unwrap_or(0);
             // What follows an established connection to a proxy is the host's.
             let is_of_host = !(self.connects && (200..300).contains(&status));
-            self.answer = is_of_host.then(|| HttpAnswer { status, of_proxy: self.connects, ..HttpAnswer::default() });
+            self.answer = is_of_host.then(|| GitHttpAnswer { status, of_proxy: self.connects, ..GitHttpAnswer::default() });
             return;
         }
         let (Some(answer), Some((name, value))) = (&mut self.answer, header.split_once(':')) else { return };
@@ -144,7 +144,7 @@ mod tests {
         let output = received_lines(&TRACED, true);
         assert_eq!(output.text(), b"fatal: unable to access: The requested URL returned error: 429\n");
         let retry_after = Some(Duration::from_secs(120));
-        assert_eq!(output.answer, Some(HttpAnswer { status: 429, retry_after, ..HttpAnswer::default() }));
+        assert_eq!(output.answer, Some(GitHttpAnswer { status: 429, retry_after, ..GitHttpAnswer::default() }));
         assert!(output.redirected);
         assert_eq!(received_lines(&TRACED, false).answer, None, "a host over ssh writes no trace");
     }
@@ -159,7 +159,7 @@ mod tests {
         };
         assert_eq!(answer("HTTP/1.1 200 Connection established"), None);
         let refused = answer("HTTP/1.1 407 Who");
-        assert_eq!(refused, Some(HttpAnswer { status: 407, of_proxy: true, ..HttpAnswer::default() }));
+        assert_eq!(refused, Some(GitHttpAnswer { status: 407, of_proxy: true, ..GitHttpAnswer::default() }));
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Open {
 }
 
 /// The place of an open connection. It is free when this is dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     connections: Arc<Connections>,
     number: u64,
     _counted: OpenConnection,
@@ -61,9 +61,9 @@ impl Connections {
         activity: &Arc<Activity>,
         limits: &ConnectionLimits,
         counted: impl FnOnce() -> OpenConnection,
-    ) -> Result<Place, Full> {
+    ) -> Result<ConnectionPlace, Full> {
         let number = self.lock().add(peer, activity, limits)?;
-        Ok(Place { connections: self.clone(), number, _counted: counted() })
+        Ok(ConnectionPlace { connections: self.clone(), number, _counted: counted() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -122,7 +122,7 @@ impl Open {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.connections.lock().remove(self.number);
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::connections::ConnectionLimits;
 use crate::http::connections::activity::Activity;
-use crate::http::connections::open::Place;
+use crate::http::connections::open::ConnectionPlace;
 
 /// A connection with a deadline.
 pub(super) struct GuardedStream {
@@ -21,7 +21,7 @@ pub(super) struct GuardedStream {
     timer: Pin<Box<Sleep>>,
     /// Notes the limit for which the connection is closed, once.
     closed: Option<Box<dyn FnOnce(&'static str) + Send>>,
-    _place: Place,
+    _place: ConnectionPlace,
 }
 
 impl GuardedStream {
@@ -29,7 +29,7 @@ impl GuardedStream {
         stream: TcpStream,
         activity: Arc<Activity>,
         limits: Arc<ConnectionLimits>,
-        place: Place,
+        place: ConnectionPlace,
         closed: impl FnOnce(&'static str) + Send + 'static,
     ) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));

@@ -23,7 +23,7 @@ use kube::{Api, Client};
 use tracing::{error, info};
 
 use crate::http::tls::given::Given;
-use crate::http::tls::rotation::{Held, RotationInput, Step, after, step};
+use crate::http::tls::rotation::{RotationInput, RotationStep, SecretContent, after, step};
 
 /// The reason why a Secret that does not exist can't be used.
 const GONE: &str = "it does not exist";
@@ -106,7 +106,7 @@ pub(crate) struct CertificateSettings {
 pub(crate) struct Certificates {
     secrets: Api<Secret>,
     settings: CertificateSettings,
-    held: Held,
+    held: SecretContent,
     /// The Secret that was read last. `None` if it is gone.
     found: Option<Secret>,
     given: Option<Result<Given, String>>,
@@ -141,9 +141,9 @@ impl Certificates {
                     let same = input.given.is_none_or(|given| given.authority == held.authority.certificate);
                     let signs = (input.given.is_some() || held.authority.key.is_some()) && same;
                     if signs && issue::end(&held.authority.certificate).is_ok_and(|end| end > now) {
-                        after(&held, Step::Renew, &input)?
+                        after(&held, RotationStep::Renew, &input)?
                     } else {
-                        after(&after(&held, Step::Begin, &input)?, Step::Switch, &input)?
+                        after(&after(&held, RotationStep::Begin, &input)?, RotationStep::Switch, &input)?
                     }
                 }
                 Some(Err(reason)) => {
@@ -167,8 +167,8 @@ impl Certificates {
             Some(Err(reason)) => Some(reason),
             // An operator with another address takes over; this one serves under its own until it ends.
             Some(Ok(held)) if held.names != self.held.names => {
-                let Held { leaf, names, .. } = self.held.clone();
-                self.held = Held { leaf, names, ..held };
+                let SecretContent { leaf, names, .. } = self.held.clone();
+                self.held = SecretContent { leaf, names, ..held };
                 None
             }
             Some(Ok(held)) => match issue::check(&held.authorities(), &held.leaf, &self.settings.host, now) {
@@ -195,20 +195,20 @@ impl Certificates {
         let (next, what) = if self.unusable.is_some() {
             // Whoever deletes the Secret wants another authority; what processes trust goes on meanwhile.
             let asked = (self.found.is_none() && input.given.is_none()) || self.held.asked;
-            (Held { asked, ..self.held.clone() }, "the Secret with the operator's certificate was restored")
+            (SecretContent { asked, ..self.held.clone() }, "the Secret with the operator's certificate was restored")
         } else {
             let own = self.found.as_ref().and_then(|found| secret::read(found).ok());
             let same_names = own.is_some_and(|own| own.names == self.held.names);
             let step = step(&self.held, &input);
             let what = match step {
-                Step::Keep => return Ok(false),
-                _ if !same_names && step != Step::Renew => return Ok(false),
-                Step::Renew => "the serving certificate was renewed",
-                Step::Begin => "another authority was chosen; the marker maps name both from now on",
-                Step::Named => "every marker map names the next authority",
-                Step::NamedNoMore => "a marker map does not name the next authority, and is written again",
-                Step::Switch => "the next authority signs the serving certificate from now on",
-                Step::Drop => "the previous authority is no longer trusted",
+                RotationStep::Keep => return Ok(false),
+                _ if !same_names && step != RotationStep::Renew => return Ok(false),
+                RotationStep::Renew => "the serving certificate was renewed",
+                RotationStep::Begin => "another authority was chosen; the marker maps name both from now on",
+                RotationStep::Named => "every marker map names the next authority",
+                RotationStep::NamedNoMore => "a marker map does not name the next authority, and is written again",
+                RotationStep::Switch => "the next authority signs the serving certificate from now on",
+                RotationStep::Drop => "the previous authority is no longer trusted",
             };
             (after(&self.held, step, &input)?, what)
         };
@@ -223,7 +223,7 @@ impl Certificates {
 
     /// Returns what to serve with.
     pub(crate) fn identity(&self) -> Identity {
-        let Held { leaf, .. } = &self.held;
+        let SecretContent { leaf, .. } = &self.held;
         Identity {
             authorities: self.held.authorities(),
             certificate: leaf.certificate.clone(),
@@ -248,7 +248,7 @@ impl Certificates {
     }
 }
 
-fn can_serve(held: &Held, host: &str, now: Timestamp) -> bool {
+fn can_serve(held: &SecretContent, host: &str, now: Timestamp) -> bool {
     held.names == host && issue::check(&held.authorities(), &held.leaf, host, now).is_ok()
 }
 
@@ -287,7 +287,7 @@ async fn provided(
 async fn put(
     secrets: &Api<Secret>,
     name: &str,
-    held: &Held,
+    held: &SecretContent,
     found: Option<&Secret>,
 ) -> Result<Option<Secret>, TlsError> {
     let needed = secret::write(held, name, found);

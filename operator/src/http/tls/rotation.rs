@@ -53,7 +53,7 @@ pub(super) enum Other {
 
 /// The content of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct SecretContent {
     /// The authority that has signed the serving certificate.
     pub(super) authority: Authority,
     pub(super) leaf: Leaf,
@@ -78,7 +78,7 @@ pub(super) struct RotationInput<'a> {
 
 /// The next change of the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum RotationStep {
     /// Nothing changes.
     Keep,
     /// The authority stays, and the serving certificate is replaced.
@@ -95,7 +95,7 @@ pub(super) enum Step {
     Drop,
 }
 
-impl Held {
+impl SecretContent {
     /// Returns the certificates of all authorities, the oldest first, so that the text stays when the next one signs.
     pub(super) fn authorities(&self) -> String {
         let own = &self.authority.certificate;
@@ -124,32 +124,32 @@ fn ends_after(certificate: &str, more: SignedDuration, now: Timestamp) -> bool {
 }
 
 /// Returns the next change of the Secret. Only the leader makes it.
-pub(super) fn step(held: &Held, input: &RotationInput<'_>) -> Step {
+pub(super) fn step(held: &SecretContent, input: &RotationInput<'_>) -> RotationStep {
     let RotationInput { now, overlap, .. } = *input;
     let since = |time: Timestamp| now.duration_since(time);
     match &held.other {
-        Some(Other::Previous { replaced, .. }) if since(*replaced) >= overlap => return Step::Drop,
+        Some(Other::Previous { replaced, .. }) if since(*replaced) >= overlap => return RotationStep::Drop,
         Some(Other::Previous { .. }) => {}
-        Some(Other::Next { authority, .. }) if !is_wanted(authority, input) => return Step::Begin,
+        Some(Other::Next { authority, .. }) if !is_wanted(authority, input) => return RotationStep::Begin,
         Some(Other::Next { begun, named, .. }) => {
             // Without the overlap, some processes are cut off for a moment; with a certificate that has ended, all are.
             let ends = !ends_after(&held.leaf.certificate, overlap, now) && held.authority.key.is_none();
             if ends || since(*begun) >= overlap.checked_mul(PATIENCE).unwrap_or(SignedDuration::MAX) {
-                return Step::Switch;
+                return RotationStep::Switch;
             }
             match named {
-                Some(_) if input.unnamed > 0 => return Step::NamedNoMore,
-                Some(named) if *named <= now && since(*named) >= overlap => return Step::Switch,
+                Some(_) if input.unnamed > 0 => return RotationStep::NamedNoMore,
+                Some(named) if *named <= now && since(*named) >= overlap => return RotationStep::Switch,
                 // A clock that was ahead.
-                Some(named) if *named > now && input.unnamed == 0 => return Step::Named,
-                None if input.unnamed == 0 => return Step::Named,
+                Some(named) if *named > now && input.unnamed == 0 => return RotationStep::Named,
+                None if input.unnamed == 0 => return RotationStep::Named,
                 _ => {}
             }
         }
-        None if is_replaced(held, input) => return Step::Begin,
+        None if is_replaced(held, input) => return RotationStep::Begin,
         None => {}
     }
-    if is_renewed(held, input) { Step::Renew } else { Step::Keep }
+    if is_renewed(held, input) { RotationStep::Renew } else { RotationStep::Keep }
 }
 
 fn is_wanted(next: &Authority, input: &RotationInput<'_>) -> bool {
@@ -159,7 +159,7 @@ fn is_wanted(next: &Authority, input: &RotationInput<'_>) -> bool {
     }
 }
 
-fn is_replaced(held: &Held, input: &RotationInput<'_>) -> bool {
+fn is_replaced(held: &SecretContent, input: &RotationInput<'_>) -> bool {
     match input.given {
         Some(given) => held.authority.certificate != given.authority,
         None => {
@@ -169,7 +169,7 @@ fn is_replaced(held: &Held, input: &RotationInput<'_>) -> bool {
     }
 }
 
-fn is_renewed(held: &Held, input: &RotationInput<'_>) -> bool {
+fn is_renewed(held: &SecretContent, input: &RotationInput<'_>) -> bool {
     match input.given {
         Some(given) if held.authority.certificate == given.authority => held.leaf != given.leaf,
         _ if held.authority.key.is_none() => false,
@@ -179,22 +179,26 @@ fn is_renewed(held: &Held, input: &RotationInput<'_>) -> bool {
 }
 
 /// Returns the content of the Secret after a step.
-pub(super) fn after(held: &Held, step: Step, input: &RotationInput<'_>) -> Result<Held, rcgen::Error> {
+pub(super) fn after(
+    held: &SecretContent,
+    step: RotationStep,
+    input: &RotationInput<'_>,
+) -> Result<SecretContent, rcgen::Error> {
     let mut held = held.clone();
     match step {
-        Step::Keep => {}
-        Step::Renew => held.leaf = leaf(&held.authority, input)?.unwrap_or(held.leaf),
-        Step::Begin => {
+        RotationStep::Keep => {}
+        RotationStep::Renew => held.leaf = leaf(&held.authority, input)?.unwrap_or(held.leaf),
+        RotationStep::Begin => {
             let authority = next(input)?;
             held.other = Some(Other::Next { authority, begun: input.now, named: None });
             held.asked = false;
         }
-        Step::Named | Step::NamedNoMore => {
+        RotationStep::Named | RotationStep::NamedNoMore => {
             if let Some(Other::Next { named, .. }) = &mut held.other {
-                *named = (step == Step::Named).then_some(input.now);
+                *named = (step == RotationStep::Named).then_some(input.now);
             }
         }
-        Step::Switch => {
+        RotationStep::Switch => {
             if let Some(Other::Next { authority, .. }) = held.other.take() {
                 held.leaf = leaf(&authority, input)?.unwrap_or(held.leaf);
                 let before = std::mem::replace(&mut held.authority, authority);
@@ -203,19 +207,19 @@ pub(super) fn after(held: &Held, step: Step, input: &RotationInput<'_>) -> Resul
                 held.names = input.names.to_owned();
             }
         }
-        Step::Drop => held.other = None,
+        RotationStep::Drop => held.other = None,
     }
-    if step == Step::Renew {
+    if step == RotationStep::Renew {
         held.names = input.names.to_owned();
     }
     Ok(held)
 }
 
 /// Returns the content of a Secret that has none yet.
-pub(super) fn first(input: &RotationInput<'_>) -> Result<Held, rcgen::Error> {
+pub(super) fn first(input: &RotationInput<'_>) -> Result<SecretContent, rcgen::Error> {
     let authority = next(input)?;
     let leaf = leaf(&authority, input)?.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
-    Ok(Held { authority, leaf, names: input.names.to_owned(), other: None, asked: false })
+    Ok(SecretContent { authority, leaf, names: input.names.to_owned(), other: None, asked: false })
 }
 
 fn next(input: &RotationInput<'_>) -> Result<Authority, rcgen::Error> {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::http::tls::given::Given;
 use crate::http::tls::given::tests::{now, provided};
 use crate::http::tls::issue::{self, Leaf};
-use crate::http::tls::rotation::{Held, Other, RotationInput, Step, after, first, step};
+use crate::http::tls::rotation::{Other, RotationInput, RotationStep, SecretContent, after, first, step};
 use crate::http::tls::secret;
 
 const HOST: &str = "rototo.example";
@@ -13,7 +13,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 
 /// A leader with its Secret, and a clock.
 struct Install {
-    held: Held,
+    held: SecretContent,
     now: Timestamp,
     given: Option<Given>,
     unnamed: usize,
@@ -32,7 +32,7 @@ impl Install {
 
     /// Takes the next step after `hours`, by a leader that has just read the Secret. What a process trusted before the
     /// step, and what it trusts afterwards, accepts the certificates of both.
-    fn next(&mut self, hours: i64) -> Step {
+    fn next(&mut self, hours: i64) -> RotationStep {
         self.now = self.now.checked_add(SignedDuration::from_hours(hours)).unwrap();
         let step = step(&self.held, &self.input());
         let next = after(&self.held, step, &self.input()).unwrap();
@@ -41,7 +41,7 @@ impl Install {
                 assert_eq!(issue::check(&trusted, leaf, HOST, self.now), Ok(()), "{step:?}");
             }
         }
-        let is_known = |one: &Held, other: &Held| other.peer_keys().contains(&one.peer_keys()[0]);
+        let is_known = |one: &SecretContent, other: &SecretContent| other.peer_keys().contains(&one.peer_keys()[0]);
         assert!(is_known(&self.held, &next) && is_known(&next, &self.held), "{step:?}: replicas are cut off");
         self.held = next;
         self.restarted();
@@ -64,7 +64,7 @@ fn input(now: Timestamp, given: Option<&Given>, unnamed: usize) -> RotationInput
     RotationInput { now, overlap: OVERLAP, names: HOST, unnamed, given }
 }
 
-fn held(input: &RotationInput<'_>) -> Held {
+fn held(input: &RotationInput<'_>) -> SecretContent {
     first(input).unwrap()
 }
 
@@ -79,37 +79,37 @@ fn an_authority_is_replaced_with_an_overlap_before_and_after_the_other_signs() {
     let mut install = asked();
     let before = install.held.clone();
     install.unnamed = 3;
-    assert_eq!((install.next(0), install.authorities()), (Step::Begin, 2));
-    assert_eq!(install.next(30), Step::Keep, "three marker maps name one authority");
+    assert_eq!((install.next(0), install.authorities()), (RotationStep::Begin, 2));
+    assert_eq!(install.next(30), RotationStep::Keep, "three marker maps name one authority");
     install.unnamed = 0;
     let both = install.held.authorities();
-    assert_eq!(install.next(1), Step::Named);
-    assert_eq!(install.next(23), Step::Keep);
+    assert_eq!(install.next(1), RotationStep::Named);
+    assert_eq!(install.next(23), RotationStep::Keep);
     assert_eq!(install.held.leaf, before.leaf);
-    assert_eq!((install.next(1), install.authorities()), (Step::Switch, 2));
+    assert_eq!((install.next(1), install.authorities()), (RotationStep::Switch, 2));
     assert_eq!(install.held.authorities(), both, "processes connect anew");
     assert_ne!(install.held.leaf, before.leaf);
-    assert_eq!(install.next(23), Step::Keep);
-    assert_eq!((install.next(1), install.authorities()), (Step::Drop, 1));
+    assert_eq!(install.next(23), RotationStep::Keep);
+    assert_eq!((install.next(1), install.authorities()), (RotationStep::Drop, 1));
     assert!(issue::check(&install.held.authorities(), &before.leaf, HOST, install.now).is_err());
     assert!(!install.held.peer_keys().contains(&before.peer_keys()[0]));
-    assert_eq!(install.next(0), Step::Keep);
+    assert_eq!(install.next(0), RotationStep::Keep);
 }
 
 #[test]
 fn a_map_that_lost_an_authority_begins_the_overlap_anew_and_holds_up_a_week_at_most() {
     let mut install = asked();
     install.next(0);
-    assert_eq!(install.next(0), Step::Named);
+    assert_eq!(install.next(0), RotationStep::Named);
     install.unnamed = 1;
-    assert_eq!(install.next(23), Step::NamedNoMore);
+    assert_eq!(install.next(23), RotationStep::NamedNoMore);
     install.unnamed = 0;
-    assert_eq!(install.next(23), Step::Named);
-    assert_eq!(install.next(23), Step::Keep);
+    assert_eq!(install.next(23), RotationStep::Named);
+    assert_eq!(install.next(23), RotationStep::Keep);
     install.unnamed = 1;
-    assert_eq!(install.next(1), Step::NamedNoMore);
-    assert_eq!(install.next(24 * 7 - 23 * 3 - 2), Step::Keep);
-    assert_eq!(install.next(1), Step::Switch);
+    assert_eq!(install.next(1), RotationStep::NamedNoMore);
+    assert_eq!(install.next(24 * 7 - 23 * 3 - 2), RotationStep::Keep);
+    assert_eq!(install.next(1), RotationStep::Switch);
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn a_clock_that_was_ahead_holds_nothing_up() {
     let Some(Other::Next { named, .. }) = &mut install.held.other else { panic!() };
     *named = Some(install.now);
     install.now = now();
-    assert_eq!(install.next(1), Step::Named);
-    assert_eq!(install.next(24), Step::Switch);
+    assert_eq!(install.next(1), RotationStep::Named);
+    assert_eq!(install.next(24), RotationStep::Switch);
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn an_authority_is_replaced_by_itself_while_it_still_outlives_what_it_signs() {
     let mut install = Install::new(None);
     let year = 365 * 24;
     for _ in 0..7 {
-        assert_eq!(install.next(year - 120 * 24 - 48), Step::Keep);
-        assert_eq!(install.next(48), Step::Renew);
+        assert_eq!(install.next(year - 120 * 24 - 48), RotationStep::Keep);
+        assert_eq!(install.next(48), RotationStep::Renew);
     }
     let mut years = 5.0;
-    while install.next(30 * 24) != Step::Begin {
+    while install.next(30 * 24) != RotationStep::Begin {
         years += 30.0 / 365.0;
         assert!(years < 9.0, "the authority was not replaced in time");
     }
@@ -144,7 +144,7 @@ fn the_serving_certificate_is_renewed_in_every_phase() {
     for phases in 0..4 {
         let mut install = asked();
         for _ in 0..phases {
-            assert_ne!(install.next(24), Step::Keep);
+            assert_ne!(install.next(24), RotationStep::Keep);
         }
         let leaf = issue::leaf(
             &install.held.authority.certificate,
@@ -155,7 +155,7 @@ fn the_serving_certificate_is_renewed_in_every_phase() {
         install.held.leaf = leaf.unwrap();
         install.held.asked = false;
         let steps = [install.next(0), install.next(0)];
-        assert!(steps.contains(&Step::Renew), "after {phases} steps: {steps:?}");
+        assert!(steps.contains(&RotationStep::Renew), "after {phases} steps: {steps:?}");
     }
 }
 
@@ -163,16 +163,16 @@ fn the_serving_certificate_is_renewed_in_every_phase() {
 fn a_provided_certificate_is_served_at_once_if_its_authority_stays() {
     let first = provided(HOST);
     let mut install = Install::new(Some(first.clone()));
-    assert_eq!((install.next(0), install.authorities()), (Step::Keep, 1));
+    assert_eq!((install.next(0), install.authorities()), (RotationStep::Keep, 1));
     // Of the same authority.
     let (authority, key) = issue::authority(now()).unwrap();
     let leaf = || issue::leaf(&authority, &key, HOST, now()).unwrap();
     let mut install = Install::new(Some(Given { authority: authority.clone(), leaf: leaf() }));
     let renewed = leaf();
     install.given = Some(Given { authority: authority.clone(), leaf: renewed.clone() });
-    assert_eq!(install.next(0), Step::Renew);
+    assert_eq!(install.next(0), RotationStep::Renew);
     assert_eq!(install.held.leaf, renewed);
-    assert_eq!(install.next(0), Step::Keep);
+    assert_eq!(install.next(0), RotationStep::Keep);
 }
 
 #[test]
@@ -180,17 +180,20 @@ fn a_provided_authority_takes_over_with_the_overlap_and_another_one_meanwhile_be
     let (second, third) = (provided(HOST), provided(HOST));
     let mut install = Install::new(Some(provided(HOST)));
     install.given = Some(second);
-    assert_eq!((install.next(0), install.next(0)), (Step::Begin, Step::Named));
+    assert_eq!((install.next(0), install.next(0)), (RotationStep::Begin, RotationStep::Named));
     install.given = Some(third.clone());
-    assert_eq!((install.next(23), install.authorities()), (Step::Begin, 2));
-    assert_eq!((install.next(1), install.next(24)), (Step::Named, Step::Switch));
+    assert_eq!((install.next(23), install.authorities()), (RotationStep::Begin, 2));
+    assert_eq!((install.next(1), install.next(24)), (RotationStep::Named, RotationStep::Switch));
     assert_eq!(install.held.leaf, third.leaf);
-    assert_eq!(install.next(24), Step::Drop);
+    assert_eq!(install.next(24), RotationStep::Drop);
     // And back to an authority of the operator's own.
     install.given = None;
-    assert_eq!((install.next(0), install.next(0), install.next(24)), (Step::Begin, Step::Named, Step::Switch));
+    assert_eq!(
+        (install.next(0), install.next(0), install.next(24)),
+        (RotationStep::Begin, RotationStep::Named, RotationStep::Switch)
+    );
     assert!(install.held.authority.key.is_some());
-    assert_eq!((install.next(24), install.next(0)), (Step::Drop, Step::Keep));
+    assert_eq!((install.next(24), install.next(0)), (RotationStep::Drop, RotationStep::Keep));
 }
 
 #[test]
@@ -201,10 +204,10 @@ fn a_provided_certificate_that_ends_is_replaced_without_the_overlap() {
     let leaf = issue::leaf(&authority, &key, HOST, install.now).unwrap();
     install.given = Some(Given { authority, leaf });
     install.unnamed = 1;
-    assert_eq!(install.next(0), Step::Begin);
-    assert_eq!(install.next(0), Step::Keep);
-    assert_eq!(install.next(4), Step::Keep);
-    assert_eq!(install.next(2), Step::Switch);
+    assert_eq!(install.next(0), RotationStep::Begin);
+    assert_eq!(install.next(0), RotationStep::Keep);
+    assert_eq!(install.next(4), RotationStep::Keep);
+    assert_eq!(install.next(2), RotationStep::Switch);
 }
 
 #[test]
@@ -229,7 +232,7 @@ fn what_others_wrote_on_the_secret_stays() {
     annotations.insert(secret::REPLACE.to_owned(), "2026-11".to_owned());
     let asked = secret::read(&found).unwrap();
     assert!(asked.asked);
-    let next = after(&asked, Step::Begin, &input(now(), None, 0)).unwrap();
+    let next = after(&asked, RotationStep::Begin, &input(now(), None, 0)).unwrap();
     let annotations = secret::write(&next, "s", Some(&found)).metadata.annotations.unwrap();
     assert!(annotations.contains_key("example.com/owner") && !annotations.contains_key(secret::REPLACE));
 }

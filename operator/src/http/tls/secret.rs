@@ -17,7 +17,7 @@ use kube::api::ObjectMeta;
 use rototo_api::names::{LABEL_MANAGED_BY, OPERATOR};
 
 use crate::http::tls::issue::{self, Leaf};
-use crate::http::tls::rotation::{Authority, Held, Other};
+use crate::http::tls::rotation::{Authority, Other, SecretContent};
 
 /// The end of the serving certificate.
 const NOT_AFTER: &str = "rototo.dev/serving-not-after";
@@ -35,7 +35,7 @@ const REPLACED: &str = "rototo.dev/authority-replaced-at";
 const OWN: [&str; 6] = [NOT_AFTER, NAMES, REPLACE, BEGUN, NAMED, REPLACED];
 
 /// Returns the content of a Secret, or the reason why it can't be used.
-pub(super) fn read(secret: &Secret) -> Result<Held, String> {
+pub(super) fn read(secret: &Secret) -> Result<SecretContent, String> {
     let text = |key: &str| -> Option<String> {
         String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok().filter(|text| !text.is_empty())
     };
@@ -63,7 +63,7 @@ pub(super) fn read(secret: &Secret) -> Result<Held, String> {
     } else {
         None
     };
-    Ok(Held {
+    Ok(SecretContent {
         authority: authority("")?,
         leaf: Leaf { certificate: needed("tls.crt")?, key: needed("tls.key")? },
         names: annotation(NAMES).cloned().unwrap_or_default(),
@@ -73,8 +73,8 @@ pub(super) fn read(secret: &Secret) -> Result<Held, String> {
 }
 
 /// Returns the Secret with this content, in place of `found`.
-pub(super) fn write(held: &Held, name: &str, found: Option<&Secret>) -> Secret {
-    let Held { authority, leaf, names, other, asked } = held;
+pub(super) fn write(held: &SecretContent, name: &str, found: Option<&Secret>) -> Secret {
+    let SecretContent { authority, leaf, names, other, asked } = held;
     let end = issue::end(&leaf.certificate).map(|end| end.to_string()).unwrap_or_default();
     let mut data = vec![("tls.crt", &leaf.certificate), ("tls.key", &leaf.key)];
     data.extend(entries(["ca.crt", "ca.key", "peer.key"], authority));
