@@ -118,10 +118,11 @@ fn newer_content_waits_for_the_end_of_a_rollout_where_it_is_to() {
     let suspended = PublishInput { suspended: true, ..queued };
     assert_eq!(announced(&decides(&publisher, &fleet, marked, suspended)), None);
     // What somebody else announces is no rollout, and neither is a rehearsal, nor what was taken back.
-    let forged = Marked { next: Some(Publish { fingerprint: publish().fingerprint, ..next }), ..marked };
+    let announces = |fingerprint| Marked { next: Some(Publish { fingerprint, ..next }), ..marked };
+    let foreign: Fingerprint = format!("sha256:{}", "d".repeat(64)).parse().unwrap();
     let rehearsed = Marked { stage: None, ..marked };
     let held = Marked { held: Some((next, Gate::Aborted)), ..publish().into() };
-    for shown in [forged, rehearsed, held] {
+    for shown in [announces(foreign), announces(publish().fingerprint), rehearsed, held] {
         assert_eq!(announced(&decides(&publisher, &fleet, shown, queued)), Some(newer), "{shown:?}");
     }
 }
@@ -256,6 +257,7 @@ fn refuses(fleet: &mut Fleet, announced: Publish) {
         terminating: false,
         seen_running: Some(NOW),
         containers: vec![container],
+        passing: Vec::new(),
         object_state: PodObjectState::Exists,
     };
     fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into(), incomplete: false });
