@@ -94,3 +94,19 @@ fn a_script_that_fails_is_shown_at_its_line() {
     let (_, text) = fails(workspace.path(), &["lint"]);
     assert!(text.contains("more than 1000000 instructions"), "{text}");
 }
+
+#[test]
+fn a_rule_that_fails_is_selected_with_its_linter() {
+    let failing = RULES.replace("return { { message = \"a trial\" } }", "error(\"no\")");
+    let workspace = workspace(&failing);
+    std::fs::write(workspace.path().join("lint/other.lua"), "function register(lint) end\n").unwrap();
+    for selection in [&["--linter", "team"][..], &["--linters"]] {
+        let (code, text) = fails(workspace.path(), &[&["lint"], selection].concat());
+        assert!(
+            code == 1 && text.contains("error[rototo/custom-lint-failed]: `check_trial` of lint/team.lua"),
+            "{text}"
+        );
+    }
+    let report = json(workspace.path(), &["lint", "--linter", "other"]);
+    assert!(!report["diagnostics"].to_string().contains("custom-lint-failed"), "{report}");
+}

@@ -75,6 +75,23 @@ fn a_missing_ref_or_directory_of_a_source_is_named() {
     }
 }
 
+#[test]
+fn the_remedy_of_a_missing_layer_is_that_of_its_entry() {
+    for (entry, what, help) in [
+        ("../nope", "it extends ./../nope, and `./../nope` does not exist", "help: correct the entry of `extends`"),
+        ("a.txt", "it extends ./a.txt, and `./a.txt` is not a directory", "help: correct the entry of `extends`"),
+        ("..\\\\base", "`./..\\\\base` does not exist: write `/` in place of `\\`", "help: correct the entry of"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a.txt"), "").unwrap();
+        let manifest = format!("schema_version = 1\nextends = [\"{entry}\"]\n");
+        std::fs::write(directory.path().join("rototo-workspace.toml"), manifest).unwrap();
+        let (code, text) = fails(directory.path(), &["lint", "."]);
+        assert!(code == 1 && text.contains(&what.replace("\\\\", "\\")) && text.contains(help), "{text}");
+        assert!(!text.contains("colon") && !text.contains("submodules"), "{text}");
+    }
+}
+
 /// Makes a workspace whose variable `a` is the result of `make`.
 fn with_variable(make: impl Fn(&Path)) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

@@ -422,3 +422,35 @@ fn names_that_show_as_another_are_reported() {
     deceptive(&[("variables/v.toml", Some(&value))], "U+200B");
     check(&[("variables/größe.toml", Some(VARIABLE)), ("variables/лимит.toml", Some(VARIABLE))], &[]);
 }
+
+#[test]
+fn a_path_that_windows_can_not_check_out_is_deceptive() {
+    let found = |path: &str| {
+        let mut tree = Tree::default();
+        tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+        tree.insert(path, QUALIFIER.as_bytes());
+        let found = lint(&parse(tree)).diagnostics.into_iter();
+        let found: Vec<String> = found
+            .filter(|found| found.rule == "rototo/workspace-name-deceptive" && found.location.path == path)
+            .map(|found| found.message)
+            .collect();
+        assert!(found.len() <= 1, "{path}: {found:?}");
+        found.into_iter().next().unwrap_or_default()
+    };
+    for (name, device) in [("aux", "aux"), ("con.x", "con"), ("COM1", "COM1"), ("lpt9", "lpt9"), ("NUL .a", "NUL")] {
+        let expected = format!("Windows can't check the file out: `{device}` is the name of a device there");
+        assert_eq!(found(&format!("qualifiers/{name}.toml")), expected, "{name}");
+    }
+    for letter in [':', '?', '"', '<', '>', '|', '*'] {
+        let expected = format!("Windows can't check the file out: no name has `{letter}` there");
+        assert_eq!(found(&format!("qualifiers/a{letter}b.toml")), expected);
+    }
+    for name in ["a ", " a"] {
+        let path = format!("qualifiers/{name}.toml");
+        assert_eq!(found(&path), "a name in the path begins or ends with a blank, which nobody sees", "{name}");
+    }
+    for name in ["auxiliary", "com", "com0", "com10", "console", "x.con", "lpt", "a b", "a'b", "größe", "prno", "null"]
+    {
+        assert_eq!(found(&format!("qualifiers/{name}.toml")), "", "{name}");
+    }
+}

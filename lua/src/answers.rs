@@ -113,7 +113,40 @@ pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>
         );
         return Err(ScriptError::new(ScriptErrorKind::Answer, message));
     }
-    Ok(objections)
+    match sandbox.within(|_| key_beside(&list, objections.len()))? {
+        None => Ok(objections),
+        Some(key) => {
+            let message = format!(
+                "`{}` must return a list of tables, and its answer has the key {key}: write `{{ {{ message = … }} }}`",
+                call.handler
+            );
+            Err(ScriptError::new(ScriptErrorKind::Fault, message))
+        }
+    }
+}
+
+/// Returns a key of `list` that is no place among its first `length`, in words. `table.pack` sets a key `n`, which is
+/// none.
+fn key_beside(list: &Table, length: usize) -> mlua::Result<Option<String>> {
+    let is_place = |place: i64| usize::try_from(place).is_ok_and(|place| (1..=length).contains(&place));
+    for pair in list.pairs::<Value, Value>() {
+        match pair? {
+            (Value::Integer(place), _) if is_place(place) => {}
+            (Value::String(key), Value::Integer(_)) if *key.as_bytes() == *b"n" => {}
+            (key, _) => return Ok(Some(shown_key(&key))),
+        }
+    }
+    Ok(None)
+}
+
+fn shown_key(key: &Value) -> String {
+    /// The most characters of a key in a message.
+    const LONGEST: usize = 40;
+    match key {
+        Value::Integer(place) => place.to_string(),
+        Value::String(key) => format!("`{}`", key.to_string_lossy().chars().take(LONGEST).collect::<String>()),
+        other => format!("of type {}", other.type_name()),
+    }
 }
 
 fn objection(table: &Table) -> mlua::Result<Objection> {

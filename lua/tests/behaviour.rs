@@ -174,3 +174,32 @@ fn replaced_functions_equal_luas_own() {
         assert_eq!(found, [expected], "{expression}");
     }
 }
+
+#[test]
+fn an_answer_is_a_list_or_a_fault() {
+    const PLACE: &str = "stage = \"policy\", entity = \"variable\"";
+    let fault = "variables/limits.toml: `check` of lint/rule.lua failed on this: `check` must return a list of tables, and \
+                 its answer has the key KEY: write \
+                 `{ { message = … } }` [rototo/custom-lint-failed]";
+    for (body, key) in [
+        ("return { message = \"one\" }", "`message`"),
+        ("return { { message = \"m\" }, message = \"one\" }", "`message`"),
+        ("return { [2] = { message = \"one\" } }", "2"),
+        ("return { [0] = { message = \"one\" }, { message = \"m\" } }", "0"),
+        ("return { [true] = { message = \"one\" } }", "of type boolean"),
+        ("return { [\"a`b\\n\"] = 1 }", "`a`b `"),
+    ] {
+        check(PLACE, body, &[&fault.replace("KEY", key)]);
+    }
+    check(PLACE, "return {}", &[]);
+    // `table.pack` counts its elements.
+    check(PLACE, "return table.pack({ message = \"m\" })", &["variables/limits.toml: m [team/rule]"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let marked =
+        format!("\u{feff}{}", script("stage = \"policy\", entity = \"variable\"", "return { { message = \"m\" } }"));
+    let found: Vec<String> = lint(&marked).diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["variables/limits.toml: m [team/rule]"]);
+}

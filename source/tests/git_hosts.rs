@@ -233,4 +233,39 @@ fn a_users_own_git_keeps_its_environment() {
         ("GIT_CONFIG_VALUE_1", "simple"),
     ];
     read_with(&over_ssh, &settings).unwrap();
+
+    // Their settings replace the transport. A path behind `host:` is relative to a home directory there.
+    let home = repository.path().display();
+    let ssh_at_home =
+        write("ssh-at-home", &format!("#!/bin/sh\ncd '{home}'\nfor last; do :; done\nexec sh -c \"$last\"\n"));
+    let to_ssh = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "url.git@nowhere.invalid:.insteadOf"),
+        ("GIT_CONFIG_VALUE_0", "https://nowhere.invalid/"),
+        ("GIT_SSH_COMMAND", &*ssh_at_home),
+        ("GIT_SSH_VARIANT", "simple"),
+    ];
+    read_with("git+https://nowhere.invalid/.git#main", &to_ssh).unwrap();
+    let prefix = format!("url.https://{}/.insteadOf", server.address());
+    let to_https = [
+        ("GIT_CONFIG_COUNT", "3"),
+        ("GIT_CONFIG_KEY_0", &*prefix),
+        ("GIT_CONFIG_VALUE_0", "ssh://git@nowhere.invalid/"),
+        ("GIT_CONFIG_KEY_1", "http.sslCAInfo"),
+        ("GIT_CONFIG_VALUE_1", &ca),
+        ("GIT_CONFIG_KEY_2", "credential.helper"),
+        ("GIT_CONFIG_VALUE_2", helper),
+    ];
+    read_with("git+ssh://git@nowhere.invalid/.git#main", &to_https).unwrap();
+    // And no other transport.
+    let to_file = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "url.file:///.insteadOf"),
+        ("GIT_CONFIG_VALUE_0", "https://nowhere.invalid/"),
+    ];
+    assert!(
+        read_with("git+https://nowhere.invalid/.git#main", &to_file)
+            .unwrap_err()
+            .contains("transport 'file' not allowed")
+    );
 }

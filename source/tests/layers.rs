@@ -133,6 +133,45 @@ async fn circles_endless_chains_and_ways_out_are_refused() {
 }
 
 #[tokio::test]
+async fn a_layer_without_a_document_is_no_workspace() {
+    let refused = async |parent: &str, files: &[(&str, &str)]| {
+        let own = extends(&[parent]);
+        let (_directory, root) = write_directory(&[files, &[("own/rototo-workspace.toml", &own)]].concat());
+        let error = read(&reader(), &local(&root.join("own"))).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("extends_no_workspace", false), "{parent}: {error}");
+        (error.extends_entry(), error.to_string())
+    };
+    refused("../docs", &[("docs/x.md", "hi")]).await;
+    let (entry, shown) = refused("..", &[]).await;
+    assert_eq!(entry, Some(0));
+    assert!(shown.contains("/own/.., and there is no document of a workspace in it"), "{shown}");
+    let nested = extends(&["../docs"]);
+    let (entry, shown) =
+        refused("../a", &[("docs/x.md", "hi"), ("a/rototo-workspace.toml", &nested), ("b/x.md", "")]).await;
+    assert_eq!(entry, Some(0));
+    assert!(shown.contains("/docs"), "{shown}");
+
+    // The subdirectory was forgotten.
+    let repository = Repository::new();
+    repository.commit(&[("base/rototo-workspace.toml", MANIFEST.1)]);
+    refused(&repository.source("main").to_string(), &[]).await;
+
+    let two = extends(&["../a", "../b"]);
+    let (_directory, root) = write_directory(&[
+        ("a/rototo-workspace.toml", MANIFEST.1),
+        ("b/x.md", ""),
+        ("own/rototo-workspace.toml", &two),
+    ]);
+    assert_eq!(read(&reader(), &local(&root.join("own"))).await.unwrap_err().extends_entry(), Some(1));
+    // The reference takes a plain directory of documents for a layer.
+    let own = extends(&["../plain"]);
+    let (_directory, plain) = write_directory(&[("plain/variables/a.toml", "1"), ("own/rototo-workspace.toml", &own)]);
+    assert!(read(&reader(), &local(&plain.join("own"))).await.is_ok());
+    // Lint reports the missing manifest of the workspace itself.
+    assert!(read(&reader(), &local(&root.join("b"))).await.is_ok());
+}
+
+#[tokio::test]
 async fn all_layers_together_are_within_the_limits() {
     let own = extends(&["base"]);
     let (_directory, root) = write_directory(&[

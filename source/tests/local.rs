@@ -107,3 +107,48 @@ async fn a_directory_that_only_resembles_one_of_documents_costs_the_source_nothi
     let found = support::beside(&read(&reader, &local(&path)).await.unwrap());
     assert_eq!(found, ["error Schemas"]);
 }
+
+/// Writes a volume as the kubelet does: the files are in a directory of their own, to which links lead.
+fn volume(files: &[(&str, &str)]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let in_data: Vec<(String, &str)> =
+        files.iter().map(|(path, text)| (format!("..2026_01_01/{path}"), *text)).collect();
+    let in_data: Vec<(&str, &str)> = in_data.iter().map(|(path, text)| (&**path, *text)).collect();
+    let (directory, path) = write_directory(&in_data);
+    std::os::unix::fs::symlink("..2026_01_01", path.join("..data")).unwrap();
+    for name in ["rototo-workspace.toml", "variables"] {
+        std::os::unix::fs::symlink(format!("..data/{name}"), path.join(name)).unwrap();
+    }
+    (directory, path)
+}
+
+#[tokio::test]
+async fn a_volume_of_kubernetes_is_read_through_its_link() {
+    let files = [MANIFEST, ("variables/a.toml", "a")];
+    let (_directory, path) = volume(&files);
+    let reader = reader();
+    let fetched = read(&reader, &local(&path)).await.unwrap();
+    assert_eq!(fetched.fingerprint(), tree(&files).fingerprint());
+    let manifest = rototo_source::read_document(&path, MANIFEST.0, &Limits::default()).unwrap();
+    assert_eq!(manifest.as_deref(), Some(MANIFEST.1.as_bytes()));
+
+    // The kubelet replaces the link in one step.
+    std::fs::create_dir_all(path.join("..2026_01_02/variables")).unwrap();
+    std::fs::write(path.join("..2026_01_02").join(MANIFEST.0), MANIFEST.1).unwrap();
+    std::fs::write(path.join("..2026_01_02/variables/a.toml"), "b").unwrap();
+    std::os::unix::fs::symlink("..2026_01_02", path.join("..data_tmp")).unwrap();
+    std::fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
+    std::fs::remove_dir_all(path.join("..2026_01_01")).unwrap();
+    let fetched = read(&reader, &local(&path)).await.unwrap();
+    assert_eq!(&*fetched.get("variables/a.toml").unwrap().bytes, b"b");
+}
+
+#[tokio::test]
+async fn only_a_link_inside_of_the_directory_makes_it_a_volume() {
+    let (_elsewhere, other) = write_directory(&[MANIFEST, ("variables/a.toml", "a")]);
+    let (_directory, path) = write_directory(&[MANIFEST, ("variables/b.toml", "b"), ("x/y/z.toml", "")]);
+    for target in [&*other, "..".as_ref(), ".".as_ref(), "x/y".as_ref(), "nowhere".as_ref(), MANIFEST.0.as_ref()] {
+        std::os::unix::fs::symlink(target, path.join("..data")).unwrap();
+        assert_eq!(paths(&read(&reader(), &local(&path)).await.unwrap()), [MANIFEST.0, "variables/b.toml"]);
+        std::fs::remove_file(path.join("..data")).unwrap();
+    }
+}

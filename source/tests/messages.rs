@@ -62,9 +62,15 @@ async fn missing_parts_of_a_repository_are_named() {
     );
     assert_eq!(
         failed("main:envs/prod").await,
+        format!("reading git+file://{path}#main:envs/prod failed: there is no directory `envs/prod` in it")
+    );
+    std::os::unix::fs::symlink("config", repository.path().join("linked")).unwrap();
+    repository.commit(&[]);
+    assert_eq!(
+        failed("main:linked").await,
         format!(
-            "reading git+file://{path}#main:envs/prod failed: there is no directory `envs/prod` in it \
-             (links and submodules are not followed)"
+            "reading git+file://{path}#main:linked failed: `linked` is a link, and links and submodules are not followed: \
+             name the directory that it leads to"
         )
     );
     std::os::unix::fs::symlink("/etc/passwd", repository.path().join("rototo-workspace.toml.link")).unwrap();

@@ -14,11 +14,13 @@ use crate::reports::github::github;
 use crate::reports::sarif::sarif;
 use crate::reports::{LintFindings, ReportFormat};
 use crate::terminal;
+use crate::terminal::advice::of_source;
 use crate::terminal::diagnostics;
 use crate::terminal::diagnostics::LintOutcome;
 use crate::workspace;
 use crate::workspace::documents::{ReportedDocument, documents};
 use crate::workspace::selection::Selectors;
+use crate::workspace::unreadable::Unreadable;
 use crate::workspace::{NotThere, Workspace};
 
 const EXAMPLES: &str = "\
@@ -69,10 +71,7 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
     let format = ReportFormat::of(arguments.format, global)?;
     let workspace = match Workspace::read(arguments.source.as_deref(), global).await {
         Ok(workspace) => workspace,
-        Err(error) => {
-            let NotThere { at, reason } = error.downcast::<NotThere>()?;
-            return not_there(&at, &reason, format);
-        }
+        Err(error) => return failed(error, format),
     };
     let parsed = workspace.parse();
     let mut lint = workspace::lint(&parsed);
@@ -123,23 +122,50 @@ fn exit_code(lint: &Lint) -> ExitCode {
     if lint.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Reports a missing directory as a finding like any other, so that scripts read one shape.
+/// Reports a source that can't be read as a finding like any other, so that scripts read one shape. People read the error.
+fn failed(error: anyhow::Error, format: ReportFormat) -> anyhow::Result<ExitCode> {
+    let error = match error.downcast::<NotThere>() {
+        Ok(NotThere { at, reason }) => return not_there(&at, &reason, format),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<Unreadable>() {
+        Some(unreadable) if format != ReportFormat::Text => unreadable_source(unreadable, format),
+        _ => Err(error),
+    }
+}
+
+fn unreadable_source(unreadable: &Unreadable, format: ReportFormat) -> anyhow::Result<ExitCode> {
+    let diagnostics = [unreadable.finding(of_source(unreadable.error()))];
+    let directory = unreadable.directory_in_repository();
+    report_failure(&unreadable.full_name(), &directory, &diagnostics, format)?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// Reports a missing directory by the rule of a workspace that is not there.
 fn not_there(at: &str, reason: &str, format: ReportFormat) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
         diagnostic.message = reason.to_owned();
         at.clone_into(&mut diagnostic.location.path);
     }
-    let findings = LintFindings { command: "lint", diagnostics: &lint.diagnostics, directory: "" };
-    match format {
-        ReportFormat::Json => terminal::json(&LintReport {
-            workspace: at.to_owned(),
-            documents: Vec::new(),
-            diagnostics: &lint.diagnostics,
-        })?,
-        ReportFormat::Sarif => terminal::json(&sarif(&findings))?,
-        ReportFormat::Github => terminal::text(&github(&findings))?,
-        ReportFormat::Text => terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?,
-    }
+    report_failure(at, "", &lint.diagnostics, format)?;
     Ok(exit_code(&lint))
+}
+
+/// Reports the findings about a workspace that was not read.
+fn report_failure(
+    workspace: &str,
+    directory: &str,
+    diagnostics: &[Diagnostic],
+    format: ReportFormat,
+) -> anyhow::Result<()> {
+    let findings = LintFindings { command: "lint", diagnostics, directory };
+    match format {
+        ReportFormat::Json => {
+            terminal::json(&LintReport { workspace: workspace.to_owned(), documents: Vec::new(), diagnostics })
+        }
+        ReportFormat::Sarif => terminal::json(&sarif(&findings)),
+        ReportFormat::Github => terminal::text(&github(&findings)),
+        ReportFormat::Text => terminal::text(&diagnostics::diagnostics(diagnostics, &Parsed::default(), "")),
+    }
 }

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location};
 
 use crate::global::GlobalArguments;
+use crate::workspace::unreadable::UNREADABLE;
 
 /// The forms of a report on findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,6 +46,11 @@ pub(crate) struct LintFindings<'a> {
 }
 
 impl LintFindings<'_> {
+    /// Returns whether the workspace was read. Otherwise, its other findings are not known.
+    fn is_complete(&self) -> bool {
+        self.diagnostics.iter().all(|found| found.rule != UNREADABLE)
+    }
+
     /// Returns the path of a place in the repository. A finding about the whole workspace is shown at its manifest, as
     /// a code host shows nothing at a directory.
     fn path_of(&self, location: &Location) -> String {

@@ -143,7 +143,7 @@ pub(crate) fn sarif(findings: &LintFindings<'_>) -> SarifLog {
             automation_details: AutomationDetails {
                 id: format!("rototo-{}/{}/", findings.command, findings.directory),
             },
-            invocations: [SarifInvocation { execution_successful: true }],
+            invocations: [SarifInvocation { execution_successful: findings.is_complete() }],
             column_kind: "utf16CodeUnits",
             results,
         }],

@@ -5,6 +5,7 @@ use rototo_source::SourceError;
 
 use crate::workspace::NotThere;
 use crate::workspace::context::DottedKey;
+use crate::workspace::unreadable::Unreadable;
 
 /// Returns a remedy, in one line.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
@@ -14,8 +15,8 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<DottedKey>() {
         return Some(error.advice());
     }
-    if let Some(error) = error.downcast_ref::<SourceError>() {
-        return of_source(error.code()).map(str::to_owned);
+    if let Some(unreadable) = error.downcast_ref::<Unreadable>() {
+        return of_source(unreadable.error()).map(str::to_owned);
     }
     let missing = error.downcast_ref::<NotThere>().map(|_| "name the directory that holds rototo-workspace.toml");
     missing.map(str::to_owned)
@@ -32,9 +33,12 @@ fn of_resolution(error: &ResolveError) -> Option<String> {
     }
 }
 
-/// Returns the remedy for the code of an error.
-fn of_source(code: &str) -> Option<&'static str> {
-    Some(match code {
+/// Returns the remedy for an error of a source, by its code.
+pub(crate) fn of_source(error: &SourceError) -> Option<&'static str> {
+    Some(match error.code() {
+        "no_directory" if error.extends_entry().is_some() => {
+            "correct the entry of `extends`: it names the directory that holds rototo-workspace.toml"
+        }
         "no_reference" => "correct the part after `#`; `git ls-remote` lists the branches and tags",
         "no_commit" => "push the commit, or name a branch or tag that holds it",
         "no_directory" => "correct the part after the colon: the directory that holds rototo-workspace.toml",
@@ -47,7 +51,7 @@ fn of_source(code: &str) -> Option<&'static str> {
         "no_git" => "install git, and see that it is in PATH",
         "host_not_trusted" => "add the host's certificate authority, or its key to known_hosts, if you trust it",
         "too_large" | "too_many_entries" | "transfer_too_large" => {
-            "keep the workspace in a directory of its own, and name that after the colon"
+            "keep the workspace in a directory of its own, and name that"
         }
         _ => return None,
     })

@@ -3,6 +3,7 @@
 pub(crate) mod context;
 pub(crate) mod documents;
 pub(crate) mod selection;
+pub(crate) mod unreadable;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use rototo_lua::{InProcess, ScriptLimits};
 use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
 
 use crate::global::GlobalArguments;
+use crate::workspace::unreadable::Unreadable;
 
 const MANIFEST: &str = "rototo-workspace.toml";
 
@@ -60,10 +62,10 @@ impl Workspace {
         match reader.read(scope(Access::new(source.clone(), credentials(&source, global)?))).await {
             Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
             Err(error) => match (&source, error.fault()) {
-                (Source::Local(path), SourceFault::Content(ContentFault::NoDirectory { .. })) => {
+                (Source::Local(path), SourceFault::Content(ContentFault::NoLocalDirectory { .. })) => {
                     Err(NotThere { at: shown, reason: missing(path) }.into())
                 }
-                _ => Err(error.into()),
+                _ => Err(Unreadable { shown, place: source, error: Box::new(error) }.into()),
             },
         }
     }
@@ -80,10 +82,7 @@ impl Workspace {
 
     /// Returns its name for programs, which is independent of the current directory.
     pub(crate) fn full_name(&self) -> String {
-        match self.directory() {
-            Some(directory) => directory.display().to_string(),
-            None => self.shown.clone(),
-        }
+        full_name(self.pinned.source(), &self.shown)
     }
 
     /// Returns the address of one of its documents.
@@ -101,19 +100,31 @@ impl Workspace {
     /// Returns its directory in its repository, by which code hosts name files; for a directory that is in none, the one
     /// below the current directory, and else the whole path.
     pub(crate) fn directory_in_repository(&self) -> String {
-        let Some(directory) = self.directory() else { return subdirectory(self.pinned.source()) };
-        let repository = directory.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned);
-        let root = repository.or_else(|| std::env::current_dir().and_then(|root| root.canonicalize()).ok());
-        let below = root.and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
-        below.unwrap_or(directory).to_string_lossy().into_owned()
+        directory_in_repository(self.pinned.source())
     }
 
     fn directory(&self) -> Option<PathBuf> {
-        match self.pinned.source() {
-            Source::Local(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
-            _ => None,
-        }
+        directory(self.pinned.source())
     }
+}
+
+fn directory(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::Local(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
+        _ => None,
+    }
+}
+
+fn full_name(source: &Source, shown: &str) -> String {
+    directory(source).map_or_else(|| shown.to_owned(), |directory| directory.display().to_string())
+}
+
+fn directory_in_repository(source: &Source) -> String {
+    let Some(directory) = directory(source) else { return subdirectory(source) };
+    let repository = directory.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned);
+    let root = repository.or_else(|| std::env::current_dir().and_then(|root| root.canonicalize()).ok());
+    let below = root.and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
+    below.unwrap_or(directory).to_string_lossy().into_owned()
 }
 
 /// Runs lint, with the workspace's custom rules. Every command lints by this function.

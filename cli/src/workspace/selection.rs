@@ -179,8 +179,10 @@ impl Selectors {
             DiagnosticSubject::Linter(id) => self.linters || has(&self.linter, id),
             DiagnosticSubject::Other => false,
         };
+        let of_linter = failed_linter(diagnostic).is_some_and(|id| self.linters || has(&self.linter, id));
         self.is_everything()
             || about
+            || of_linter
             || self.linters && authority(rule) != BUILT_IN
             || self.lint_rules
             || self.lint_authorities
@@ -235,6 +237,12 @@ fn subject(diagnostic: &Diagnostic) -> DiagnosticSubject<'_> {
             of_path(&diagnostic.location.path)
         }
     }
+}
+
+/// Returns the linter whose rule failed, which is shown at the entity that the rule was asked about.
+fn failed_linter(diagnostic: &Diagnostic) -> Option<&str> {
+    let related = diagnostic.related.iter().filter(|_| diagnostic.rule == "rototo/custom-lint-failed");
+    related.filter_map(|related| id_in(&related.location.path, "lint/", ".lua")).next()
 }
 
 fn of_path(path: &str) -> DiagnosticSubject<'_> {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -196,6 +196,17 @@ impl Client {
         assert_eq!(answer["result"], Value::Null, "{answer}");
         self.notify("exit", Value::Null);
         self.server.wait().unwrap()
+    }
+
+    /// Waits until the server ends by itself, with its input open, and returns its exit status.
+    pub fn outlive(mut self) -> ExitStatus {
+        loop {
+            match self.messages.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.server.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not end"),
+            }
+        }
     }
 
     /// Closes the server's input, and returns its exit status.

@@ -53,6 +53,27 @@ fn the_protocol_orders_the_start_and_the_end() {
     assert_eq!(client.hang_up().code(), Some(1), "the client has not asked to shut down");
 }
 
+/// Another process may hold the client's end of the pipe open.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_server_ends_with_the_process_of_its_client() {
+    let mut editor = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let id = editor.id();
+    let mut client = Client::spawn(&[]);
+    client.request("initialize", json!({ "processId": id, "capabilities": {} }));
+    client.notify("initialized", json!({}));
+    client.request("textDocument/hover", json!({}));
+    editor.kill().unwrap();
+    editor.wait().unwrap();
+    assert_eq!(client.outlive().code(), Some(1));
+
+    // A process that is not there is one of another machine or container.
+    let mut client = Client::spawn(&[]);
+    client.request("initialize", json!({ "processId": id, "capabilities": {} }));
+    client.notify("initialized", json!({}));
+    assert!(client.end().success());
+}
+
 #[test]
 fn every_beginning_of_a_document_has_an_answer() {
     let mut client = Client::start(&all_kinds());

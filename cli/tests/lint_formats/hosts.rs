@@ -83,6 +83,23 @@ fn the_action_passes_a_good_workspace_and_reports_a_wrong_directory() {
 }
 
 #[test]
+fn the_action_leaves_a_log_of_a_layer_that_can_not_be_read_and_no_empty_one() {
+    let repository = crate::with_a_missing_layer();
+    let output = run_action(repository.path(), &[("workspace", "workspaces/prod"), ("sarif", "rototo.sarif")]);
+    assert!(
+        !output.status.success() && text(&output).starts_with("::error file=workspaces/prod/"),
+        "{}",
+        text(&output)
+    );
+    let log: Value = serde_json::from_slice(&std::fs::read(repository.path().join("rototo.sarif")).unwrap()).unwrap();
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "rototo/source-unreadable");
+    // An upload of an empty file fails with a message about the file.
+    let output = run_action(repository.path(), &[("workspace", "ftp://host/x"), ("sarif", "rototo.sarif")]);
+    assert!(!output.status.success() && text(&output).contains("not a known scheme"), "{}", text(&output));
+    assert!(!repository.path().join("rototo.sarif").exists());
+}
+
+#[test]
 fn the_template_of_gitlab_prints_the_findings_and_keeps_a_log() {
     let job = yaml(".gitlab/rototo-lint.yml");
     let lines: Vec<&str> = job[".rototo-lint"]["script"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

@@ -139,3 +139,61 @@ fn json_is_one_of_the_formats() {
     let (code, text) = fails(&example(), &["lint", "--format", "sarif", "--json"]);
     assert!(code == 1 && text.contains("leave one of them out"), "{text}");
 }
+
+/// Returns a repository whose workspace extends a directory that is not there, in its third line.
+fn with_a_missing_layer() -> tempfile::TempDir {
+    let repository = repository();
+    let manifest = "schema_version = 1\nextends = [\n  \"../nope\",\n]\n";
+    std::fs::write(repository.path().join("workspaces/prod/rototo-workspace.toml"), manifest).unwrap();
+    repository
+}
+
+#[test]
+fn a_layer_that_can_not_be_read_is_a_finding_at_its_entry() {
+    let repository = with_a_missing_layer();
+    let log = log(repository.path(), &["workspaces/prod"]);
+    let run = &log["runs"][0];
+    assert_eq!(run["automationDetails"]["id"], "rototo-lint/workspaces/prod/");
+    assert_eq!(run["invocations"][0]["executionSuccessful"], false);
+    let result = &run["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&json!("rototo/source-unreadable"), &json!("error")));
+    assert_eq!(
+        result["locations"][0]["physicalLocation"],
+        json!({
+            "artifactLocation": {"uri": "workspaces/prod/rototo-workspace.toml", "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": 3, "startColumn": 3, "endLine": 3, "endColumn": 12},
+        })
+    );
+    let (code, text) = fails(repository.path(), &["lint", "workspaces/prod", "--format", "github"]);
+    let place = "::error file=workspaces/prod/rototo-workspace.toml,line=3,col=3,endColumn=12,\
+                 title=rototo/source-unreadable::it extends workspaces/prod/../nope, ";
+    assert!(code == 1 && text.starts_with(place) && text.lines().count() == 1, "{text}");
+
+    let report = support::json(repository.path(), &["lint", "workspaces/prod"]);
+    let root = repository.path().canonicalize().unwrap().join("workspaces/prod");
+    assert_eq!((&report["workspace"], &report["documents"]), (&json!(root), &json!([])));
+    assert_eq!(report["diagnostics"][0]["location"]["path"], "rototo-workspace.toml");
+    let (code, text) = fails(repository.path(), &["lint", "workspaces/prod"]);
+    assert!(code == 1 && text.starts_with("error: reading workspaces/prod failed: it extends"), "{text}");
+}
+
+#[test]
+fn a_link_in_place_of_a_document_is_a_finding_there() {
+    let repository = repository();
+    let link = repository.path().join("workspaces/prod/variables/x.toml");
+    std::os::unix::fs::symlink("/etc/passwd", link).unwrap();
+    let result = &log(repository.path(), &["workspaces/prod"])["runs"][0]["results"][0];
+    let place = json!({"artifactLocation": {"uri": "workspaces/prod/variables/x.toml", "uriBaseId": "%SRCROOT%"}});
+    assert_eq!(result["locations"][0]["physicalLocation"], place);
+}
+
+#[test]
+fn a_repository_that_can_not_be_read_is_a_finding_at_its_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = format!("git+file://{}/none.git#main:workspaces/prod", directory.path().display());
+    let result = &log(directory.path(), &[&source])["runs"][0]["results"][0];
+    let uri = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!(uri, "workspaces/prod/rototo-workspace.toml");
+    let report = support::json(directory.path(), &["lint", &source]);
+    assert_eq!(report["workspace"], source);
+}

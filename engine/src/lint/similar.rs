@@ -69,6 +69,31 @@ pub(super) fn deceptive(name: &str) -> Option<String> {
     other.map(|alphabet| format!("has letters of the {alphabet} alphabet among Latin ones"))
 }
 
+/// The reason for which a file of this name is not the same on every computer; `None` for a plain name.
+pub(super) fn not_portable(name: &str) -> Option<String> {
+    if let Some(letter) = name.chars().find(|letter| matches!(letter, '<' | '>' | ':' | '"' | '|' | '?' | '*')) {
+        return Some(format!("Windows can't check the file out: no name has `{letter}` there"));
+    }
+    if let Some(device) = device(name) {
+        return Some(format!("Windows can't check the file out: `{device}` is the name of a device there"));
+    }
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    (stem.trim_matches(' ') != stem)
+        .then(|| "a name in the path begins or ends with a blank, which nobody sees".to_owned())
+}
+
+/// The name of a device of Windows that a name of a file is, whatever stands behind its first dot.
+fn device(name: &str) -> Option<&str> {
+    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    const NUMBERED: [&str; 2] = ["com", "lpt"];
+    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
+    let is_numbered = || {
+        let number = stem.strip_suffix(|last: char| matches!(last, '1'..='9'));
+        number.is_some_and(|kind| NUMBERED.iter().any(|device| device.eq_ignore_ascii_case(kind)))
+    };
+    (DEVICES.iter().any(|device| device.eq_ignore_ascii_case(stem)) || is_numbered()).then_some(stem)
+}
+
 /// The accent behind a letter that also exists with it, as macOS writes names of files. The two look the same, and differ.
 fn loose_accent(name: &str) -> Option<char> {
     name.chars().zip(name.chars().skip(1)).find_map(|(letter, mark)| {

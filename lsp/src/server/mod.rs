@@ -1,6 +1,7 @@
 //! The server: reads messages, keeps the workspaces up to date, and answers.
 
 mod capabilities;
+mod client_process;
 mod documents;
 mod requests;
 mod roots;
@@ -41,6 +42,9 @@ pub enum ServeError {
     /// The client has ended without a request to shut down.
     #[error("the client has ended without a request to shut down")]
     NoShutdown,
+    /// The process of the client has ended, and its connection is still open.
+    #[error("the process of the client has ended")]
+    ClientGone,
 }
 
 /// Something that the server reacts to.
@@ -48,6 +52,8 @@ enum Event {
     Client(Message),
     /// The client has closed the connection.
     Closed,
+    /// The process of the client has ended.
+    ClientGone,
     Workspace(WorkspaceEvent),
 }
 
@@ -58,8 +64,10 @@ enum Event {
 pub fn serve(options: &ServerOptions) -> Result<(), ServeError> {
     let (connection, writer) = stdio::connect()?;
     let served = serve_on(connection, options);
-    // A client that is gone reads nothing any more, and the reader notices that, too.
-    let _ = writer.join();
+    if !matches!(served, Err(ServeError::ClientGone)) {
+        // A client that has closed its end reads nothing any more, which the writer notices.
+        let _ = writer.join();
+    }
     served
 }
 
@@ -77,6 +85,10 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
     )?;
     let (sender, events) = channel();
     let (from_workspaces, workspace_events) = channel();
+    let to_server = sender.clone();
+    // A server that has ended takes no event.
+    let gone = move || drop(to_server.send(Event::ClientGone));
+    client_process::watch(params.process_id, gone).map_err(ServeError::Thread)?;
     forward(workspace_events, sender.clone(), Event::Workspace).map_err(ServeError::Thread)?;
     let messages = connection.receiver.clone();
     let passing =
@@ -141,6 +153,7 @@ impl Server {
                     }
                     Event::Client(Message::Notification(notification)) => self.notification(notification),
                     Event::Client(Message::Response(_)) => {}
+                    Event::ClientGone => return Err(ServeError::ClientGone),
                     Event::Closed => return if self.is_ending { Ok(()) } else { Err(ServeError::NoShutdown) },
                     Event::Workspace(event) => self.workspace_event(event),
                 }

@@ -55,6 +55,8 @@ impl Sandbox {
             ScriptError::new(ScriptErrorKind::Process, format!("Lua could not be confined: {error}"))
         })?;
         let sandbox = Self { lua, runner, budget, limits: *limits };
+        // As at the start of TOML and JSON, a byte order mark is no part of the text.
+        let script = script.strip_prefix('\u{feff}').unwrap_or(script);
         sandbox.within(|lua| {
             let script = lua.load(script).set_name(format!("={SCRIPT}")).set_mode(ChunkMode::Text).into_function()?;
             sandbox.call::<()>(script, ())

@@ -56,12 +56,33 @@ pub enum ContentFault {
         /// The path in the archive.
         path: String,
     },
-    /// The directory does not exist.
-    #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
+    /// The source has no such directory.
+    #[error("there is no directory `{path}` in it{}", separators(path))]
     NoDirectory {
         /// The directory.
         path: String,
     },
+    /// The directory of a repository is a link or a submodule.
+    #[error("`{path}` is {what}, and links and submodules are not followed: name the directory that it leads to")]
+    LinkedDirectory {
+        /// The directory.
+        path: String,
+        /// The kind of the entry.
+        what: &'static str,
+    },
+    /// There is no such directory on this machine.
+    #[error("`{path}` {what}{}", separators(path))]
+    NoLocalDirectory {
+        /// The directory.
+        path: String,
+        /// The rest of the sentence.
+        what: &'static str,
+    },
+}
+
+/// Returns the remedy for a path that has the separators of Windows.
+fn separators(path: &str) -> &'static str {
+    if path.contains('\\') { ": write `/` in place of `\\`" } else { "" }
 }
 
 /// Returns the way to what people make links for.
@@ -80,7 +101,7 @@ impl ContentFault {
             Self::NotAFile { .. } => "not_a_file",
             Self::Garbled { .. } => "garbled",
             Self::NotUtf8 { .. } => "not_utf8",
-            Self::NoDirectory { .. } => "no_directory",
+            Self::NoDirectory { .. } | Self::LinkedDirectory { .. } | Self::NoLocalDirectory { .. } => "no_directory",
         }
     }
 }

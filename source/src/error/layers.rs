@@ -30,6 +30,9 @@ pub enum LayerFault {
         /// The fault of the parent.
         reason: String,
     },
+    /// The parent has no document of a workspace.
+    #[error("there is no document of a workspace in it: name the directory with its `rototo-workspace.toml`")]
+    NoWorkspace,
     /// The workspace extends itself, directly or not.
     #[error("it extends itself: {0}")]
     Cycle(String),
@@ -48,6 +51,7 @@ impl LayerFault {
             Self::Leaves(_) => "extends_leaves_source",
             Self::Followed(_) => "not_readable",
             Self::OtherOwner { .. } => "extends_other_owner",
+            Self::NoWorkspace => "extends_no_workspace",
             Self::Cycle(_) => "extends_itself",
             Self::TooMany { .. } => "too_many_layers",
         }

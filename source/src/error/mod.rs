@@ -32,6 +32,8 @@ pub struct SourceError {
     at: String,
     fault: SourceFault,
     retry_after: Option<Duration>,
+    /// The size of an error is limited.
+    extends_entry: Option<u32>,
 }
 
 /// The operation that failed.
@@ -56,12 +58,24 @@ impl std::fmt::Display for Operation {
 
 impl SourceError {
     pub(crate) fn new(operation: Operation, at: &impl ToString, fault: impl Into<SourceFault>) -> Self {
-        Self { operation, at: at.to_string(), fault: fault.into(), retry_after: None }
+        Self { operation, at: at.to_string(), fault: fault.into(), retry_after: None, extends_entry: None }
     }
 
     /// Makes the error of a host in backoff, with the rest of the wait.
     pub(crate) fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
+    }
+
+    /// Adds the index of the entry of `extends` that was followed.
+    pub(crate) fn with_extends_entry(self, extends_entry: Option<usize>) -> Self {
+        Self { extends_entry: extends_entry.and_then(|entry| u32::try_from(entry).ok()), ..self }
+    }
+
+    /// Returns the index of the entry in `extends` of the workspace itself whose layers could not be read; `None` if the
+    /// fault is no layer's.
+    #[must_use]
+    pub fn extends_entry(&self) -> Option<usize> {
+        self.extends_entry.and_then(|entry| usize::try_from(entry).ok())
     }
 
     /// Returns the source, without secrets.

@@ -137,6 +137,9 @@ impl<'a> Reading<'a> {
         match root {
             Some(Ok(root)) => Ok(Some(root)),
             Some(Err(NoRoot::Garbled)) => Err(garbled(subdirectory.split().0).into()),
+            Some(Err(NoRoot::Linked(what))) => {
+                Err(ContentFault::LinkedDirectory { path: subdirectory.to_string(), what }.into())
+            }
             Some(Err(NoRoot::Missing)) | None => Err(no_directory(place).into()),
         }
     }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::git::credentials::Setting;
+use crate::spec::Scheme;
 
 /// The git with which repositories are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,16 @@ impl Setup {
         command.env("GIT_CONFIG_COUNT", count.to_string());
     }
 
+    /// Returns the transports that a run may use for an address with `scheme`. A user's own settings may replace the
+    /// address by one of the other encrypted transport (`insteadOf`). With credentials of ours, or where addresses are
+    /// restricted, the transport is that of the source.
+    pub(super) fn transports(self, scheme: Scheme, is_restricted: bool) -> &'static str {
+        match scheme {
+            Scheme::Https | Scheme::Ssh if self == Self::Own && !is_restricted => "https:ssh",
+            scheme => scheme.as_str(),
+        }
+    }
+
     /// Returns whether the user has a command of their own for ssh, in the environment or in git's settings.
     pub(super) async fn starts_ssh(self) -> bool {
         if self != Self::Own {
@@ -166,5 +177,19 @@ mod tests {
         }
         assert_eq!(Setup::of(GitSetup::Own, true), Setup::Ours);
         assert_eq!(Setup::of(GitSetup::Isolated, true), Setup::Isolated);
+    }
+
+    #[test]
+    fn only_the_users_own_git_without_restrictions_may_change_the_transport() {
+        for setup in [Setup::Own, Setup::Ours, Setup::Isolated] {
+            for is_restricted in [false, true] {
+                let is_free = setup == Setup::Own && !is_restricted;
+                for (scheme, own) in [(Scheme::Https, "https"), (Scheme::Ssh, "ssh")] {
+                    let expected = if is_free { "https:ssh" } else { own };
+                    assert_eq!(setup.transports(scheme, is_restricted), expected, "{setup:?} {is_restricted}");
+                }
+                assert_eq!(setup.transports(Scheme::File, is_restricted), "file");
+            }
+        }
     }
 }

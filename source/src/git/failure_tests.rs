@@ -176,6 +176,31 @@ fn words_in_addresses_and_refs_decide_nothing() {
     }
 }
 
+/// The path of a repository may be a word of a message.
+#[test]
+fn a_path_of_one_word_hides_no_reason() {
+    let curl = |path: &str| format!("fatal: unable to access 'https://h/{path}/': Could not resolve host: h\n");
+    for path in ["host", "resolve", "Could", "h", "r.git"] {
+        assert_eq!(classified(&format!("git+https://h/{path}"), &curl(path), None).code(), "unreachable", "{path}");
+    }
+    for (path, said, code) in [
+        ("denied", "git@h: Permission denied (publickey).", "access_denied"),
+        ("Permission", "git@h: Permission denied (publickey).", "access_denied"),
+        ("key", "Host key verification failed.", "host_not_trusted"),
+        ("Repository", "ERROR: Repository not found.", "no_repository"),
+        ("found", "remote: ERROR: The project could not be found", "no_repository"),
+        ("22", "ssh: connect to host h port 22: Connection refused", "unreachable"),
+        ("2", "fatal: HTTP/2 stream 1 was not closed cleanly", "interrupted"),
+        ("does", "fatal: 'does' does not appear to be a git repository", "no_repository"),
+        ("saml", "ERROR: nothing at git@h:saml for you", "git_failed"),
+        ("saml", "ERROR: nothing at \"saml\" for you", "git_failed"),
+        ("saml", "ERROR: nothing at /saml for you", "git_failed"),
+    ] {
+        let text = format!("{said}\nfatal: Could not read from remote repository.\n");
+        assert_eq!(classified(&format!("git+ssh://git@h/{path}"), &text, None).code(), code, "{path}: {said}");
+    }
+}
+
 #[test]
 fn a_page_to_sign_in_is_no_repository_and_its_query_is_not_shown() {
     let to = |location: &str| Some(GitHttpAnswer { location: Some(location.to_owned()), ..answer(302).unwrap() });

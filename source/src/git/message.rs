@@ -40,7 +40,7 @@ impl<'a> Message<'a> {
 
     fn of(line: &'a str, address: &str, path: &str) -> Self {
         let (speaker, whole) = speaker(line);
-        let named = whole.replace(address, "").replace(path, "");
+        let named = without_path(&whole.replace(address, ""), path);
         // Git quotes the address, and what follows is libcurl's, which quotes too.
         let of_curl =
             named.strip_prefix("unable to access '").and_then(|rest| Some(rest.split_once("': ")?.1.to_owned()));
@@ -89,6 +89,37 @@ fn speaker(line: &str) -> (Speaker, &str) {
             None => (Speaker::Git, said.trim()),
         },
         None => (Speaker::Other, line),
+    }
+}
+
+/// Takes the path of the repository out of a line, where the line names it. A path of one word may be a word of any
+/// sentence, so it counts only in quotes, after a slash that begins a name, and after the colon of `host:path`.
+fn without_path(line: &str, path: &str) -> String {
+    let (mut text, mut done) = (String::new(), 0);
+    for (start, _) in line.match_indices(path).filter(|_| !path.is_empty()) {
+        let (before, after) =
+            (line.get(..start).unwrap_or_default(), line.get(start + path.len()..).unwrap_or_default());
+        if names_path(before, after, path.contains('/')) {
+            text.push_str(line.get(done..start).unwrap_or_default());
+            done = start + path.len();
+        }
+    }
+    text + line.get(done..).unwrap_or_default()
+}
+
+/// Returns whether a path between `before` and `after` is the name of a repository.
+fn names_path(before: &str, after: &str, has_slash: bool) -> bool {
+    let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    let (last, next) = (before.chars().next_back(), after.chars().next());
+    if is_word(next) {
+        return false;
+    }
+    let begins_name = |before: &str| !is_word(before.chars().next_back());
+    match last {
+        Some(':') => true,
+        Some('/') => has_slash || before.strip_suffix('/').is_some_and(begins_name),
+        Some('"' | '\'' | '`') => next == last || has_slash,
+        _ => has_slash && !is_word(last),
     }
 }
 

@@ -134,10 +134,11 @@ impl Program {
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
-        if own_ssh {
+        let transports = setup.transports(self.url.scheme(), self.egress.rules().is_some());
+        if own_ssh || self.url.scheme() == Scheme::Https && transports.contains("ssh") {
             Setup::ask_nobody(&mut command);
         }
-        command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
+        command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", transports).args(arguments);
         let confinement = self.confinement(setup, repository);
         let mut group = ProcessGroup::start(&mut command, &confinement).map_err(uncharged)?;
         let running = group.run(stdin, self.url.scheme() == Scheme::Https);

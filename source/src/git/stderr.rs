@@ -91,7 +91,8 @@ impl GitStderr {
             let status = header.split(' ').nth(1).and_then(|status| status.trim().parse().ok()).unwrap_or(0);
             // What follows an established connection to a proxy is the host's.
             let is_of_host = !(self.connects && (200..300).contains(&status));
-            self.answer = is_of_host.then(|| GitHttpAnswer { status, of_proxy: self.connects, ..GitHttpAnswer::default() });
+            self.answer =
+                is_of_host.then(|| GitHttpAnswer { status, of_proxy: self.connects, ..GitHttpAnswer::default() });
             return;
         }
         let (Some(answer), Some((name, value))) = (&mut self.answer, header.split_once(':')) else { return };

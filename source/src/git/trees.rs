@@ -114,12 +114,19 @@ impl Trees {
 pub(super) enum NoRoot {
     Missing,
     Garbled,
+    /// A link or a submodule, in words.
+    Linked(&'static str),
 }
 
 fn find_directory(listing: &[u8], name: &str) -> Result<ObjectId, NoRoot> {
     let entries = tree_entries(listing).ok_or(NoRoot::Garbled)?;
-    let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == PathEntry::Directory);
-    found.map(|entry| entry.id).ok_or(NoRoot::Missing)
+    let found = entries.iter().find(|entry| entry.name == name.as_bytes()).ok_or(NoRoot::Missing)?;
+    match found.kind {
+        PathEntry::Directory => Ok(found.id),
+        PathEntry::Link => Err(NoRoot::Linked("a link")),
+        PathEntry::Special => Err(NoRoot::Linked("a submodule")),
+        PathEntry::File => Err(NoRoot::Missing),
+    }
 }
 
 #[cfg(test)]

@@ -34,9 +34,9 @@ impl Parent {
     }
 }
 
-/// Returns the parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint
-/// reports the fault.
-pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFault> {
+/// Returns the parents that the manifest of `tree` names, the base first, each with the index of its entry. A manifest
+/// that can't be read has none; lint reports the fault. The error has the index of the entry that can't be followed.
+pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<(usize, Parent)>, (usize, LayerFault)> {
     let Some(manifest) = tree.get("rototo-workspace.toml") else { return Ok(Vec::new()) };
     // The engine's parser is safe for any bytes: that of the toml crate alone overflows the stack on nested
     // dotted keys.
@@ -45,8 +45,12 @@ pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFa
     let parsed = rototo_engine::parse(alone);
     let extends = parsed.manifest.as_ref().and_then(|manifest| manifest.content()).map(|manifest| &manifest.extends);
     let Some(Extends::Sources(sources)) = extends else { return Ok(Vec::new()) };
-    let named = sources.iter().filter_map(|source| source.value());
-    named.enumerate().map(|(index, text)| parent(child, index, text)).collect()
+    let named = sources.iter().enumerate().filter_map(|(index, source)| Some((index, source.value()?)));
+    let followed = |(index, text): (usize, &Arc<str>)| match parent(child, index, text) {
+        Ok(parent) => Ok((index, parent)),
+        Err(fault) => Err((index, fault)),
+    };
+    named.map(followed).collect()
 }
 
 fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault> {
@@ -95,6 +99,11 @@ impl Walk {
         }
         self.below.push(source);
         Ok(())
+    }
+
+    /// Returns the number of sources that have been entered and not left: 1 in the workspace itself.
+    pub(crate) fn depth(&self) -> usize {
+        self.below.len()
     }
 
     /// Leaves the innermost source, with its documents.

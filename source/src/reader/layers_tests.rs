@@ -11,7 +11,10 @@ fn layer(source: &str) -> Layer {
 fn named(child: &str, extends: &str) -> Result<Vec<Parent>, LayerFault> {
     let manifest = format!("schema_version = 1\nextends = {extends}\n").into_bytes();
     let tree: Tree = [("rototo-workspace.toml".to_owned(), manifest)].into_iter().collect();
-    parents(&layer(child), &tree)
+    match parents(&layer(child), &tree) {
+        Ok(named) => Ok(named.into_iter().map(|(_, parent)| parent).collect()),
+        Err((_, fault)) => Err(fault),
+    }
 }
 
 fn check(child: &str, parent: &str, expected: &str) {
@@ -60,6 +63,8 @@ fn credentials_go_to_parents_of_the_same_owner_alone() {
 fn an_invalid_parent_is_named_by_its_number() {
     let error = named("/srv/prod", "[\"../base\", \"\"]").unwrap_err();
     assert!(error.to_string().contains("entry 2 of `extends`"), "{error}");
+    let error = named("/srv/prod", "[1, \"\"]").unwrap_err();
+    assert!(error.to_string().contains("entry 2 of `extends`"), "an entry that is no text counts: {error}");
     let error = named("/srv/prod", "[\"git+http://hunter2@h/r.git\"]").unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(named("/srv/prod", "[\"kubernetes:///a\"]").is_err());

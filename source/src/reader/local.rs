@@ -3,7 +3,7 @@
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rototo_engine::Tree;
 use rustix::fs::OFlags;
@@ -11,6 +11,9 @@ use rustix::fs::OFlags;
 use crate::error::{ContentFault, SourceFault};
 use crate::limits::layout::{PathEntry, ReadScope, Visit, join, visit};
 use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
+
+/// The most readings of a directory whose name leads elsewhere meanwhile.
+const MAX_READINGS: usize = 3;
 
 /// Reads the documents of a directory alone, without the layers that its manifest names. Blocks on the disk.
 ///
@@ -32,6 +35,7 @@ pub fn read_directory(root: &Path, limits: &Limits) -> Result<Tree, SourceFault>
 /// # Errors
 /// When the file can't be read, or exceeds a limit.
 pub fn read_document(root: &Path, path: &str, limits: &Limits) -> Result<Option<Vec<u8>>, SourceFault> {
+    let Ok(root) = place_of(root) else { return Ok(None) };
     let absolute = root.join(path);
     match std::fs::symlink_metadata(&absolute) {
         Ok(metadata) if metadata.is_file() => {}
@@ -42,11 +46,46 @@ pub fn read_document(root: &Path, path: &str, limits: &Limits) -> Result<Option<
 
 /// Returns the files of the workspace at `root`. Blocks on the disk.
 pub(crate) fn read(root: &Path, scope: ReadScope, limits: &Limits) -> Result<Tree, SourceFault> {
-    if !root.is_dir() {
-        return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
+    let mut place = place_of(root)?;
+    for _ in 0..MAX_READINGS {
+        let read = read_place(&place, scope, limits);
+        // A link that leads elsewhere meanwhile must not mix the files of two directories, and the files behind the old
+        // one may be gone in part.
+        let now = place_of(root)?;
+        if now == place {
+            return read;
+        }
+        place = now;
     }
-    // A link that leads elsewhere meanwhile must not mix the files of two directories.
-    let root = &root.canonicalize().map_err(|error| disk(root, &error))?;
+    Err(SourceFault::Disk {
+        path: root.display().to_string(),
+        error: "it led to another directory during each reading".to_owned(),
+    })
+}
+
+/// Returns the directory that holds the files of the workspace at `root`: without links on the way, and behind the link
+/// that a volume of Kubernetes has.
+fn place_of(root: &Path) -> Result<PathBuf, SourceFault> {
+    if !root.is_dir() {
+        let what = if root.exists() { "is not a directory" } else { "does not exist" };
+        return Err(ContentFault::NoLocalDirectory { path: root.display().to_string(), what }.into());
+    }
+    let place = root.canonicalize().map_err(|error| disk(root, &error))?;
+    Ok(data_of_volume(&place).unwrap_or(place))
+}
+
+/// Returns the directory of the files of a ConfigMap, a Secret, or a projected volume. The kubelet writes each version into
+/// a directory of its own inside of the volume, and the link `..data` leads to the newest one. All other entries are links
+/// through it.
+fn data_of_volume(place: &Path) -> Option<PathBuf> {
+    let link = place.join("..data");
+    let is_link = std::fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink());
+    let data = link.canonicalize().ok().filter(|data| is_link && data.is_dir())?;
+    (data.parent() == Some(place)).then_some(data)
+}
+
+/// Returns the files of the workspace in `root`, which has no links on the way.
+fn read_place(root: &Path, scope: ReadScope, limits: &Limits) -> Result<Tree, SourceFault> {
     let mut tree = Tree::default();
     let mut budget = ReadBudget::new(limits);
     let mut hints = HINT_ENTRIES;

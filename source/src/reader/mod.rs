@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rototo_engine::Tree;
+use rototo_engine::{DocumentKind, Tree};
 
 use crate::credentials::Access;
-use crate::error::{Operation, SignatureFault, SourceError, SourceFault};
+use crate::error::{LayerFault, Operation, SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest};
 use crate::hosts::Recent;
 use crate::limits::ReadBudget;
@@ -102,8 +102,10 @@ impl Reader {
             since: Instant::now(),
             walk: Walk::default(),
             budget: ReadBudget::new(self.single.limits()),
+            entry: None,
         };
-        let tree = descent.read(pinned.own().clone()).await.map_err(failed)?;
+        let read = descent.read(pinned.own().clone()).await;
+        let tree = read.map_err(|fault| failed(fault).with_extends_entry(descent.entry))?;
         let mut parents = descent.walk.layers();
         let own = parents.pop().unwrap_or_else(|| pinned.own().clone());
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,6 +206,8 @@ struct LayerReader<'a> {
     since: Instant,
     walk: Walk,
     budget: ReadBudget<'a>,
+    /// The entry of the workspace's own `extends` that is being followed.
+    entry: Option<usize>,
 }
 
 impl LayerReader<'_> {
@@ -211,13 +215,21 @@ impl LayerReader<'_> {
         Box::pin(async move {
             self.walk.enter(self.single.place(layer.source()).await)?;
             let tree = self.single.read(&layer).await?;
+            if self.walk.depth() > 1 && !tree.iter().any(|(path, _)| DocumentKind::at(path).is_some()) {
+                return Err(LayerFault::NoWorkspace.into());
+            }
             // Each layer is within the limits by itself, and so are all together.
             for (_, document) in tree.iter() {
                 self.budget.entry()?;
                 self.budget.bytes(u64::try_from(document.bytes.len()).unwrap_or(u64::MAX))?;
             }
             let mut base = Tree::default();
-            for parent in layers::parents(&layer, &tree)? {
+            let parents = layers::parents(&layer, &tree).map_err(|(entry, fault)| {
+                self.follow(entry);
+                fault
+            })?;
+            for (entry, parent) in parents {
+                self.follow(entry);
                 let access = parent.access().clone();
                 let below = self.read_parent(parent).await;
                 let below = below.map_err(|fault| layers::of_parent_without(layer.access(), &access, fault))?;
@@ -226,6 +238,13 @@ impl LayerReader<'_> {
             self.walk.leave(layer);
             Ok(tree.over(&base))
         })
+    }
+
+    /// Takes note of the entry that is followed, unless it is one of a layer.
+    fn follow(&mut self, entry: usize) {
+        if self.walk.depth() == 1 {
+            self.entry = Some(entry);
+        }
     }
 
     async fn read_parent(&mut self, parent: Parent) -> Result<Tree, SourceFault> {

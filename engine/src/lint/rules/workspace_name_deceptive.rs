@@ -1,10 +1,10 @@
-//! A name is not what it looks like.
+//! A name is not what it looks like, or not the same on every computer.
 
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
-use crate::lint::similar::deceptive;
+use crate::lint::similar::{deceptive, not_portable};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
 use crate::parse::{Qualifier, Resource, Schema, Variable};
 
@@ -15,6 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::Object(check_object),
     Check::Schema(check_schema),
     Check::Workspace(check_paths),
+    Check::Workspace(check_portable),
 ];
 
 fn check_variable(
@@ -66,6 +67,17 @@ fn check_paths(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
             findings.add(Finding::new(Entity::Workspace, path, None, message));
         }
         folded_paths.insert(folded, path);
+    }
+}
+
+/// Names that Windows refuses or changes. A checkout there ends with an error, or has another file. The directory of a
+/// resource's objects has the name of the resource's file.
+fn check_portable(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    for (path, _) in workspace.parsed.tree().iter() {
+        let name = path.rsplit_once('/').map_or(&**path, |(_, name)| name);
+        if let Some(reason) = not_portable(name) {
+            findings.add(Finding::new(Entity::Workspace, path, None, reason));
+        }
     }
 }
 
