@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use futures::FutureExt;
 use rototo_agent::Options;
-use tokio::signal::unix::{SignalKind, signal};
+use rototo_connection::end_signal;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -25,17 +26,9 @@ fn serve(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.context("the threads of the agent can't be started")?;
     let ended = runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        let mut terminate = signal(SignalKind::terminate()).context("signals can't be received")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("signals can't be received")?;
-        let signalled = shutdown.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            signalled.cancel();
-        });
+        let (shutdown, signalled) = (CancellationToken::new(), end_signal().context("signals can't be received")?);
+        let at_signal = shutdown.clone();
+        tokio::spawn(signalled.map(move |()| at_signal.cancel()));
         Ok(rototo_agent::run(options, shutdown).await?)
     });
     // Threads that resolve a name or read a repository can't be interrupted, so the end does not wait for them.

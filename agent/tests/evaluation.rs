@@ -82,6 +82,30 @@ fn a_wrong_method_and_an_unknown_path_have_a_json_body() {
 }
 
 #[test]
+fn a_base_address_may_end_in_a_slash() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
+    let context = json!({ "context": account() }).to_string();
+    for path in ["//ofrep/v1/evaluate/flags", "//ofrep/v1/evaluate/flags/flag", "///ofrep/v1/evaluate/flags/flag"] {
+        assert_eq!(agent.post(path, &[], context.as_bytes()).status, 200, "{path}");
+    }
+    assert_eq!(agent.get("//healthz").status, 200);
+}
+
+#[test]
+fn a_compressed_body_is_refused_as_such() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
+    for path in ["/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/flag"] {
+        let reply = agent.post(path, &[("content-encoding", "gzip")], b"\x1f\x8b");
+        assert_eq!(reply.code(), (415, "GENERAL".to_owned()));
+        assert_eq!(reply.header("accept-encoding"), Some("identity"));
+        let context = json!({ "context": account() }).to_string();
+        assert_eq!(agent.post(path, &[("content-encoding", "Identity")], context.as_bytes()).status, 200);
+    }
+}
+
+#[test]
 fn a_context_schema_is_checked_once_and_names_a_missing_targeting_key() {
     let workspace = TestWorkspace::new();
     let schema = json!({
@@ -120,6 +144,9 @@ fn a_bulk_answer_has_every_variable_and_an_etag_for_content_and_context() {
 
     let same = agent.bulk(Some(&etag), &account());
     assert_eq!((same.status, same.body.as_str(), same.header("etag")), (304, "", Some(&*etag)));
+    let context = json!({ "context": account() }).to_string();
+    let lines = [("if-none-match", "\"other\""), ("if-none-match", &*etag)];
+    assert_eq!(agent.post("/ofrep/v1/evaluate/flags", &lines, context.as_bytes()).status, 304);
     let other = agent.bulk(Some(&etag), &json!({ "targetingKey": "acct-002", "plan": "pro", "seats": 250 }));
     assert_eq!(other.status, 200, "another context has another answer");
 

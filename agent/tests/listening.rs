@@ -140,6 +140,8 @@ fn an_event_stream_announces_the_version_at_its_begin_each_change_and_ends_with_
     let mut input = BufReader::new(&stream);
     let header = reply(&mut input);
     assert_eq!((header.status, header.header("content-type")), (200, Some("text/event-stream")));
+    // nginx keeps what it has not been told to pass on.
+    assert_eq!(header.header("x-accel-buffering"), Some("no"));
     let mut event = || {
         let mut data = String::new();
         while !data.starts_with("data: ") {

@@ -12,7 +12,7 @@ mod proxy;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use https::{HttpsServer, respond};
+use https::{HttpsServer, redirect, respond};
 use proxy::Proxy;
 
 const LIST: &str =
@@ -40,6 +40,10 @@ fn kubeconfig(directory: &Path, server: &str, ca: &str, proxy: Option<&str>) -> 
 }
 
 fn status(variables: &[(&str, &str)]) -> Output {
+    rototo(&["status"], variables)
+}
+
+fn rototo(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rototo"));
     for (name, _) in std::env::vars() {
         let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
@@ -47,7 +51,7 @@ fn status(variables: &[(&str, &str)]) -> Output {
             command.env_remove(name);
         }
     }
-    command.args(["status"]).envs(variables.iter().copied()).output().unwrap()
+    command.args(arguments).envs(variables.iter().copied()).output().unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -116,4 +120,64 @@ fn a_missing_file_in_a_list_of_kubeconfigs_is_left_out() {
     let output = status(&[("KUBECONFIG", missing.to_str().unwrap())]);
     let text = text(&output);
     assert!(!output.status.success() && text.contains("there is no kubeconfig") && text.contains("missing"), "{text}");
+}
+
+/// Returns the error of a command whose API server gives this answer to every request.
+fn error(arguments: &[&str], answer: impl Fn() -> https::Response + Send + Sync + 'static) -> String {
+    let (server, directory) = (HttpsServer::start(move |_| answer()), tempfile::tempdir().unwrap());
+    let config = kubeconfig(directory.path(), &format!("https://{}", server.address()), &server.authority.pem(), None);
+    let output = rototo(arguments, &[("KUBECONFIG", config.to_str().unwrap())]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    text(&output)
+}
+
+#[test]
+fn a_refusal_has_the_words_of_the_server_and_names_the_scope() {
+    let words = "rototoworkspaces.rototo.dev is forbidden: User \"jane\" cannot list";
+    let refused = move || {
+        let status = serde_json::json!({
+            "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": words,
+        });
+        respond(403, &[("Content-Type", "application/json")], status.to_string())
+    };
+    let namespace = error(&["status", "-n", "prod"], refused);
+    assert!(namespace.contains("in the namespace prod: it takes a Role ") && namespace.contains(words), "{namespace}");
+    let everywhere = error(&["status", "-A"], refused);
+    assert!(everywhere.contains("in all namespaces: it takes a ClusterRoleBinding ") && everywhere.contains(words));
+    assert!(!everywhere.contains("in the namespace"), "{everywhere}");
+    // An empty namespace is none, as for kubectl.
+    assert!(error(&["status", "-n", ""], refused).contains("in the namespace default:"));
+
+    let of_proxy = || respond(403, &[], r#"{"type": "error", "message": "ClusterUnavailable 403: cluster not found"}"#);
+    let of_proxy = error(&["status"], of_proxy);
+    assert!(of_proxy.contains("cluster not found") && !of_proxy.contains("Role"), "{of_proxy}");
+}
+
+#[test]
+fn an_answer_that_is_no_json_is_that_of_no_api_server() {
+    let page = || respond(200, &[("Content-Type", "text/html")], "<html><title>Sign in</title></html>");
+    let sign_in = || redirect("https://sign-in.example.com/");
+    let missing = || respond(404, &[], "<html>no such page</html>");
+    for arguments in [&["status"][..], &["wait", "d", "--timeout", "1h"]] {
+        for text in [error(arguments, page), error(arguments, sign_in), error(arguments, missing)] {
+            assert!(text.contains("this is no API server"), "{arguments:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_variable_about_the_operator_is_not_given() {
+    let variables = ["ROTOTO_SNAPSHOTS_URL", "ROTOTO_SNAPSHOTS_CA_FILE", "ROTOTO_TOKEN_FILE"].map(|name| (name, ""));
+    let output = rototo(&["wait", "d"], &[&variables[..], &[("KUBECONFIG", "/dev/null/none")]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+}
+
+#[test]
+fn a_name_with_its_namespace_is_explained() {
+    let missing = || {
+        let status = serde_json::json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound" });
+        respond(404, &[("Content-Type", "application/json")], status.to_string())
+    };
+    let text = error(&["status", "prod/degradation"], missing);
+    assert!(text.contains("write `degradation -n prod`"), "{text}");
 }

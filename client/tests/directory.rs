@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use futures::FutureExt;
 use rototo::{
     Error, LintMode, LoadOptions, ProcessState, RefreshOptions, RefreshOutcome, RefreshingWorkspace, ResolveContext,
     SourceFingerprint, Workspace, testing,
@@ -208,6 +210,21 @@ async fn a_link_that_leads_elsewhere_is_noticed_without_a_poll() {
 }
 
 #[tokio::test]
+async fn a_layer_in_another_directory_is_noticed_without_a_poll() {
+    let (directory, base) = (tempfile::tempdir().unwrap(), workspace_with("10"));
+    let manifest = format!("schema_version = 1\nextends = [\"{}\"]\n", path(&base));
+    fs::write(directory.path().join("rototo-workspace.toml"), manifest).unwrap();
+    // The next poll is an hour away.
+    let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    let mut changes = workspace.changes();
+    let other = workspace_with("20");
+    fs::rename(other.path().join("variables/limit.toml"), base.path().join("variables/limit.toml")).unwrap();
+    changes.next().await.unwrap();
+    assert_eq!(limit(&workspace), 20);
+}
+
+#[tokio::test]
 async fn a_listener_gets_the_start_and_then_which_variables_changed() {
     let directory = workspace_with("10");
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
@@ -242,6 +259,51 @@ async fn a_listener_that_panics_still_gets_the_next_change() {
     set(directory.path(), "20");
     workspace.refresh_now().await.unwrap();
     received.recv().await.unwrap();
+}
+
+/// Loads a workspace with a listener that has been called, and returns once somebody sends to it.
+async fn with_listener_that_waits(directory: &TempDir) -> (RefreshingWorkspace, mpsc::Sender<()>, Arc<AtomicUsize>) {
+    let (release, released) = mpsc::channel();
+    let (called, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let returned = Arc::new(AtomicUsize::new(0));
+    let (released, returns) = (Mutex::new(released), returned.clone());
+    let options = RefreshOptions::new().on_change(move |_| {
+        called.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+        returns.fetch_add(1, Ordering::Relaxed);
+    });
+    let workspace = RefreshingWorkspace::load(path(directory), options).await.unwrap();
+    calls.recv().await.unwrap();
+    (workspace, release, returned)
+}
+
+/// Begins a shutdown, and waits until the workspace is not polled any more.
+async fn begin_shutdown(workspace: &RefreshingWorkspace) {
+    assert!(workspace.shutdown().now_or_never().is_none());
+    while !matches!(workspace.refresh_now().await, Err(Error::ShutDown(_))) {}
+}
+
+// While a listener blocks its thread, the paused clock stands still.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_listener_that_runs() {
+    let directory = workspace_with("10");
+    let (workspace, release, returned) = with_listener_that_waits(&directory).await;
+    begin_shutdown(&workspace).await;
+    assert!(workspace.shutdown().now_or_never().is_none(), "the listener still runs");
+    release.send(()).unwrap();
+    workspace.shutdown().await;
+    assert_eq!(returned.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_a_listener_that_hangs_for_two_seconds() {
+    let directory = workspace_with("10");
+    let (workspace, release, returned) = with_listener_that_waits(&directory).await;
+    begin_shutdown(&workspace).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    workspace.shutdown().await;
+    assert_eq!(returned.load(Ordering::Relaxed), 0);
+    drop(release);
 }
 
 #[tokio::test]

@@ -5,10 +5,13 @@ use kube::core::Status;
 use rustls::CertificateError;
 
 use crate::endpoint::untrusted;
-use crate::with_causes;
+use crate::{plugin, with_causes};
 
 /// The longest line that an error becomes, in characters. A proxy may answer with a whole page.
 const LONGEST: usize = 600;
+
+/// Kube's reason for an answer that is no `Status` of an API server.
+const UNPARSED: &str = "Failed to parse error data";
 
 /// Returns an error of a request to the API server in one line. An answer of the API server is its code, its reason, and
 /// its message. An error of certificates or of a proxy says what to do; any other error comes with its causes.
@@ -21,10 +24,34 @@ const LONGEST: usize = 600;
 #[must_use]
 pub fn api_error(error: &kube::Error) -> String {
     match error {
+        error if is_no_api_server(error) => {
+            "the answer is no JSON, so this is no API server: name its own address, or sign in \
+            where a proxy before it asks for that"
+                .to_owned()
+        }
         kube::Error::Api(status) => api_answer(status),
         // Kube puts the name of the variant first.
         other => remedy(other).unwrap_or_else(|| one_line(with_causes(other).trim_start_matches("ServiceError: "))),
     }
+}
+
+/// Returns whether a request had an answer that no API server gives: a page to sign in, a redirect, or a page of a proxy.
+#[must_use]
+pub fn is_no_api_server(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::SerdeError(error) => error.is_syntax() || error.is_eof(),
+        // A proxy has such a page for an API server that starts, too.
+        kube::Error::Api(status) => {
+            is_unparsed(status) && matches!(status.code, 401 | 403 | 404) && status.message.starts_with('<')
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether an answer that is no success is that of a proxy, and no `Status` of an API server.
+#[must_use]
+pub fn is_unparsed(status: &Status) -> bool {
+    status.reason == UNPARSED
 }
 
 /// Returns the sentence on an error whose own text says nothing to whoever can mend it.
@@ -39,7 +66,11 @@ fn remedy(error: &kube::Error) -> Option<String> {
             let remedy = "which this program does not accept: issue one of version 3";
             Some(format!("the client certificate is of X.509 version 1, {remedy}"))
         }
-        kube::Error::Service(error) => untrusted(&**error).and_then(remedy_of_server),
+        kube::Error::Auth(error) => plugin::failure(error, None),
+        kube::Error::Service(error) => match error.downcast_ref() {
+            Some(error) => plugin::failure(error, None),
+            None => untrusted(&**error).and_then(remedy_of_server),
+        },
         _ => None,
     }
 }
@@ -70,8 +101,7 @@ fn is_of_old_version(reason: &CertificateError) -> bool {
 #[must_use]
 pub fn api_answer(status: &Status) -> String {
     let Status { code, reason, message, .. } = status;
-    // Kube's own reason, where the body was no answer of an API server.
-    let reason = if reason == "Failed to parse error data" { "" } else { reason };
+    let reason = if is_unparsed(status) { "" } else { reason };
     let number = if *code == 0 { String::new() } else { code.to_string() };
     let parts = [number.as_str(), reason].into_iter().filter(|part| !part.is_empty());
     let kind = parts.collect::<Vec<_>>().join(" ");
@@ -82,7 +112,8 @@ pub fn api_answer(status: &Status) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// Returns a text in one line of bounded length, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {

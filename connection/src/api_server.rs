@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body as HttpBody;
 use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
@@ -17,6 +18,7 @@ use kube::{Client, Config};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::limits::{Limited, TimeLimits};
+use crate::plugin::Plugin;
 use crate::token_file::{Authorized, TokenFile};
 
 /// The time limit for making a connection, TLS included.
@@ -102,9 +104,15 @@ where
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
     let http: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new()).build(connector);
     let token = TokenFile::take_from(&mut config.auth_info)?;
+    let plugin = Plugin::of(&config.auth_info);
+    if !config.headers.iter().any(|(name, _)| *name == USER_AGENT) {
+        config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("rototo/", env!("CARGO_PKG_VERSION")))));
+    }
+    let auth = config.auth_layer().map_err(|error| plugin.without_secrets(error))?;
     let service = ServiceBuilder::new()
+        .map_err(move |error| plugin.without_secrets_in(error))
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);
@@ -153,6 +161,7 @@ mod token_tests {
         let header_lines = server.join().unwrap();
         let tokens: Vec<_> = header_lines.iter().filter(|line| line.starts_with("authorization: ")).collect();
         assert_eq!(tokens, ["authorization: Bearer secret"], "{header_lines:?}");
+        assert!(header_lines.iter().any(|line| line.starts_with("user-agent: rototo/")), "{header_lines:?}");
     }
 }
 

@@ -5,15 +5,24 @@ use std::path::{Path, PathBuf};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use k8s_openapi::serde::Serialize;
+use k8s_openapi::serde::de::DeserializeOwned;
 use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use serde_json::Value;
+
+use crate::api_error::one_line;
 
 /// The reason why no API server is known.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A kubeconfig can't be used.
     #[error(transparent)]
-    Kubeconfig(#[from] KubeconfigError),
+    Kubeconfig(KubeconfigError),
+    /// A kubeconfig can't be parsed, for this reason. The kube crate also shows the lines around the place, which may have
+    /// a token.
+    #[error("it is no kubeconfig: {0}")]
+    Syntax(String),
     /// The address of the API server has no host.
     #[error("its server `{0}` is no address: write https://HOST:PORT")]
     Server(String),
@@ -38,6 +47,15 @@ pub enum ConfigError {
     },
 }
 
+impl From<KubeconfigError> for ConfigError {
+    fn from(error: KubeconfigError) -> Self {
+        match error {
+            KubeconfigError::Parse(error) => Self::Syntax(one_line(&error.without_snippet().to_string())),
+            other => Self::Kubeconfig(other),
+        }
+    }
+}
+
 /// Returns the configuration of a context of a kubeconfig, by default the current one. Without a file it is the one of
 /// the files in `KUBECONFIG`, of which missing ones are left out, or of `~/.kube/config`; and if there are none, the
 /// one of a pod.
@@ -49,8 +67,9 @@ pub enum ConfigError {
 ///
 /// A file can't be read or used, or there is none outside of a pod.
 pub async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config, ConfigError> {
+    let context = context.filter(|name| !name.is_empty());
     let found = match file {
-        Some(file) => Ok(Kubeconfig::read_from(file)?),
+        Some(file) => Ok(read_file(file)?),
         None => read(std::env::var_os("KUBECONFIG").as_deref(), std::env::home_dir())?,
     };
     let kubeconfig = match found {
@@ -92,7 +111,7 @@ fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig
     let mut merged: Option<Kubeconfig> = None;
     let mut unread = Vec::new();
     for path in &paths {
-        match Kubeconfig::read_from(path) {
+        match read_file(path) {
             Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => {
                 unread.push(path.display().to_string());
             }
@@ -105,6 +124,41 @@ fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig
     // kubectl takes an empty file for none.
     let merged = merged.filter(|merged| !(merged.clusters.is_empty() && merged.contexts.is_empty()));
     Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({})", unread.join(", "))))
+}
+
+/// Reads a file. An empty text in it is absent, as for kubectl: programs that write kubeconfigs leave fields empty.
+fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    let mut kubeconfig = Kubeconfig::read_from(path)?;
+    // The crate makes paths absolute, empty ones too.
+    let directory = path.parent().map(|parent| parent.join("")).unwrap_or_default();
+    let is_empty = |value: &Value| value.as_str().is_some_and(|text| text.is_empty() || Path::new(text) == directory);
+    let failed = |_| KubeconfigError::ReadConfig(std::io::ErrorKind::InvalidData.into(), path.to_owned());
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        *cluster = without(cluster, |_, value| is_empty(value)).map_err(failed)?;
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        // The password of a named user may be empty.
+        let has_name = user.username.as_ref().is_some_and(|name| !name.is_empty());
+        *user = without(user, |field, value| is_empty(value) && !(has_name && field == "password")).map_err(failed)?;
+    }
+    for context in kubeconfig.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
+        context.namespace.take_if(|namespace| namespace.is_empty());
+    }
+    kubeconfig.current_context.take_if(|name| name.is_empty());
+    Ok(kubeconfig)
+}
+
+/// Returns a part of a kubeconfig without the fields that are absent. Only its own serialization shows whether a secret is
+/// empty.
+fn without<T>(part: &T, is_absent: impl Fn(&str, &Value) -> bool) -> serde_json::Result<T>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let mut fields = serde_json::to_value(part)?;
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|field, value| !is_absent(field, value));
+    }
+    serde_json::from_value(fields)
 }
 
 /// Returns the address of the API server. Without a scheme it is https if anything of TLS is configured, as for kubectl.
@@ -172,6 +226,8 @@ pub(crate) fn proxy_from(variable: impl Fn(&str) -> Option<String>, server: &Uri
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn chosen(variables: &[(&str, &str)], api_server: &'static str) -> Option<String> {
@@ -182,11 +238,53 @@ mod tests {
 
     /// Returns the configuration of a kubeconfig with this cluster and this user.
     async fn with(cluster: &str, user: &str) -> Result<Config, ConfigError> {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
         let text = format!(
             "{{apiVersion: v1, kind: Config, current-context: a, clusters: [{{name: a, cluster: {cluster}}}], \
-             contexts: [{{name: a, context: {{cluster: a, user: a}}}}], users: [{{name: a, user: {user}}}]}}"
+             contexts: [{{name: a, context: {{cluster: a, user: a, namespace: ''}}}}], users: [{{name: a, user: {user}}}]}}"
         );
-        of_kubeconfig(Kubeconfig::from_yaml(&text).unwrap(), None).await
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rototo-kubeconfig-{}-{number}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let read = config(Some(&path), Some("")).await;
+        std::fs::remove_file(&path).unwrap();
+        read
+    }
+
+    #[tokio::test]
+    async fn an_empty_field_is_absent_as_for_kubectl() {
+        let user = "{username: '', password: '', token: '', tokenFile: '', client-certificate: '', client-key: '', \
+                    client-certificate-data: '', client-key-data: '', as: '', as-uid: ''}";
+        let cluster = "{server: 'https://h', certificate-authority: '', certificate-authority-data: '', proxy-url: '', \
+                       tls-server-name: ''}";
+        let config = with(cluster, user).await.unwrap();
+        let user = &config.auth_info;
+        let texts = [&user.username, &user.token_file, &user.client_certificate, &user.client_certificate_data];
+        let others = [&user.client_key, &user.impersonate, &user.impersonate_uid, &config.tls_server_name];
+        assert_eq!(texts.into_iter().chain(others).flatten().next(), None);
+        for secret in [&user.password, &user.token, &user.client_key_data] {
+            assert!(secret.is_none());
+        }
+        assert_eq!(config.default_namespace, "default");
+        let named = with("{server: 'https://h'}", "{username: u, password: ''}").await.unwrap().auth_info;
+        assert!(named.username.is_some() && named.password.is_some());
+        let user = "{token: t, exec: {apiVersion: v1, command: c, args: [''], env: [{name: A, value: ''}]}}";
+        let user = with("{server: 'https://h'}", user).await.unwrap().auth_info;
+        assert!(user.token.is_some());
+        let exec = user.exec.unwrap();
+        assert_eq!((exec.args.unwrap(), exec.env.unwrap()[0]["value"].as_str()), (vec![String::new()], ""));
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_parsed_is_not_shown() {
+        for user in
+            ["{token: s3cr3t, exec: 5}", "{password: [s3cr3t]}", "{exec: s3cr3t}", "{client-key-data: {a: s3cr3t}}"]
+        {
+            let error = with("{server: 'https://h'}", user).await.unwrap_err();
+            let text = crate::with_causes(&error);
+            assert!(text.starts_with("it is no kubeconfig: ") && text.contains("line 1"), "{user}: {text}");
+            assert!(!text.contains("s3cr3t") && !format!("{error:?}").contains("s3cr3t"), "{user}: {error:?}");
+        }
     }
 
     #[tokio::test]

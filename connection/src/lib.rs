@@ -4,7 +4,8 @@
 //! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both use a `kube::Client`, so a program has one
 //! HTTP and one TLS stack with one set of proxies, roots, and one crypto provider.
 //!
-//! With the feature `listen`, `bind` makes the sockets at which programs listen.
+//! With the feature `listen`, `bind` makes the sockets at which programs listen, and `end_signal` waits for the signal that
+//! ends them.
 //!
 //! Neither client retries a request: each caller is level-triggered, and sends the next request by itself.
 
@@ -18,14 +19,19 @@ mod kubeconfig;
 mod limits;
 #[cfg(feature = "listen")]
 mod listen;
+mod plugin;
+#[cfg(feature = "listen")]
+mod signals;
 mod token_file;
 
-pub use api_error::{api_answer, api_error};
+pub use api_error::{api_answer, api_error, is_no_api_server, is_unparsed};
 pub use api_server::{api_server, limited};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 pub use kubeconfig::{ConfigError, config};
 #[cfg(feature = "listen")]
 pub use listen::bind;
+#[cfg(feature = "listen")]
+pub use signals::end_signal;
 
 /// Returns an error and its causes in one line. The outermost error alone often says no more than "error sending
 /// request".

@@ -21,10 +21,11 @@ pub(crate) fn etag(served: &Served, body: &[u8]) -> String {
     format!("\"{}\"", short_digest(&[served.etag.as_bytes(), body]))
 }
 
-/// Returns whether a caller with this `If-None-Match` has the answer with this ETag already.
-pub(crate) fn is_known(if_none_match: Option<&HeaderValue>, etag: &str) -> bool {
-    let Some(Ok(known)) = if_none_match.map(HeaderValue::to_str) else { return false };
-    known.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
+/// Returns whether a caller with these lines of `If-None-Match` has the answer with this ETag already.
+pub(crate) fn is_known<'a>(if_none_match: impl IntoIterator<Item = &'a HeaderValue>, etag: &str) -> bool {
+    let lines = if_none_match.into_iter().filter_map(|line| line.to_str().ok());
+    let mut known = lines.flat_map(|line| line.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
 }
 
 /// Evaluates all variables for the context in `body`. A variable without a value for this context has its error in its

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
@@ -101,5 +101,12 @@ pub(crate) fn wrong_method(allowed: &'static str) -> Answer {
     let details = format!("this path takes only {allowed}");
     let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, details, None);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+pub(crate) fn wrong_encoding() -> Answer {
+    let details = "the agent takes no body with a Content-Encoding, such as a compressed one";
+    let mut answer = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, details, None);
+    answer.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     answer
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ETAG, IF_NONE_MATCH};
-use http::{HeaderValue, Request, StatusCode};
+use http::header::{CONTENT_ENCODING, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
@@ -13,7 +13,7 @@ use crate::evaluation::bulk::{bulk, etag, is_known};
 use crate::evaluation::fault::{Code, Fault, LONGEST_KEY};
 use crate::evaluation::single::single;
 use crate::http::agent::Agent;
-use crate::http::answer::{self, Answer, AnswerBody, json, permitted, refusal, unavailable};
+use crate::http::answer::{self, Answer, AnswerBody, json, permitted, refusal, unavailable, wrong_encoding};
 use crate::serving::Served;
 
 /// The time for which a bulk request waits for its turn to be answered.
@@ -22,10 +22,13 @@ const TURN: Duration = Duration::from_secs(2);
 /// behind the same address may have announced it a moment before this one gets it.
 const ANNOUNCED: Duration = Duration::from_millis(500);
 
-/// Answers with the value of the variable that the rest of the path names.
-pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, path: &str) -> Answer {
+/// Answers with the value of the variable that the end of the path names.
+pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, key: &str) -> Answer {
     let (parts, body) = request.into_parts();
-    let key = percent_decode_str(path_of(&parts.uri, path)).decode_utf8_lossy();
+    let key = percent_decode_str(key).decode_utf8_lossy();
+    if is_encoded(&parts.headers) {
+        return wrong_encoding();
+    }
     let body = match agent.bodies.read(body, &agent.metrics).await {
         Ok(body) => body,
         Err(answer) => return *answer,
@@ -54,14 +57,18 @@ pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, p
     answer
 }
 
-/// Returns the part of the path behind `prefix`.
-fn path_of<'a>(uri: &'a http::Uri, prefix: &str) -> &'a str {
-    uri.path().strip_prefix(prefix).unwrap_or_default()
+/// Returns whether a body is compressed, which it may not be.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let is_plain = |line: &HeaderValue| line.is_empty() || line.as_bytes().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
 }
 
 /// Answers with the values of all variables, unless the caller has that answer already.
 pub(super) async fn evaluate_bulk(agent: &Agent, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
+    if is_encoded(&parts.headers) {
+        return wrong_encoding();
+    }
     let body = match agent.bodies.read(body, &agent.metrics).await {
         Ok(body) => body,
         Err(answer) => return *answer,
@@ -79,7 +86,7 @@ pub(super) async fn evaluate_bulk(agent: &Agent, request: Request<Incoming>) -> 
     let Ok(header) = HeaderValue::from_str(&etag) else {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the ETag can't be sent", None);
     };
-    if is_known(parts.headers.get(IF_NONE_MATCH), &etag) {
+    if is_known(parts.headers.get_all(IF_NONE_MATCH), &etag) {
         agent.metrics.bulk_unchanged.inc();
         let mut answer = Answer::new(AnswerBody::Full(Bytes::new()));
         *answer.status_mut() = StatusCode::NOT_MODIFIED;

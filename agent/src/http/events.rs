@@ -39,6 +39,8 @@ pub(super) fn events(agent: &Agent) -> Answer {
     let mut answer = Answer::new(AnswerBody::Events(Box::pin(events)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would keep events until they fill its buffer.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
 }
 

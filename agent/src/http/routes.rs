@@ -24,10 +24,11 @@ const EVENTS: &str = "/ofrep/v1/events";
 
 impl Agent {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let (method, path) = (request.method(), request.uri().path());
-        if path.starts_with(SINGLE) && path.len() > SINGLE.len() {
+        let (method, path) = (request.method(), with_one_slash(request.uri().path()));
+        if let Some(key) = path.strip_prefix(SINGLE).filter(|key| !key.is_empty()) {
+            let key = key.to_owned();
             return match *method {
-                Method::POST => evaluate_single(self, request, SINGLE).await,
+                Method::POST => evaluate_single(self, request, &key).await,
                 _ => wrong_method("POST"),
             };
         }
@@ -39,6 +40,14 @@ impl Agent {
             _ => probe(self, method, path).unwrap_or_else(not_found),
         }
     }
+}
+
+/// Returns a path that begins with one slash. A caller whose base address ends in one sends two.
+fn with_one_slash(mut path: &str) -> &str {
+    while let Some(rest) = path.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+        path = rest;
+    }
+    path
 }
 
 fn not_found() -> Answer {

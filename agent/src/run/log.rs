@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-/// The filter where none is given. Kube logs each refused watch with everything that it knows; the library says it in a
-/// sentence.
-const USUAL: &str = "warn,kube_runtime::watcher=error,rototo=info";
+/// The filter where none is given. Kube logs each refused watch with everything that it knows, and an answer that it can't
+/// read with its whole body; the library says both in a sentence.
+const USUAL: &str = "warn,kube_runtime::watcher=error,kube_client::client=error,rototo=info";
 
 /// Writes the log to stderr, with the filter of the option or of `RUST_LOG`, as text or as JSON.
 pub fn log_to_stderr(filter: Option<&str>, json: bool) {

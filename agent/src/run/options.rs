@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Parser};
 use rototo::RefreshOptions;
 
 use crate::connections::address::Address;
@@ -12,7 +13,7 @@ use crate::run::error::StartError;
 
 /// Answers OpenFeature evaluations (OFREP 0.3.0) from a workspace that is kept current.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rototo-agent", version)]
+#[command(name = "rototo-agent", version, mut_args = as_in_environments)]
 pub struct Options {
     /// The workspace to follow: kubernetes://NAMESPACE/WORKSPACE, a directory, a git address, or an archive. A token for it
     /// is in ROTOTO_WORKSPACE_TOKEN.
@@ -112,6 +113,17 @@ pub struct Options {
     pub log_json: bool,
 }
 
+/// Reads a variable as charts and unit files write it: an empty one is not given, and a flag is any of the usual words, such
+/// as `1` or `True`.
+fn as_in_environments(argument: Arg) -> Arg {
+    let Some(text) = argument.get_env().map(std::env::var_os) else { return argument };
+    match argument.get_action() {
+        _ if text.is_some_and(|text| text.is_empty()) => argument.env(None::<&'static str>),
+        ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+        _ => argument,
+    }
+}
+
 /// The number of threads that is used by default where there are more processors.
 const USUAL_THREADS: usize = 4;
 
@@ -162,5 +174,24 @@ impl Options {
     /// Returns the largest number of event streams, which never take the places of all who evaluate.
     pub(crate) fn streams(&self) -> usize {
         self.connections() / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_page_about_the_agent_has_every_option() {
+        let page = include_str!("../../../docs/other-languages.md");
+        let mut described: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| `--")?.split('`').next()).collect();
+        let command = Options::command();
+        let mut options: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        described.sort_unstable();
+        options.sort_unstable();
+        assert_eq!(described, options);
     }
 }

@@ -17,7 +17,7 @@ use crate::cluster::wait_state::WaitState;
 /// A wait that is over.
 #[derive(Debug)]
 pub(crate) struct FinishedWait {
-    /// The last verdict; pending at the deadline.
+    /// The last verdict; at the deadline a pending or unconfirmed one.
     pub(crate) verdict: WaitVerdict,
     pub(crate) wait_state: WaitState,
 }
@@ -73,9 +73,8 @@ pub(crate) async fn follow(
                 return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
             }
         }
-        match wait_state.verdict(Instant::now()) {
-            None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_)) => {}
-            Some(verdict) => return Ok(Some(FinishedWait { verdict, wait_state })),
+        if let Some(verdict) = wait_state.verdict(Instant::now()).filter(WaitVerdict::is_final) {
+            return Ok(Some(FinishedWait { verdict, wait_state }));
         }
     }
 }

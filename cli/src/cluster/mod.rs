@@ -3,7 +3,7 @@
 
 pub(crate) mod claim;
 mod follow;
-mod freshness;
+pub(crate) mod freshness;
 mod operator;
 mod options;
 mod page;
@@ -27,7 +27,7 @@ use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_connection::{Address, api_answer, api_error};
+use rototo_connection::{Address, api_answer, api_error, is_no_api_server, is_unparsed};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -74,7 +74,7 @@ impl NamespaceClient {
             WorkspaceScope::Namespace => here().list(&everything).await.map(|list| list.items),
             WorkspaceScope::AllNamespaces => self.api(true).list(&everything).await.map(|list| list.items),
         };
-        found.map_err(|error| self.explained(error))
+        found.map_err(|error| self.explained(error, matches!(scope, WorkspaceScope::AllNamespaces)))
     }
 
     /// Returns one workspace.
@@ -93,7 +93,7 @@ impl NamespaceClient {
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 Err(anyhow!("{}: {}", self.may_not_request(name), status.message))
             }
-            Ok(Err(error)) => Err(self.explained(error)),
+            Ok(Err(error)) => Err(self.explained(error, false)),
             Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
         }
     }
@@ -111,7 +111,7 @@ impl NamespaceClient {
     pub(crate) fn watch(&self, name: &str) -> impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>> {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let stream = watch_object(api, name).backoff(watch_backoff());
-        stream.map(|item| item.map_err(|error| self.problem(error)))
+        stream.map(|item| item.map_err(|error| self.problem(error, false)))
     }
 
     /// Watches the workspaces of the namespace, or of all. The store has what the stream has shown. A transient failure
@@ -124,14 +124,14 @@ impl NamespaceClient {
         let events = reflector(writer, watcher(self.api(everywhere), watcher::Config::default()));
         let cluster = self.clone();
         let events = events.backoff(watch_backoff());
-        (store, events.map(move |event| event.map(drop).map_err(|error| cluster.problem(error))))
+        (store, events.map(move |event| event.map(drop).map_err(|error| cluster.problem(error, everywhere))))
     }
 
     /// Returns an error if the API server does not list the workspaces of the namespace, or of all.
     pub(crate) async fn answers(&self, everywhere: bool) -> anyhow::Result<()> {
         let (api, one) = (self.api(everywhere), ListParams::default().limit(1));
         match timeout(ANSWERS_WITHIN, api.list_metadata(&one)).await {
-            Ok(listed) => listed.map(drop).map_err(|error| self.explained(error)),
+            Ok(listed) => listed.map(drop).map_err(|error| self.explained(error, everywhere)),
             Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
         }
     }
@@ -168,7 +168,7 @@ impl NamespaceClient {
             Ok(Err(kube::Error::Api(status))) if status.code == 403 && query == Query::Request => {
                 QueryResult::Forbidden(self.may_not_request(name))
             }
-            Ok(Err(error)) => QueryResult::Failed(self.explained(error)),
+            Ok(Err(error)) => QueryResult::Failed(self.explained(error, false)),
             Err(_) => {
                 QueryResult::Failed(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs()))
             }
@@ -199,25 +199,32 @@ impl NamespaceClient {
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(anyhow!(
                 "you may not get the ConfigMap {map} in the namespace {namespace}, which names its address"
             )),
-            Ok(Err(error)) => Err(self.explained(error)),
+            Ok(Err(error)) => Err(self.explained(error, false)),
             Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
         }
     }
 
     pub(crate) fn missing(&self, name: &str) -> anyhow::Error {
         let namespace = &self.namespace;
-        anyhow!(
-            "there is no RototoWorkspace `{name}` in the namespace {namespace}: `rototo status` lists those there are"
-        )
+        match name.split_once('/') {
+            Some((namespace, name)) => anyhow!(
+                "`{namespace}/{name}` is no name of a RototoWorkspace: for `{name}` in the namespace {namespace}, write \
+                    `{name} -n {namespace}`"
+            ),
+            None => anyhow!(
+                "there is no RototoWorkspace `{name}` in the namespace {namespace}: `rototo status` lists those there are"
+            ),
+        }
     }
 
-    fn problem(&self, error: watcher::Error) -> WatchProblem {
+    fn problem(&self, error: watcher::Error, everywhere: bool) -> WatchProblem {
         match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => {
-                let lasting = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
-                let error = self.explained(error);
+                let refused = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+                let lasting = refused || is_no_api_server(&error);
+                let error = self.explained(error, everywhere);
                 if lasting { WatchProblem::Lasting(error) } else { WatchProblem::Passing(error) }
             }
             watcher::Error::WatchError(status) => {
@@ -227,22 +234,32 @@ impl NamespaceClient {
         }
     }
 
-    fn explained(&self, error: kube::Error) -> anyhow::Error {
-        let namespace = &self.namespace;
-        match &error {
-            kube::Error::Api(status) if status.code == 401 => {
-                anyhow!("the API server doesn't accept the credentials: log in again, or name another --context")
-            }
-            kube::Error::Api(status) if status.code == 403 => anyhow!(
-                "you may not read rototoworkspaces.rototo.dev in the namespace {namespace}: it takes a Role with \
-                    the verbs get, list, watch, such as the ClusterRole `view`"
-            ),
-            kube::Error::Api(status) if status.code == 404 => anyhow!(
-                "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another \
-                    --context"
-            ),
-            _ => anyhow!("the API server could not be asked: {}", api_error(&error)),
-        }
+    /// Returns what to do about an error, with the words of the server.
+    fn explained(&self, error: kube::Error, everywhere: bool) -> anyhow::Error {
+        let status = match &error {
+            kube::Error::Api(status) if !is_no_api_server(&error) => status,
+            _ => return anyhow!("the API server could not be asked: {}", api_error(&error)),
+        };
+        let advice = match status.code {
+            401 => "the API server doesn't accept the credentials: log in again, or name another --context".to_owned(),
+            403 if is_unparsed(status) => "something before the API server refuses the request".to_owned(),
+            403 => self.may_not_read(everywhere),
+            404 => "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another --context"
+                .to_owned(),
+            _ => return anyhow!("the API server could not be asked: {}", api_answer(status)),
+        };
+        anyhow!("{advice} ({})", api_answer(status))
+    }
+
+    fn may_not_read(&self, everywhere: bool) -> String {
+        let (place, grant) = match everywhere {
+            true => ("all namespaces".to_owned(), "ClusterRoleBinding to a ClusterRole"),
+            false => (format!("the namespace {}", self.namespace), "Role"),
+        };
+        format!(
+            "you may not read rototoworkspaces.rototo.dev in {place}: it takes a {grant} with the verbs get, list, watch, \
+                such as the ClusterRole `view`"
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::Args;
+use clap::{Arg, Args};
 use futures::{Stream, stream};
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, StatusCode};
@@ -20,7 +20,7 @@ use crate::cluster::NamespaceClient;
 
 /// The address of the operator, and the credentials for it.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Operator")]
+#[command(next_help_heading = "Operator", mut_args = without_empty)]
 pub(crate) struct OperatorOptions {
     /// The operator's address; by default the one in the ConfigMap rototo-markers of the namespace
     #[arg(long, value_name = "URL", env = "ROTOTO_SNAPSHOTS_URL")]
@@ -38,6 +38,12 @@ pub(crate) struct OperatorOptions {
     /// Several clusters are asked. A token is for one of them, so none is sent.
     #[arg(skip)]
     several: bool,
+}
+
+/// Takes an empty variable of the environment as one that is not given, as charts write it.
+fn without_empty(argument: Arg) -> Arg {
+    let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|text| text.is_empty());
+    if is_empty { argument.env(None::<&'static str>) } else { argument }
 }
 
 const TOKEN_FILE: &str = "/var/run/secrets/rototo/token";

@@ -53,14 +53,14 @@ pub(crate) enum Clusters {
 }
 
 impl ClusterOptions {
-    /// Returns the namespace that was given.
+    /// Returns the namespace that was given. An empty one is none, as for kubectl.
     pub(crate) fn namespace(&self) -> Option<&str> {
-        self.kubeconfig.namespace.as_deref()
+        self.kubeconfig.namespace.as_deref().filter(|namespace| !namespace.is_empty())
     }
 
     pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
         let config = self.config().await?;
-        let namespace = self.kubeconfig.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self.namespace().unwrap_or(&config.default_namespace).to_owned();
         let client = api_server(config, IDLE)
             .map_err(|error| anyhow!("a connection to the cluster can't be prepared: {}", api_error(&error)))?;
         Ok(NamespaceClient { client, namespace })

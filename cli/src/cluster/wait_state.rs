@@ -108,6 +108,12 @@ impl WaitState {
         &self.requests
     }
 
+    /// Returns whether no way leads to a recent status: the operator can't be asked, and a reconcile can't be
+    /// requested.
+    pub(crate) fn asks_nobody(&self) -> bool {
+        matches!(self.requests, Channel::Closed(_)) && self.operator != Channel::Open
+    }
+
     /// Returns the error of the last query or watch event.
     pub(crate) fn problem(&self) -> Option<&anyhow::Error> {
         self.problem.as_ref()
@@ -184,18 +190,24 @@ impl WaitState {
         let good_for = self.good_for();
         let answer = self.answer.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) <= good_for);
         let freshness = status.map_or(Freshness::Unknown, |status| self.marks.freshness(status, now));
-        let known = WaitInput { workspace, answer: answer.map(|(answer, _)| answer), status: freshness };
+        let denied = matches!(self.requests, Channel::Closed(_));
+        let known = WaitInput {
+            workspace,
+            answer: answer.map(|(answer, _)| answer),
+            status: freshness,
+            answer_is_last: denied && answer.is_some_and(|(_, at)| *at > self.queried),
+        };
         let verdict = verdict(&known, &self.target);
         let staged = self.stage.filter(|_| matches!(verdict, WaitVerdict::Pending(_)));
         let staged = staged.and_then(|stage| at_stage(workspace, &self.target, stage));
         Some(staged.map_or(verdict, WaitVerdict::Staged))
     }
 
-    /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached
-    /// according to a status that may be old.
+    /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached,
+    /// refused, or held according to a status that may be old.
     pub(crate) fn next_query(&self, now: Instant) -> (Instant, Query) {
         let later = self.queried + self.good_for() / 3;
-        let unconfirmed = matches!(self.verdict(now), Some(WaitVerdict::Unconfirmed(_)));
+        let unconfirmed = self.verdict(now).is_some_and(|verdict| verdict.is_unconfirmed());
         let may_request = self.operator != Channel::Untried && !matches!(self.requests, Channel::Closed(_));
         match (unconfirmed && may_request, self.requested || self.problem.is_some()) {
             (true, false) => (now, Query::Request),
@@ -402,6 +414,66 @@ mod tests {
             (&Channel::Open, "grant patch")
         );
         assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Request));
+    }
+
+    /// Makes a workspace whose newest revision, [`COMMIT`], is held.
+    fn held(version: u64, as_of: &str, handled: Option<&str>) -> RototoWorkspace {
+        let mut workspace = workspace(version, as_of, handled);
+        let status = workspace.status.as_mut().unwrap();
+        let held = json!({ "revision": format!("main@sha1:{COMMIT}"), "fingerprint": "sha256:2", "reason": "ShrinkHeld",
+            "removes": 3, "since": OLD, "release": "kubectl annotate" });
+        status.held = serde_json::from_value(held).unwrap();
+        status.published = None;
+        workspace
+    }
+
+    #[test]
+    fn a_target_that_was_held_before_the_wait_is_asked_about() {
+        let start = Instant::now();
+        let wait = || {
+            let mut wait = WaitState::new(WaitTarget::Commit(COMMIT.parse().unwrap()), start);
+            wait.saw(held(1, OLD, None));
+            wait.answered(start, Err(anyhow!("there is no token")));
+            wait
+        };
+        let is_final = |wait: &WaitState| wait.verdict(start).unwrap().is_final();
+        let mut released = wait();
+        assert!(!is_final(&released), "somebody may have released it just before");
+        assert_eq!(released.next_query(start), (start, Query::Request));
+        let requested = |workspace| QueryResult::Seen(Box::new(workspace), Some("mine".to_owned()));
+        released.queried(start, requested(held(2, OLD, None)));
+        assert!(!is_final(&released) && !released.asks_nobody());
+        released.saw(workspace(3, OLD, Some("mine")));
+        assert!(matches!(released.verdict(start), Some(WaitVerdict::Converged(_))));
+
+        let mut still_held = wait();
+        still_held.queried(start, requested(held(2, OLD, None)));
+        still_held.saw(held(3, OLD, Some("mine")));
+        assert!(matches!(still_held.verdict(start), Some(WaitVerdict::Held(_, Freshness::Fresh))));
+
+        let mut denied = wait();
+        denied.queried(start, QueryResult::Forbidden("grant patch".to_owned()));
+        assert!(!is_final(&denied) && denied.asks_nobody());
+    }
+
+    #[test]
+    fn the_operator_confirms_that_a_target_is_held_only_in_an_answer_after_the_denial() {
+        let (start, mut wait) = (Instant::now(), WaitState::new(WaitTarget::Newest, Instant::now()));
+        let answer = || {
+            let mut answer = answer();
+            (answer.source_revision, answer.revisions) = (Some(format!("main@sha1:{COMMIT}")), Vec::new());
+            answer
+        };
+        let mut workspace = held(1, OLD, None);
+        workspace.status.as_mut().unwrap().fleet = None;
+        wait.saw(workspace);
+        let is_final = |wait: &WaitState| wait.verdict(start + seconds(2)).unwrap().is_final();
+        wait.answered(start, Ok(answer()));
+        assert!(!is_final(&wait));
+        wait.queried(start + seconds(1), QueryResult::Forbidden("grant patch".to_owned()));
+        assert!(!is_final(&wait), "it may be from the moment before the release");
+        wait.answered(start + seconds(2), Ok(answer()));
+        assert!(is_final(&wait));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) struct UiArguments {
     port: u16,
 
     /// Ask the operator to date a claim again while its workspace is on the page; it takes the verb patch. Without it,
-    /// the operator dates a claim when it changes, and every ten minutes
+    /// the operator dates a claim when it changes, and every 10 to 15 minutes
     #[arg(long)]
     confirm: bool,
 

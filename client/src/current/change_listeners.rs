@@ -4,8 +4,10 @@
 //! than every version.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::workspace::Workspace;
@@ -70,6 +72,9 @@ pub struct Change {
     pub variables: Vec<String>,
 }
 
+/// The longest wait for a listener that still runs at the end.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
 type Listener = Arc<dyn Fn(&Change) + Send + Sync>;
 
 /// The listeners of the application, in the order in which it added them.
@@ -86,14 +91,16 @@ impl Listeners {
     }
 
     /// Calls the listeners with each change until `stop`, or with the newest where changes come faster than listeners
-    /// return.
+    /// return. Then it waits for the listener that runs, for [`ENDS_WITHIN`] at most: a listener may hang, or may wait
+    /// for the end itself.
     pub(crate) async fn listen(self, mut swaps: watch::Receiver<Option<Arc<Workspace>>>, stop: CancellationToken) {
         let mut before = None;
         swaps.mark_changed();
         loop {
             tokio::select! {
-                changed = swaps.changed() => if changed.is_err() { return },
+                biased;
                 () = stop.cancelled() => return,
+                changed = swaps.changed() => if changed.is_err() { return },
             }
             let Some(workspace) = swaps.borrow_and_update().clone() else { continue };
             let (newest, listeners) = (workspace.clone(), self.0.clone());
@@ -103,8 +110,15 @@ impl Listeners {
                 let change = Change::new(newest, previous);
                 listeners.iter().for_each(|listener| listener(&change));
             });
-            if delivery.await.is_err() {
-                tracing::error!("a listener to changes of the workspace panicked");
+            let too_late = async {
+                stop.cancelled().await;
+                sleep(ENDS_WITHIN).await;
+            };
+            tokio::select! {
+                delivered = delivery => if delivered.is_err() {
+                    tracing::error!("a listener to changes of the workspace panicked");
+                },
+                () = too_late => return tracing::warn!("a listener to changes of the workspace did not return in time"),
             }
         }
     }

@@ -1,4 +1,6 @@
-//! Notifies of changed files in a directory, where the operating system can watch them.
+//! Notifies of changed files of a workspace in a directory, and of its layers, where the operating system can watch them.
+//! Only the directories that hold documents are watched: beside them may be a whole repository, and the number of
+//! watches is limited for all processes of a user.
 //!
 //! A notification only causes an early poll. The regular polls find every change that the watch misses.
 
@@ -6,9 +8,13 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Notifies of changed files below a directory.
+use rototo_source::{PinnedSource, Source};
+
+/// Notifies of changed documents of a workspace.
 pub(crate) struct FileWatcher {
     directory: Option<PathBuf>,
+    /// The directories of the other layers.
+    layers: Vec<PathBuf>,
     #[cfg(feature = "watch")]
     running: Option<running::RunningWatch>,
     /// The warning that a limit keeps the directory from being watched was logged.
@@ -21,11 +27,28 @@ impl FileWatcher {
     pub(crate) fn new(directory: Option<PathBuf>) -> Self {
         Self {
             directory,
+            layers: Vec::new(),
             #[cfg(feature = "watch")]
             running: None,
             #[cfg(feature = "watch")]
             warned: false,
         }
+    }
+
+    /// Watches the layers of the workspace that are directories too. Returns whether a watch of others starts: files may
+    /// have changed before it.
+    pub(crate) fn follow(&mut self, pinned: &PinnedSource) -> bool {
+        let directories = pinned.layers().filter_map(|layer| match layer.source() {
+            Source::Local(directory) if Some(directory) != self.directory.as_ref() => Some(directory.clone()),
+            _ => None,
+        });
+        let layers: Vec<PathBuf> = directories.collect();
+        if self.directory.is_none() || layers == self.layers {
+            return false;
+        }
+        self.layers = layers;
+        self.start();
+        true
     }
 }
 
@@ -47,10 +70,11 @@ impl FileWatcher {
 
 #[cfg(feature = "watch")]
 impl FileWatcher {
-    /// Starts the watch, or restarts it: another directory may have the name now.
+    /// Starts the watch, or restarts it: other directories may have the names now.
     pub(crate) fn start(&mut self) {
         let Some(directory) = &self.directory else { return };
-        self.running = match running::RunningWatch::on(directory) {
+        let directories: Vec<&Path> = std::iter::once(directory).chain(&self.layers).map(PathBuf::as_path).collect();
+        self.running = match running::RunningWatch::on(&directories) {
             Ok(running) => Some(running),
             Err(error) => {
                 log_failure(directory, &error, &mut self.warned);
@@ -59,7 +83,7 @@ impl FileWatcher {
         };
     }
 
-    /// Returns whether another directory may have the name now, so that the watch has to be restarted.
+    /// Returns whether other directories may have the names now, so that the watch has to be restarted.
     pub(crate) fn has_moved(&self) -> bool {
         self.running.as_ref().is_some_and(running::RunningWatch::has_moved)
     }
@@ -116,6 +140,7 @@ mod running {
 
     use notify::event::{AccessKind, AccessMode};
     use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
+    use rototo_engine::DocumentKind;
     use tokio::sync::Notify;
     use tokio::time::{Instant, timeout, timeout_at};
 
@@ -136,14 +161,16 @@ mod running {
     }
 
     impl RunningWatch {
-        pub(crate) fn on(directory: &Path) -> notify::Result<Self> {
+        pub(crate) fn on(directories: &[&Path]) -> notify::Result<Self> {
             let changed = Arc::new(Notify::new());
             let moved = Arc::new(AtomicBool::new(false));
             let (notifier, mover) = (Arc::clone(&changed), Arc::clone(&moved));
-            let names = names_on_the_way(directory);
-            let inside = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+            let names: BTreeSet<PathBuf> = directories.iter().flat_map(|path| names_on_the_way(path)).collect();
             let parents: BTreeSet<PathBuf> =
                 names.iter().filter_map(|name| name.parent()).map(Path::to_owned).collect();
+            // The names on the way show when one that is missing appears.
+            let roots: Vec<PathBuf> = directories.iter().filter_map(|path| std::fs::canonicalize(path).ok()).collect();
+            let inside = roots.clone();
             let mut watcher = recommended_watcher(move |event: notify::Result<notify::Event>| {
                 let (changes, moves) = match event {
                     // A watch that failed may have missed any change.
@@ -151,8 +178,10 @@ mod running {
                     Ok(event) if !changes_a_file(&event.kind) => (false, false),
                     Ok(event) if event.need_rescan() || event.paths.is_empty() => (true, true),
                     Ok(event) => {
-                        let moves = event.paths.iter().any(|path| names.contains(path));
-                        (moves || event.paths.iter().any(|path| path.starts_with(&inside)), moves)
+                        let paths = || event.paths.iter();
+                        let below = |root: &PathBuf| paths().any(|path| path.starts_with(root));
+                        let moves = paths().any(|path| names.contains(path) || is_of_documents(path, &inside));
+                        (moves || inside.iter().any(below), moves)
                     }
                 };
                 if moves {
@@ -162,12 +191,14 @@ mod running {
                     notifier.notify_one();
                 }
             })?;
-            watcher.watch(&std::fs::canonicalize(directory)?, RecursiveMode::Recursive)?;
             for parent in parents {
                 // Without the right to read it, only the polls find what becomes of its names.
                 if let Err(error) = watcher.watch(&parent, RecursiveMode::NonRecursive) {
                     tracing::debug!(directory = %parent.display(), "a directory with a link can't be watched: {error}");
                 }
+            }
+            for root in &roots {
+                watch_documents(&mut watcher, root)?;
             }
             Ok(Self { changed, moved, _watcher: watcher })
         }
@@ -181,6 +212,36 @@ mod running {
             let settled = async { while timeout(QUIET, self.changed.notified()).await.is_ok() {} };
             let _ = timeout_at(Instant::now() + LONGEST_WAIT, settled).await;
         }
+    }
+
+    /// Watches the directory of a workspace, and those below it that hold documents.
+    fn watch_documents(watcher: &mut RecommendedWatcher, root: &Path) -> notify::Result<()> {
+        watcher.watch(root, RecursiveMode::NonRecursive)?;
+        let mut unread = vec![root.to_owned()];
+        while let Some(directory) = unread.pop() {
+            // The watch of a directory begins before its entries are read, so it notices those that come later.
+            let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+            for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                let path = entry.path();
+                if path.strip_prefix(root).is_ok_and(holds_documents) {
+                    watcher.watch(&path, RecursiveMode::NonRecursive)?;
+                    unread.push(path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether `path` is that of a directory that holds documents of one of these workspaces.
+    fn is_of_documents(path: &Path, roots: &[PathBuf]) -> bool {
+        roots.iter().filter_map(|root| path.strip_prefix(root).ok()).any(holds_documents)
+    }
+
+    /// Returns whether the format has documents in this directory of a workspace.
+    fn holds_documents(directory: &Path) -> bool {
+        let Some(directory) = directory.to_str() else { return false };
+        let mut documents = ["toml", "json", "lua"].iter().map(|extension| format!("{directory}/x.{extension}"));
+        documents.any(|document| DocumentKind::at(&document).is_some())
     }
 
     /// Returns the names that decide which directory is read: each link on the way to it, and its own name, below
@@ -294,5 +355,52 @@ mod tests {
             assert!(instances[0].contains("fs.inotify.max_user_instances"), "{instances:?}");
         }
         assert_eq!(warnings(|| Error::new(ErrorKind::PathNotFound)), [""; 0], "the poll names a missing directory");
+    }
+
+    /// Returns whether this process watches a directory.
+    #[cfg(target_os = "linux")]
+    fn is_watched(directory: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let inode = format!(" ino:{:x} ", std::fs::metadata(directory).unwrap().ino());
+        let files = std::fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+        let mut watched = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        watched.any(|watched| watched.lines().any(|line| line.starts_with("inotify ") && line.contains(&inode)))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_the_directories_that_hold_documents_are_watched() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
+        let documents = ["variables", "qualifiers", "schemas", "lint", "resources", "resources/a-objects"];
+        let others = [".git", ".git/objects", "node_modules", "node_modules/a", "resources/other", "variables/nested"];
+        documents.iter().chain(&others).for_each(|path| std::fs::create_dir(at(path)).unwrap());
+        let mut watcher = FileWatcher::new(Some(directory.path().to_owned()));
+        watcher.start();
+        assert!(is_watched(directory.path()));
+        for path in documents {
+            assert!(is_watched(&at(path)), "{path}");
+        }
+        for path in others {
+            assert!(!is_watched(&at(path)), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_of_documents_that_appears_later_is_watched() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
+        std::fs::create_dir(at("resources")).unwrap();
+        let mut watcher = FileWatcher::new(Some(directory.path().to_owned()));
+        watcher.start();
+        for path in ["variables", "resources/a-objects"] {
+            std::fs::create_dir(at(path)).unwrap();
+            watcher.changed().await;
+            assert!(watcher.has_moved(), "{path}");
+            watcher.start();
+            std::fs::write(at(&format!("{path}/a.toml")), "").unwrap();
+            watcher.changed().await;
+            assert!(!watcher.has_moved(), "{path}");
+        }
     }
 }

@@ -42,21 +42,24 @@ pub(crate) async fn poll(
     let mut failures = 0;
     let mut file_watcher = FileWatcher::new(config.directory.clone());
     let mut changed = false;
-    // The versions of the layers of the running workspace.
-    let mut loaded = None;
+    let mut layers = Layers::default();
     loop {
         // The watch starts before the poll, so that it notices a change during the poll.
         if !changed || file_watcher.has_moved() {
             file_watcher.start();
         }
         let outcome = tokio::select! {
-            outcome = poll_once(&config, &current, &mut loaded) => outcome,
+            outcome = poll_once(&config, &current, &mut layers) => outcome,
             () = stop.cancelled() => return,
         };
         failures = if outcome.is_err() { failures + 1 } else { 0 };
         let delay = config.delay(&current, failures);
         record_outcome(&outcome, &current);
         respond(outcome, waiting.drain(..));
+        if layers.read.as_ref().is_some_and(|read| file_watcher.follow(read)) {
+            changed = true;
+            continue;
+        }
         let due = delay.map(|delay| Instant::now() + delay);
         tokio::select! {
             () = until(due) => changed = false,
@@ -88,20 +91,27 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn poll_once(
-    config: &PollConfig,
-    current: &Current,
-    loaded: &mut Option<PinnedSource>,
-) -> Result<RefreshOutcome> {
+/// The versions of the layers of a source.
+#[derive(Default)]
+struct Layers {
+    /// Those of the running workspace.
+    loaded: Option<PinnedSource>,
+    /// Those that were read last, as far as they are known.
+    read: Option<PinnedSource>,
+}
+
+async fn poll_once(config: &PollConfig, current: &Current, layers: &mut Layers) -> Result<RefreshOutcome> {
     current.poll_started(Timestamp::now());
     let pinned = config.reader.pin(&config.access).await?;
-    if loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
+    layers.read = Some(pinned.clone());
+    if layers.loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
         return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
     }
     let running = current.workspace().ok();
     let base = running.as_ref().map(|running| running.content().clone());
     let (workspace, pinned) = reading::load(&config.reader, &pinned, config.requirements.clone(), base).await?;
-    *loaded = Some(pinned);
+    layers.read = Some(pinned.clone());
+    layers.loaded = Some(pinned);
     let workspace = Arc::new(workspace);
     if running.is_some_and(|running| running.fingerprint() == workspace.fingerprint()) {
         current.rename(workspace);

@@ -12,7 +12,7 @@ pub(crate) mod typed;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared, ready};
+use futures::future::{BoxFuture, OptionFuture, Shared, join, ready};
 use rototo_engine::{Facts, ResolveOptions};
 use rototo_source::Source;
 use serde::de::DeserializeOwned;
@@ -70,7 +70,8 @@ pub struct RefreshingWorkspace {
     options: RefreshOptions,
     refresh_requests: mpsc::Sender<RefreshRequest>,
     guard: Arc<FollowGuard>,
-    /// Completes when the task that keeps the workspace current has ended. Every shutdown waits for it.
+    /// Completes when the tasks that keep the workspace current and call the listeners have ended. Every shutdown waits
+    /// for it.
     ended: Shared<BoxFuture<'static, ()>>,
 }
 
@@ -170,11 +171,11 @@ impl RefreshingWorkspace {
         let (refresh_requests, requested) = mpsc::channel(8);
         let guard = Arc::new(FollowGuard::default());
         let task = start::follow(source, load, &options, current.clone(), requested, &guard)?;
-        if !options.listeners().is_empty() {
-            tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stopped()));
-        }
-        // The task ends by itself. A panic in it makes no difference any more.
-        let ended = task.map(drop).boxed().shared();
+        let listeners = options.listeners().clone();
+        let listening =
+            (!listeners.is_empty()).then(|| tokio::spawn(listeners.listen(current.swaps(), guard.stopped())));
+        // The tasks end by themselves. A panic in one makes no difference any more.
+        let ended = join(task, OptionFuture::from(listening)).map(drop).boxed().shared();
         Ok(Self { current, source: name, options, refresh_requests, guard, ended })
     }
 
@@ -439,7 +440,8 @@ impl RefreshingWorkspace {
     }
 
     /// Ends it for good: nothing resolves from it any more, and the operator learns that it need not wait for this
-    /// process, or the state of the other handles where there are some. Takes two seconds at most.
+    /// process, or the state of the other handles where there are some. Then no listener runs any more, unless one takes
+    /// too long: the call takes two seconds at most.
     ///
     /// Call it when the last request is answered. From then on [`current`](Self::current), everything that resolves,
     /// and the typed variables of this workspace fail with [`Error::ShutDown`]. A view that [`current`](Self::current)

@@ -79,7 +79,9 @@ async fn answer<S: Source>(source: S, wanted: Wanted, request: Request) -> Resul
     let accepted = parts.headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
     if accepted.contains("text/event-stream") {
         let place = source.place(&parts)?;
-        return Ok(Sse::new(events(source, parts, wanted, document, place)).into_response());
+        let events = Sse::new(events(source, parts, wanted, document, place));
+        // nginx would keep events until they fill its buffer.
+        return Ok(([("x-accel-buffering", "no")], events).into_response());
     }
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], document.json()).into_response())

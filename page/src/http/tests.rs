@@ -126,6 +126,7 @@ async fn a_stream_sends_everything_once_then_what_changes_and_ends_by_itself() {
     let stream = request("/ui/api/workspaces", &[("accept", "text/event-stream")]);
     let answer = routes(known.clone()).oneshot(stream).await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let change = async {
         tokio::time::sleep(LASTS / 4).await;
         known.0.lock().unwrap()[1] = workspace("b", 2, "s");

@@ -32,6 +32,9 @@ pub(crate) struct WaitInput<'a> {
     pub(crate) answer: Option<&'a Convergence>,
     /// The freshness of the status of `workspace`.
     pub(crate) status: Freshness,
+    /// Nothing newer than the answer comes about a refusal: the operator was asked after a request for a reconcile was
+    /// denied.
+    pub(crate) answer_is_last: bool,
 }
 
 /// The state of a wait.
@@ -43,10 +46,11 @@ pub(crate) enum WaitVerdict {
     Unconfirmed(Claim),
     /// The rollout of the target has reached the step that is waited for.
     Staged(RolloutStatus),
-    /// Lint refuses the target, so it will never run.
-    Refused(RejectedStatus),
-    /// The target is held until a person allows it.
-    Held(HeldStatus),
+    /// Lint refuses the target, so it will never run. Where the status is not fresh, the layers of the target may have
+    /// been mended since.
+    Refused(RejectedStatus, Freshness),
+    /// The target is held until a person allows it. Where the status is not fresh, somebody may have allowed it since.
+    Held(HeldStatus, Freshness),
     /// The target will not be published while the workspace is suspended; with the way out.
     Suspended(&'static str),
     /// The target is not reached yet.
@@ -85,8 +89,20 @@ const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is 
 const NEVER_PUBLISHED: &str =
     "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
 
-/// Returns the state of a wait for `target`. Only a recent claim ends the wait with success; an old one may still show
-/// that the target is not reached.
+impl WaitVerdict {
+    /// Returns whether the verdict ends a wait.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Pending(_)) && !self.is_unconfirmed()
+    }
+
+    /// Returns whether the verdict is that of a status that may be old, and would end the wait if it were not.
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Unconfirmed(_) | Self::Refused(_, Freshness::Unknown) | Self::Held(_, Freshness::Unknown))
+    }
+}
+
+/// Returns the state of a wait for `target`. Only a recent claim ends the wait with success, and only a recent status
+/// ends it because the target is refused or held; an old claim may still show that the target is not reached.
 pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict {
     let suspended = known.workspace.spec.suspend;
     if suspended && *target == WaitTarget::Newest {
@@ -100,11 +116,11 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     // The status holds only the newest refused revision, so an old refusal says nothing about another commit.
     let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
     if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
-        return WaitVerdict::Refused(rejected.clone());
+        return WaitVerdict::Refused(rejected.clone(), known.refusal(rejected.revision.as_deref()));
     }
     let held = status.held.as_ref().filter(|_| status.observed_generation == generation);
     if let Some(held) = held.filter(|held| target.is_held(held)) {
-        return WaitVerdict::Held(held.clone());
+        return WaitVerdict::Held(held.clone(), known.refusal(Some(&held.revision)));
     }
     if !target.is_published(&claim) {
         let pending = unpublished(&status, &claim, target);
@@ -135,12 +151,26 @@ impl WaitInput<'_> {
         self.workspace.status.clone().unwrap_or_default()
     }
 
-    /// Returns the operator's claim, if it is about this very object: one that was deleted and created anew has another
-    /// UID.
-    fn claim(&self) -> Claim {
+    /// Returns the operator's answer, if it is about this very object: one that was deleted and created anew has
+    /// another UID.
+    fn answer(&self) -> Option<&Convergence> {
         let uid = self.workspace.metadata.uid.as_deref();
-        let answer = self.answer.filter(|answer| uid == Some(&answer.uid));
-        answer.map_or_else(|| Claim::of_status(&self.status()), Claim::of_operator)
+        self.answer.filter(|answer| uid == Some(&answer.uid))
+    }
+
+    fn claim(&self) -> Claim {
+        self.answer().map_or_else(|| Claim::of_status(&self.status()), Claim::of_operator)
+    }
+
+    /// Returns the freshness of the status's word that this revision will not be published. Where nobody can request a
+    /// reconcile, an answer confirms it that says that the revision is settled, and not published.
+    fn refusal(&self, revision: Option<&str>) -> Freshness {
+        let confirms = |answer: &&Convergence| {
+            let newest = answer.source_revision.as_deref().filter(|newest| Some(*newest) == revision);
+            answer.settled && newest.is_some_and(|newest| !answer.revisions.iter().any(|published| published == newest))
+        };
+        let confirmed = self.answer().filter(|_| self.answer_is_last).filter(confirms);
+        if confirmed.is_some() { Freshness::Fresh } else { self.status }
     }
 }
 

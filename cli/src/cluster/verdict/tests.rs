@@ -82,8 +82,10 @@ fn name(verdict: &WaitVerdict) -> &'static str {
         WaitVerdict::Converged(Claim { by: ClaimSource::Operator, .. }) => "converged, says the operator",
         WaitVerdict::Unconfirmed(_) => "unconfirmed",
         WaitVerdict::Staged(_) => "staged",
-        WaitVerdict::Refused(_) => "refused",
-        WaitVerdict::Held(_) => "held",
+        WaitVerdict::Refused(_, Freshness::Fresh) => "refused",
+        WaitVerdict::Refused(_, Freshness::Unknown) => "refused, unconfirmed",
+        WaitVerdict::Held(_, Freshness::Fresh) => "held",
+        WaitVerdict::Held(_, Freshness::Unknown) => "held, unconfirmed",
         WaitVerdict::Suspended(_) => "suspended",
         WaitVerdict::Pending(Pending::Unseen(_)) => "unseen",
         WaitVerdict::Pending(Pending::Unpublished(_)) => "unpublished",
@@ -93,7 +95,7 @@ fn name(verdict: &WaitVerdict) -> &'static str {
 }
 
 fn fresh(workspace: &RototoWorkspace) -> WaitInput<'_> {
-    WaitInput { workspace, answer: None, status: Freshness::Fresh }
+    WaitInput { workspace, answer: None, status: Freshness::Fresh, answer_is_last: false }
 }
 
 /// Checks the verdict with a recent status.
@@ -104,7 +106,16 @@ fn check(workspace: &RototoWorkspace, target: &WaitTarget, expected: &str) {
 
 /// Checks the verdict with a status that may be old.
 fn check_answer(workspace: &RototoWorkspace, answer: Option<&Convergence>, target: &WaitTarget, expected: &str) {
-    let verdict = verdict(&WaitInput { workspace, answer, status: Freshness::Unknown }, target);
+    check_last_answer(workspace, (answer, false), target, expected);
+}
+
+fn check_last_answer(
+    workspace: &RototoWorkspace,
+    (answer, answer_is_last): (Option<&Convergence>, bool),
+    target: &WaitTarget,
+    expected: &str,
+) {
+    let verdict = verdict(&WaitInput { workspace, answer, status: Freshness::Unknown, answer_is_last }, target);
     assert_eq!(name(&verdict), expected, "{target:?}: {verdict:?}");
 }
 
@@ -282,13 +293,64 @@ fn only_the_refusal_of_the_target_ends_the_wait() {
     check_answer(&other_spec, Some(&answer(B, json!({ "observed_generation": 2 }))), &commit(B), "unpublished");
 }
 
-#[test]
-fn a_held_target_ends_the_wait() {
+/// Makes a workspace whose newest revision is held.
+fn held() -> RototoWorkspace {
     let held = json!({"held": {
         "revision": B, "fingerprint": format!("sha256:{}", "2".repeat(64)), "reason": "ShrinkHeld", "removes": 3,
         "since": TIME, "release": "kubectl annotate",
     }});
-    let held = workspace(B, A, held);
+    workspace(B, A, held)
+}
+
+/// Somebody has just released what is held, has mended the layer because of which the target was refused, or the
+/// operator is dead.
+#[test]
+fn a_refusal_by_a_status_that_may_be_old_ends_no_wait() {
+    let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
+    let refused = workspace(B, A, rejected);
+    for target in [commit(B), WaitTarget::Newest] {
+        check_answer(&refused, None, &target, "refused, unconfirmed");
+        check_answer(&held(), None, &target, "held, unconfirmed");
+    }
+    check_answer(&held(), None, &content('2'), "held, unconfirmed");
+    check_answer(&suspended(refused.clone()), None, &commit(B), "refused, unconfirmed");
+    check_answer(&refused, None, &commit(A), "unconfirmed");
+    let unconfirmed = |workspace: &RototoWorkspace| {
+        let known = WaitInput { status: Freshness::Unknown, ..fresh(workspace) };
+        verdict(&known, &commit(B))
+    };
+    for workspace in [refused, held()] {
+        assert!(unconfirmed(&workspace).is_unconfirmed() && !unconfirmed(&workspace).is_final());
+        assert!(verdict(&fresh(&workspace), &commit(B)).is_final());
+    }
+}
+
+#[test]
+fn where_no_reconcile_can_be_requested_the_operator_confirms_that_a_target_is_refused_or_held() {
+    let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
+    let refused = workspace(B, A, rejected);
+    let (settled, unsettled) = (answer(B, json!({})), answer(B, json!({ "settled": false })));
+    for (workspace, name) in [(&refused, "refused"), (&held(), "held")] {
+        let unconfirmed = format!("{name}, unconfirmed");
+        check_last_answer(workspace, (Some(&settled), true), &commit(B), name);
+        check_last_answer(workspace, (Some(&settled), false), &commit(B), &unconfirmed);
+        check_last_answer(workspace, (None, true), &commit(B), &unconfirmed);
+        for other in [
+            unsettled.clone(),
+            answer(B, json!({ "uid": "2" })),
+            // It was published since, or with other layers.
+            answer(B, json!({ "revisions": [B] })),
+            // The source has gone on.
+            answer(A, json!({})),
+        ] {
+            check_last_answer(workspace, (Some(&other), true), &commit(B), &unconfirmed);
+        }
+    }
+}
+
+#[test]
+fn a_held_target_ends_the_wait() {
+    let held = held();
     check(&held, &commit(B), "held");
     check(&held, &WaitTarget::Newest, "held");
     check(&held, &content('2'), "held");

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
+use k8s_openapi::jiff::Timestamp;
 use rototo_api::rollout::RolloutStatus;
-use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
+use rototo_api::workspace::{RejectedStatus, RototoWorkspaceStatus, Straggler};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{Claim, as_of};
+use crate::cluster::freshness::Freshness;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::{Channel, WaitState};
 use crate::cluster::{
@@ -34,7 +36,7 @@ Examples:
   rototo wait degradation --revision $COMMIT --context eu --context us   in both clusters
   rototo wait degradation                              the newest revision that the operator knows
 
-The command accepts only a recent claim. If it has a token, it asks the operator. Otherwise, if it may patch the \
+The command accepts only a recent claim or refusal. If it has a token, it asks the operator. Otherwise, if it may patch the \
 RototoWorkspace, it requests a reconcile by an annotation. Otherwise it waits until the operator writes the status. A \
 commit that changes nothing in the workspace has arrived once it was verified.
 
@@ -49,7 +51,7 @@ Exit codes:
   2  the command line is wrong
   3  lint refuses it, or it is held until somebody allows it
   4  not within --timeout; the message names the stragglers
-  5  the status says that every process runs it, and this was not confirmed within --timeout";
+  5  a status that may be old says that every process runs it, or that it is refused or held";
 
 const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
@@ -184,7 +186,7 @@ impl WaitEnd {
             WaitVerdict::Staged(_) => terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?,
             _ => terminal::print_error(&anyhow!("{start}{text}")),
         }
-        if let WaitVerdict::Refused(rejected) = self.verdict() {
+        if let WaitVerdict::Refused(rejected, _) = self.verdict() {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
             terminal::print_error_text(&findings.collect::<String>())?;
         }
@@ -195,10 +197,17 @@ impl WaitEnd {
         match self.verdict() {
             WaitVerdict::Converged(_) | WaitVerdict::Staged(_) => 0,
             WaitVerdict::Suspended(_) => FAILED,
-            WaitVerdict::Refused(_) | WaitVerdict::Held(_) => REFUSED,
-            WaitVerdict::Pending(_) => TIMED_OUT,
             WaitVerdict::Unconfirmed(_) => UNCONFIRMED,
+            WaitVerdict::Refused(..) | WaitVerdict::Held(..) if self.nobody_was_asked() => UNCONFIRMED,
+            WaitVerdict::Refused(..) | WaitVerdict::Held(..) => REFUSED,
+            WaitVerdict::Pending(_) => TIMED_OUT,
         }
+    }
+
+    /// Returns whether the end is that of a status that may be old, and nobody could be asked for a recent one. An
+    /// operator that was asked, and has not answered until the deadline, has released nothing.
+    fn nobody_was_asked(&self) -> bool {
+        self.verdict().is_unconfirmed() && self.ended.wait_state.asks_nobody()
     }
 
     fn outcome(&self) -> &'static str {
@@ -206,8 +215,9 @@ impl WaitEnd {
             WaitVerdict::Converged(_) => "converged",
             WaitVerdict::Unconfirmed(_) => "unconfirmed",
             WaitVerdict::Staged(_) => "staged",
-            WaitVerdict::Refused(_) => "refused",
-            WaitVerdict::Held(_) => "held",
+            WaitVerdict::Refused(..) | WaitVerdict::Held(..) if self.nobody_was_asked() => "unconfirmed",
+            WaitVerdict::Refused(..) => "refused",
+            WaitVerdict::Held(..) => "held",
             WaitVerdict::Suspended(_) => "suspended",
             WaitVerdict::Pending(_) => "timed_out",
         }
@@ -242,13 +252,13 @@ impl WaitEnd {
                 let suspended = wait_state.workspace().is_some_and(|workspace| workspace.spec.suspend);
                 let note =
                     if suspended { "; the workspace is suspended, so nothing newer will be published" } else { "" };
-                format!("{}, as of {}{note}", published(claim, wait_state.target()), date(claim))
+                format!("{}, as of {}{note}", published(claim, wait_state.target()), date(claim.as_of))
             }
             WaitVerdict::Unconfirmed(claim) => format!(
                 "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still \
                     holds: {}",
                 published(claim, wait_state.target()),
-                date(claim),
+                date(claim.as_of),
                 unconfirmed_because(wait_state)
             ),
             WaitVerdict::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
@@ -256,10 +266,8 @@ impl WaitEnd {
                 let step = u64::from(*step) + 1;
                 format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
             }
-            WaitVerdict::Held(held) => held_in_words(held),
-            WaitVerdict::Refused(rejected) => {
-                format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
-            }
+            WaitVerdict::Held(held, freshness) => self.dated(held_in_words(held), *freshness),
+            WaitVerdict::Refused(rejected, freshness) => self.dated(refused_in_words(rejected), *freshness),
             WaitVerdict::Suspended(what_to_do) => (*what_to_do).to_owned(),
             WaitVerdict::Pending(pending) => {
                 let problem = wait_state.problem().map(|problem| format!("{problem:#}"));
@@ -267,6 +275,25 @@ impl WaitEnd {
             }
         }
     }
+
+    /// Returns the reason why the target will not run, with the date of a status that may be old.
+    fn dated(&self, refusal: String, freshness: Freshness) -> String {
+        let wait_state = &self.ended.wait_state;
+        match freshness {
+            Freshness::Fresh => refusal,
+            Freshness::Unknown => format!(
+                "a status as of {} says this, and nothing confirmed within {} s that it still holds ({}): {refusal}",
+                date(wait_state.status().and_then(as_of)),
+                self.timeout.as_secs_f64(),
+                unconfirmed_because(wait_state)
+            ),
+        }
+    }
+}
+
+/// Returns the sentence for a target that lint refuses.
+fn refused_in_words(rejected: &RejectedStatus) -> String {
+    format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
 }
 
 /// Returns the published content, by the name that the target of the wait has.
@@ -277,9 +304,9 @@ fn published(claim: &Claim, target: &WaitTarget) -> String {
     format!("{} is {content}{same}, fleet {}", short_revision(meant), claim.fleet.summary())
 }
 
-/// Returns the time of the claim by the operator's clock, which may differ from this machine's.
-fn date(claim: &Claim) -> String {
-    claim.as_of.map_or_else(|| "an unknown time".to_owned(), |time| time.strftime("%FT%TZ").to_string())
+/// Returns a time of the operator's clock, which may differ from this machine's.
+fn date(as_of: Option<Timestamp>) -> String {
+    as_of.map_or_else(|| "an unknown time".to_owned(), |time| time.strftime("%FT%TZ").to_string())
 }
 
 /// Returns the reasons why no way led to a recent claim, each with its remedy.
@@ -297,11 +324,18 @@ fn unconfirmed_because(wait_state: &WaitState) -> String {
     format!("{operator}; {requests}{problem}")
 }
 
+/// Returns the state of a wait that goes on although a status that may be old says that its target will not run.
+fn unconfirmed_refusal(wait_state: &WaitState, refusal: &str) -> String {
+    format!("not confirmed ({}): {refusal}", unconfirmed_because(wait_state))
+}
+
 /// Returns the state of a wait that goes on.
 fn present(wait_state: &WaitState, begin: Instant, now: Instant) -> String {
     let problem = wait_state.problem().map(|problem| format!("{problem:#}"));
     let state = match wait_state.verdict(now) {
         Some(WaitVerdict::Unconfirmed(_)) => format!("not confirmed: {}", unconfirmed_because(wait_state)),
+        Some(WaitVerdict::Refused(rejected, _)) => unconfirmed_refusal(wait_state, &refused_in_words(&rejected)),
+        Some(WaitVerdict::Held(held, _)) => unconfirmed_refusal(wait_state, &held_in_words(&held)),
         Some(WaitVerdict::Pending(pending)) => problem.unwrap_or_else(|| missing(&pending)),
         _ => problem.unwrap_or_else(|| "the API server has not answered".to_owned()),
     };
@@ -457,6 +491,51 @@ mod tests {
         let report = serde_json::to_value(end.report()).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("unconfirmed"), &json!(null)));
         assert_eq!(report["as_of"], TIME);
+    }
+
+    fn held() -> RototoWorkspace {
+        let held = json!({ "revision": A, "fingerprint": "sha256:2", "reason": "ShrinkHeld", "removes": 3, "since": TIME,
+            "release": "kubectl annotate" });
+        let mut held_workspace = workspace(&[B], json!({}));
+        held_workspace.status.as_mut().unwrap().held = serde_json::from_value(held).unwrap();
+        held_workspace
+    }
+
+    const HELD: &str =
+        "main@sha1:aaaaaaaa would remove 3 published variables and is held. To publish it: kubectl annotate";
+
+    #[test]
+    fn a_target_that_is_still_held_has_its_exit_code_also_where_the_operator_handles_no_request() {
+        let seen = held();
+        check(&ended(&[seen.clone(), dated(seen.clone())]), 3, HELD);
+        let mut end = ended(std::slice::from_ref(&seen));
+        let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));
+        end.ended.wait_state.queried(Instant::now(), requested);
+        let because = "the operator can't be asked: there is no token; it has not handled the request to write the \
+            status: does it run?";
+        let text = format!(
+            "a status as of {TIME} says this, and nothing confirmed within 60 s that it still holds ({because}): {HELD}"
+        );
+        check(&end, 3, &text);
+        assert_eq!(serde_json::to_value(end.report()).unwrap()["outcome"], "held");
+        let text = present(&end.ended.wait_state, Instant::now(), Instant::now());
+        assert_eq!(text, format!("waiting for 0 s: not confirmed ({because}): {HELD}"));
+    }
+
+    #[test]
+    fn a_refusal_is_unconfirmed_where_nobody_could_be_asked_and_is_printed_nevertheless() {
+        let rejected = json!({ "revision": A, "time": TIME, "errors": 1, "warnings": 0 });
+        let mut refused = workspace(&[B], json!({}));
+        refused.status.as_mut().unwrap().rejected = serde_json::from_value(rejected).unwrap();
+        check(&ended(&[refused.clone(), dated(refused.clone())]), 3, "lint refuses main@sha1:aaaaaaaa: 1 error");
+        let mut end = ended(&[refused]);
+        end.ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
+        let text = format!(
+            "a status as of {TIME} says this, and nothing confirmed within 60 s that it still holds (the operator \
+                can't be asked: there is no token; you may not patch): lint refuses main@sha1:aaaaaaaa: 1 error"
+        );
+        check(&end, 5, &text);
+        assert_eq!(serde_json::to_value(end.report()).unwrap()["outcome"], "unconfirmed");
     }
 
     #[test]

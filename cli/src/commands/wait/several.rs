@@ -100,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::FinishedWait;
+    use crate::cluster::freshness::Freshness;
     use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
     use crate::cluster::wait_state::WaitState;
 
@@ -115,7 +116,7 @@ mod tests {
         let rejected = json!({ "time": "2026-11-20T18:40:00Z", "errors": 1, "warnings": 0 });
         let rejected: RejectedStatus = serde_json::from_value(rejected).unwrap();
         let late = || ended("eu", WaitVerdict::Pending(Pending::Unseen("nothing".to_owned())));
-        let refused = || ended("us", WaitVerdict::Refused(rejected.clone()));
+        let refused = || ended("us", WaitVerdict::Refused(rejected.clone(), Freshness::Fresh));
         let unread = || ("ap".to_owned(), Err(anyhow!("no route")));
         assert_eq!(code(&vec![]), 0);
         assert_eq!(code(&vec![late()]), 4);

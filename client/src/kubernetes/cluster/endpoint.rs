@@ -147,8 +147,41 @@ pub(crate) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &
 #[cfg(test)]
 mod tests {
     use rototo_connection::Trust;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// A replica that does not reach the leader ends the connection with its answer. Another replica may answer then.
+    #[tokio::test]
+    async fn a_request_after_an_answer_that_ends_the_connection_takes_another_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "token").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = Endpoint::open(&Address { url, ca: Trust::System }, token.path().to_owned()).unwrap();
+        let server = async {
+            let mut open = Vec::new();
+            for (status, connection) in [("503 Service Unavailable", "close"), ("200 OK", "keep-alive")] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                let answer = format!("HTTP/1.1 {status}\r\nconnection: {connection}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                open.push(stream);
+            }
+            open
+        };
+        let send = async || {
+            let request = http::Request::get("/v1");
+            endpoint.send("asking", request, Vec::new(), Duration::from_secs(20)).await.map_err(|fault| fault.code)
+        };
+        let requests = async { (send().await, send().await) };
+        let (_open, answers) = tokio::join!(server, requests);
+        assert_eq!(answers, (Err("operator_unavailable"), Ok(Vec::new())));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_read_again_after_a_while() {
