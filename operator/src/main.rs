@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use futures::FutureExt;
+use rototo_connection::end_signal;
 use rototo_operator::log_to_stderr;
 use rototo_operator::options::Options;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -32,8 +33,16 @@ fn main() -> ExitCode {
 }
 
 async fn operate(options: Options) -> ExitCode {
+    let signalled = match end_signal() {
+        Ok(signalled) => signalled,
+        Err(error) => {
+            tracing::error!(%error, "signals can't be received");
+            return ExitCode::FAILURE;
+        }
+    };
     let shutdown = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(shutdown.clone()));
+    let at_signal = shutdown.clone();
+    tokio::spawn(signalled.map(move |()| at_signal.cancel()));
     tokio::select! {
         ended = Box::pin(rototo_operator::run(options, shutdown.clone())) => match ended {
             Ok(()) => ExitCode::SUCCESS,
@@ -53,16 +62,4 @@ async fn operate(options: Options) -> ExitCode {
 async fn too_late(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(rototo_operator::ENDS_WITHIN).await;
-}
-
-async fn cancel_on_signal(shutdown: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    shutdown.cancel();
 }

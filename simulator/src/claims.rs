@@ -116,8 +116,8 @@ impl World {
         // It has not reported. It counts by its pod, if that is known to run and no other process of it has reported.
         let Some((pod, Some(known))) = pod else { return false };
         let others = record.received_reports.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
-        let ended = known.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max();
-        let grace = known.seen_running.max(ended).is_some_and(|since| self.now < since + view.windows.grace);
+        let restarted = known.containers.iter().filter_map(|container| container.ended?.grace_from).max();
+        let grace = known.seen_running.max(restarted).is_some_and(|since| self.now < since + view.windows.grace);
         known.selected && known.runs() && !others && !grace
     }
 

@@ -172,6 +172,7 @@ impl Model for ModelScope {
                 terminating: false,
                 seen_running: None,
                 containers,
+                passing: Vec::new(),
                 object_state: PodObjectState::Exists,
             }
         };

@@ -168,6 +168,25 @@ async fn an_invalid_spec_is_refused_at_apply() {
 }
 
 #[tokio::test]
+async fn a_changed_spec_that_was_never_read_is_not_taken_for_done() {
+    let scene = Scene::published("unread").await;
+    let before = scene.map_version().await;
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "secretRef": { "name": "rototo-source" } });
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    let fails = |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().is_some_and(|status| condition(status, "SourceReady").starts_with("False"))
+    };
+    let workspace = scene.namespace.wait_for_workspace(WORKSPACE, "unread", fails).await.unwrap();
+    let (status, generation) = (workspace.status.unwrap(), workspace.metadata.generation);
+    assert!(status.observed_generation < generation, "{status:?}");
+    assert_eq!(condition(&status, "Reconciling"), "True/Polling");
+    // What was published runs on.
+    assert_eq!((condition(&status, "Published"), scene.map_version().await), ("True/Published".to_owned(), before));
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "SourceReady", "True").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_git_host_that_was_down_is_polled_again_without_a_request() {
     let scene = Scene::published("githost").await;
     let version = scene.map_version().await;

@@ -36,16 +36,22 @@ struct PodCache {
     namespaces: Namespaces,
     /// A list that is being received. When it is complete, a known pod that is not in it has ended.
     listing: Vec<DescribedPod>,
-    /// A list was completed.
-    listed: bool,
+    /// The time at which the last list began.
+    list_began: Moment,
+    /// The last time at which the watch had shown all pods: at its last event, or when the last complete list began.
+    /// `None` before a list is complete.
+    in_step: Option<Moment>,
 }
+
+/// The labels of a pod.
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Pods by namespace and by UID.
 type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
 
 /// A pod, and the labels that select it.
 struct IndexedPod {
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     pod: Pod,
 }
 
@@ -54,6 +60,15 @@ struct DescribedPod {
     namespace: String,
     uid: String,
     pod: IndexedPod,
+}
+
+/// The time at which a list or a watch shows something.
+#[derive(Clone, Copy)]
+struct ShownAt {
+    now: Moment,
+    /// The grace of what begins with it is counted from this time: `now` for an event of a watch. What a list shows may
+    /// have begun at any time since the index was in step last; what the first list shows may have run for long.
+    grace_from: Option<Moment>,
 }
 
 /// The selection of the pods that should follow a workspace.
@@ -90,7 +105,7 @@ impl PodSelection {
         matches!(self, Self::Custom(None))
     }
 
-    fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn covers(&self, labels: &Labels) -> bool {
         match self {
             Self::Labelled(label) => labels.contains_key(label),
             Self::Custom(selector) => selector.as_ref().is_some_and(|selector| selector.matches(labels)),
@@ -99,29 +114,37 @@ impl PodSelection {
 }
 
 impl PodIndex {
-    /// Takes an event of the watch.
-    pub fn apply(&self, event: &Event<Object>) {
-        self.apply_at(event, clock::now());
+    /// Takes an event of the watch. Returns the labels that the pod of the event had before, if the index knew it: they
+    /// may have selected it for other workspaces.
+    pub fn apply(&self, event: &Event<Object>) -> Option<Labels> {
+        self.apply_at(event, clock::now())
     }
 
-    fn apply_at(&self, event: &Event<Object>, now: Moment) {
+    fn apply_at(&self, event: &Event<Object>, now: Moment) -> Option<Labels> {
         let mut known = self.lock();
         match event {
-            Event::Init => known.listing.clear(),
+            Event::Init => {
+                known.listing.clear();
+                known.list_began = now;
+                None
+            }
             // A description is small, and the object of a pod is not: a list of a large cluster has many.
             Event::InitApply(pod) => {
-                let described = known.describe(pod, now);
+                let described = known.describe(pod, ShownAt { now, grace_from: known.in_step });
                 known.listing.extend(described);
+                None
             }
             Event::InitDone => {
                 known.complete_list(now);
                 drop(known);
                 self.listed.send_replace(true);
+                None
             }
             Event::Apply(pod) => known.keep(pod, now),
             Event::Delete(pod) => {
-                known.keep(pod, now);
+                let before = known.keep(pod, now);
                 known.end(&pod.namespace().unwrap_or_default(), &pod.uid().unwrap_or_default(), now);
+                before
             }
         }
     }
@@ -147,20 +170,22 @@ impl PodIndex {
 }
 
 impl PodCache {
-    fn keep(&mut self, object: &Object, now: Moment) {
-        if let Some(described) = self.describe(object, now) {
-            self.insert(described);
-        }
+    /// Takes a pod that an event of the watch shows. Returns the labels that it had before.
+    fn keep(&mut self, object: &Object, now: Moment) -> Option<Labels> {
+        self.in_step = self.in_step.map(|_| now);
+        let described = self.describe(object, ShownAt { now, grace_from: self.in_step })?;
+        self.insert(described)
     }
 
-    fn insert(&mut self, DescribedPod { namespace, uid, pod }: DescribedPod) {
-        self.namespaces.entry(namespace).or_default().insert(uid, pod);
+    /// Returns the labels that the pod had before.
+    fn insert(&mut self, DescribedPod { namespace, uid, pod }: DescribedPod) -> Option<Labels> {
+        self.namespaces.entry(namespace).or_default().insert(uid, pod).map(|before| before.labels)
     }
 
-    fn describe(&self, object: &Object, now: Moment) -> Option<DescribedPod> {
+    fn describe(&self, object: &Object, shown: ShownAt) -> Option<DescribedPod> {
         let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid()?);
         let before = self.namespaces.get(&namespace).and_then(|pods| pods.get(&uid)).map(|seen| &seen.pod);
-        let pod = describe(object, before, self.listed.then_some(now), now);
+        let pod = describe(object, before, shown);
         Some(DescribedPod { namespace, uid, pod: IndexedPod { labels: object.labels().clone(), pod } })
     }
 
@@ -187,7 +212,7 @@ impl PodCache {
         for described in listing {
             self.insert(described);
         }
-        self.listed = true;
+        self.in_step = Some(self.list_began);
         let all = self.namespaces.iter().flat_map(|(namespace, pods)| pods.keys().map(move |uid| (namespace, uid)));
         let gone = all.filter(|(_, uid)| !listed.contains(*uid));
         let gone: Vec<(String, String)> = gone.map(|(namespace, uid)| (namespace.clone(), uid.clone())).collect();
@@ -204,10 +229,9 @@ fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
     }
 }
 
-/// Describes a pod from its object. `first` is the moment at which a pod that was not known is first seen; `None`
-/// during the first list, as a pod in it may have run for long.
-fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: Moment) -> Pod {
-    let containers: Vec<Container> = containers(object, before, now);
+/// Describes a pod from its object.
+fn describe(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Pod {
+    let containers: Vec<Container> = containers(object, before, shown);
     let ran =
         |containers: &[Container]| containers.iter().any(|container| container.running || container.ended.is_some());
     let running = containers.iter().any(|container| container.running);
@@ -221,16 +245,15 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
         matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
     let object_state = match before.map(|before| before.object_state) {
         Some(ended @ PodObjectState::Ended { .. }) => ended,
-        _ if over && !running => PodObjectState::Ended { seen: now },
+        _ if over && !running => PodObjectState::Ended { seen: shown.now },
         _ => PodObjectState::Exists,
     };
     let seen_running = match before {
         Some(before) if begun(&before.containers) => before.seen_running,
-        // The pod was known before it began to run, so its start was seen.
-        Some(_) => begun(&containers).then_some(now),
-        None => first.filter(|_| begun(&containers)),
+        _ => shown.grace_from.filter(|_| begun(&containers)),
     };
-    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, object_state }
+    let passing = passing(object, before, shown);
+    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, passing, object_state }
 }
 
 fn all_terminated(object: &Object) -> bool {
@@ -238,31 +261,37 @@ fn all_terminated(object: &Object) -> bool {
     statuses(object).iter().all(|status| terminated(status))
 }
 
-/// Returns the statuses of the containers that can run an application: those of the pod, and init containers that are
-/// restarted (sidecars). Other init containers end before the application starts.
-fn statuses(object: &Object) -> Vec<&ContainerStatus> {
-    let status = object.status.as_ref();
+/// Returns the init containers that are restarted. Other init containers end before the application starts.
+fn sidecars(object: &Object) -> impl Iterator<Item = &ContainerSpec> {
     let init = object.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    let sidecars: Vec<&str> = init
-        .filter(|container| container.restart_policy.as_deref() == Some("Always"))
-        .map(|container| container.name.as_str())
-        .collect();
-    let own = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let init = status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-    own.chain(init.filter(|status| sidecars.contains(&status.name.as_str()))).collect()
+    init.filter(|container| container.restart_policy.as_deref() == Some("Always"))
 }
 
-/// Returns the containers that have [`CONTAINER_VARIABLE`] in their environment. A pod that marks any of them expects
-/// no follower in the others.
+/// Returns the statuses of the init containers, apart: those of sidecars, and those of the others.
+fn init_statuses(object: &Object) -> (Vec<&ContainerStatus>, Vec<&ContainerStatus>) {
+    let sidecars: Vec<&str> = sidecars(object).map(|container| container.name.as_str()).collect();
+    let init = object.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    init.partition(|status| sidecars.contains(&status.name.as_str()))
+}
+
+/// Returns the statuses of the containers that can run an application: those of the pod, and init containers that are
+/// restarted (sidecars).
+fn statuses(object: &Object) -> Vec<&ContainerStatus> {
+    let own = object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    own.chain(init_statuses(object).0).collect()
+}
+
+/// Returns the containers that can run an application and have [`CONTAINER_VARIABLE`] in their environment. A pod that
+/// marks any of them expects no follower in the others.
 fn marked(object: &Object) -> Vec<&str> {
-    let spec = object.spec.as_ref();
-    let all = spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let all = object.spec.iter().flat_map(|spec| &spec.containers).chain(sidecars(object));
     let is_marked =
         |container: &&ContainerSpec| container.env.iter().flatten().any(|variable| variable.name == CONTAINER_VARIABLE);
     all.filter(is_marked).map(|container| container.name.as_str()).collect()
 }
 
-fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Container> {
+/// Describes the containers that can run an application.
+fn containers(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Vec<Container> {
     let statuses = statuses(object);
     let marked = marked(object);
     let expected = |name: &str| marked.is_empty() || marked.contains(&name);
@@ -272,18 +301,26 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
         let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
         return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
     }
-    let known = |name: &str| before?.containers.iter().find(|container| container.name == name)?.ended;
-    let described = statuses.into_iter().map(|status| {
-        let ended = ended_before(status).map(|(at, shown)| match known(&status.name) {
-            // The next run tells more exactly when the same run had ended.
-            Some(end) if end.at == at || end.at == shown => ContainerEnd { at, ..end },
-            _ => ContainerEnd { at, seen: now },
-        });
-        let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-        let name = status.name.clone();
-        Container { expected: expected(&name), ended: ended.or_else(|| known(&name)), name, running }
+    let described = statuses.into_iter().map(|status| container(status, before, shown));
+    described.map(|container| Container { expected: expected(&container.name), ..container }).collect()
+}
+
+/// Describes the containers that pass while the pod goes on: init containers that are not restarted, and ephemeral
+/// containers.
+fn passing(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Vec<Container> {
+    let ephemeral = object.status.iter().flat_map(|status| status.ephemeral_container_statuses.iter().flatten());
+    init_statuses(object).1.into_iter().chain(ephemeral).map(|status| container(status, before, shown)).collect()
+}
+
+fn container(status: &ContainerStatus, before: Option<&Pod>, shown: ShownAt) -> Container {
+    let known = before.and_then(|pod| pod.container(&status.name)?.ended);
+    let ended = ended_before(status).map(|(at, while_waiting)| match known {
+        // The next run tells more exactly when the same run had ended.
+        Some(end) if end.at == at || end.at == while_waiting => ContainerEnd { at, ..end },
+        _ => ContainerEnd { at, seen: shown.now, grace_from: shown.grace_from },
     });
-    described.collect()
+    let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+    Container { name: status.name.clone(), running, expected: false, ended: ended.or(known) }
 }
 
 /// Returns a time by the clock of the node: what started before it belongs to a run of the container that has ended.
@@ -404,6 +441,57 @@ mod tests {
         assert_eq!(after(in_list).get("c").unwrap().seen_running, Some(Duration::from_secs(4)));
     }
 
+    /// A list, and after an outage of the watch another one, in which this pod runs.
+    fn listed_again(first: Vec<Event<Object>>, again: Object) -> Pods {
+        let list = |pods: Vec<Event<Object>>| [vec![Event::Init], pods, vec![Event::InitDone]].concat();
+        after([list(first), list(vec![Event::InitApply(again)])].concat())
+    }
+
+    #[test]
+    fn the_grace_of_a_pod_that_a_later_list_shows_begins_when_the_watch_had_shown_all_pods() {
+        let second = |second| Some(Duration::from_secs(second));
+        let seen_running = |pods: Pods| pods.get("a").unwrap().seen_running;
+        assert_eq!(seen_running(listed_again(vec![], pod("a", "Running", runs()))), second(1));
+        let waits = pod("a", "Pending", json!({ "waiting": {} }));
+        let known = vec![Event::InitApply(waits)];
+        assert_eq!(seen_running(listed_again(known, pod("a", "Running", runs()))), second(1), "it was known to wait");
+        let running = vec![Event::InitApply(pod("a", "Running", runs()))];
+        assert_eq!(seen_running(listed_again(running, pod("a", "Running", runs()))), None, "it ran in the first list");
+        let other = Event::Apply(pod("other", "Running", runs()));
+        let again = [Event::Init, Event::InitApply(pod("a", "Running", runs())), Event::InitDone];
+        let events = [vec![Event::Init, Event::InitDone, other], again.to_vec()].concat();
+        assert_eq!(seen_running(after(events)), second(3), "an event shows that the watch runs");
+        let failed = vec![Event::Init, Event::InitDone, Event::Init, Event::InitApply(pod("a", "Running", runs()))];
+        assert_eq!(seen_running(after([failed, again.to_vec()].concat())), second(1), "a list that broke off");
+    }
+
+    #[test]
+    fn the_grace_after_a_restart_that_a_list_shows_begins_when_the_watch_had_shown_all_pods() {
+        let ends = |pods: Pods| pods.get("a").unwrap().containers[0].ended.unwrap();
+        let second = Duration::from_secs;
+        let crashed = || pod("a", "Running", ended());
+        let end = ends(listed_again(vec![], crashed()));
+        assert_eq!((end.seen, end.grace_from), (second(4), Some(second(1))));
+        let end = ends(listed_again(vec![Event::InitApply(crashed())], crashed()));
+        assert_eq!((end.seen, end.grace_from), (second(2), None), "it had ended before the first list");
+        let end = ends(after(vec![Event::Init, Event::InitDone, Event::Apply(crashed())]));
+        assert_eq!((end.seen, end.grace_from), (second(3), Some(second(3))));
+    }
+
+    #[test]
+    fn an_event_has_the_labels_that_the_pod_had_before() {
+        let index = PodIndex::default();
+        let labelled = pod("a", "Running", runs());
+        let mut unlabelled = labelled.clone();
+        unlabelled.metadata.labels = None;
+        let apply = |event| index.apply(&event).map(|labels| labels.into_keys().collect::<Vec<_>>());
+        assert_eq!(apply(Event::Init), None);
+        assert_eq!(apply(Event::InitApply(labelled)), None);
+        assert_eq!(apply(Event::InitDone), None);
+        assert_eq!(apply(Event::Apply(unlabelled.clone())), Some(vec![workspace_label("config")]));
+        assert_eq!(apply(Event::Delete(unlabelled)), Some(vec![]));
+    }
+
     #[test]
     fn the_end_of_a_run_is_kept_with_the_moment_in_which_it_was_seen() {
         let restarted = json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
@@ -451,6 +539,60 @@ mod tests {
         let sidecar = json!([{ "name": "migrate", "restartPolicy": "Always" }]);
         object.spec.as_mut().unwrap().init_containers = serde_json::from_value(sidecar).unwrap();
         assert_eq!(expected(vec![Event::Apply(object)]), ["a"]);
+    }
+
+    #[test]
+    fn an_init_container_or_an_ephemeral_one_shows_its_own_end_and_changes_nothing_else() {
+        let ended = json!({ "terminated": { "exitCode": 0, "finishedAt": "2026-11-20T18:40:00Z" } });
+        let status = |name: &str, state: &Value| {
+            let status = json!([{ "name": name, "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": state }]);
+            serde_json::from_value::<Option<Vec<ContainerStatus>>>(status).unwrap()
+        };
+        let with = |state: &Value| {
+            let mut object = pod("a", "Running", runs());
+            let described = object.status.as_mut().unwrap();
+            described.init_container_statuses = status("migrate", state);
+            described.ephemeral_container_statuses = status("debug", state);
+            object
+        };
+        let pods = after(vec![Event::Init, Event::InitDone, Event::Apply(with(&runs())), Event::Apply(with(&ended))]);
+        let pod = pods.get("a").unwrap();
+        for name in ["migrate", "debug"] {
+            let container = pod.container(name).unwrap();
+            assert!(!container.running && !container.expected, "{name}");
+            assert_eq!(container.ended.unwrap().seen, Duration::from_secs(4), "{name}");
+        }
+        let names = |containers: &[Container]| containers.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(&pod.containers), names(&pod.passing)),
+            (vec!["app".into()], vec!["migrate".into(), "debug".into()])
+        );
+        // An ephemeral container that runs holds up neither the end of the pod nor its grace.
+        let debugged = |state: Value| {
+            let mut object = with(&runs());
+            object.status.as_mut().unwrap().container_statuses = status("app", &state);
+            Event::Apply(object)
+        };
+        let waiting = after(vec![Event::Init, Event::InitDone, debugged(json!({ "waiting": {} }))]);
+        assert_eq!(waiting.get("a").unwrap().seen_running, None);
+        assert!(!waiting.get("a").unwrap().runs());
+        let Event::Apply(stopped) = debugged(ended) else { unreachable!() };
+        let stopped = after(vec![Event::Apply(deleted(stopped))]);
+        assert_eq!(stopped.get("a").unwrap().object_state, PodObjectState::Ended { seen: Duration::from_secs(1) });
+    }
+
+    #[test]
+    fn an_init_container_that_ends_by_itself_marks_nothing() {
+        let marked = |init: Value| {
+            let mut object = pod("a", "Running", runs());
+            object.spec.as_mut().unwrap().init_containers = serde_json::from_value(json!([init])).unwrap();
+            expected(vec![Event::Apply(object)])
+        };
+        let env = json!([{ "name": "ROTOTO_CONTAINER", "value": "migrate" }]);
+        assert_eq!(marked(json!({ "name": "migrate", "env": env })), ["a"], "`app` is expected to report");
+        let sidecar = json!({ "name": "migrate", "env": env, "restartPolicy": "Always" });
+        assert!(marked(sidecar).is_empty());
     }
 
     /// Pod `a` with a container `app`, and a sidecar `mesh` that runs. `app` is in this state.

@@ -22,8 +22,6 @@ pub(super) async fn convergence(
     let key = key(path)?;
     let caller = endpoints.authorize(peer, &headers, Grant::ReadWorkspace, &key).await?;
     let _place = endpoints.place(&caller, &key).await?;
-    let record = endpoints.record(&key)?;
-    let context = endpoints.context();
-    let workspace = context.workspace(&key).ok_or(HttpError::UnknownWorkspace(key))?;
-    Ok(Json(report::convergence(&workspace, &record, context)))
+    let (workspace, record) = endpoints.workspace(&key)?;
+    Ok(Json(report::convergence(&workspace, &record, endpoints.context())))
 }

@@ -14,6 +14,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::{Digest, Fingerprint};
 use rototo_protocol::windows::Windows;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -214,9 +215,19 @@ impl Endpoints {
         self.require_leadership()?;
         match self.context.records().get(key) {
             Some(record) => Ok(record),
-            None if self.context.exists(key) => Err(HttpError::NotYet),
+            None if self.context.cluster().exists(key) => Err(HttpError::NotYet),
             None => Err(HttpError::UnknownWorkspace(key.clone())),
         }
+    }
+
+    /// Returns a workspace as the watches show it, and its record. One that was created anew has no record before its first
+    /// reconcile.
+    pub(super) fn workspace(&self, key: &WorkspaceKey) -> Result<(Arc<RototoWorkspace>, SharedRecord), HttpError> {
+        self.record(key)?;
+        let workspace =
+            self.context.cluster().workspace(key).ok_or_else(|| HttpError::UnknownWorkspace(key.clone()))?;
+        let record = self.context.records().of_object(&workspace).ok_or(HttpError::NotYet)?;
+        Ok((workspace, record))
     }
 
     /// Returns the windows of a workspace's fleet; those of a small one where nothing is known of it.
@@ -229,10 +240,14 @@ impl Endpoints {
     /// names the same content whoever serves it: a process that has lost the Lease, and is still asked for a moment,
     /// gives what its disk has.
     pub(super) fn serves(&self, key: &WorkspaceKey) -> Result<(), HttpError> {
-        if self.context.exists(key) {
+        if self.context.cluster().exists(key) {
             return Ok(());
         }
-        Err(if self.context.is_watching() { HttpError::UnknownWorkspace(key.clone()) } else { HttpError::NotYet })
+        Err(if self.context.cluster().is_watching() {
+            HttpError::UnknownWorkspace(key.clone())
+        } else {
+            HttpError::NotYet
+        })
     }
 
     /// Returns the error for content that the disk does not have. Only the operator that writes has everything that is

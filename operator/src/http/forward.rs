@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 
@@ -24,7 +24,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 pub(super) async fn to_leader(State(endpoints): State<Endpoints>, request: Request, next: Next) -> Response<Body> {
     let Some(leader) = endpoints.leader_for(request.headers()) else { return next.run(request).await };
     let (parts, body) = request.into_parts();
-    pass_on(&endpoints, &leader, parts, body).await.unwrap_or_else(IntoResponse::into_response)
+    pass_on_or_close(&endpoints, &leader, parts, body).await
 }
 
 /// Passes a request for a snapshot on to the leader, if this process does not have the snapshot.
@@ -40,7 +40,21 @@ pub(super) async fn missing_to_leader(
     if answer.extensions().get::<NotLeading>().is_none() {
         return answer;
     }
-    pass_on(&endpoints, &leader, parts, Body::empty()).await.unwrap_or_else(IntoResponse::into_response)
+    pass_on_or_close(&endpoints, &leader, parts, Body::empty()).await
+}
+
+/// Passes a request on to the leader. Where that does not answer, the connection of the request ends too: the next one
+/// may lead to a replica that reaches the leader.
+async fn pass_on_or_close(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Response<Body> {
+    let version = parts.version;
+    let passed_on = pass_on(endpoints, leader, parts, body).await;
+    // HTTP/2 has no such header.
+    let closes = version <= Version::HTTP_11 && matches!(passed_on, Err(HttpError::NotLeading));
+    let mut answer = passed_on.unwrap_or_else(IntoResponse::into_response);
+    if closes {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Sends a request to the leader, and returns its answer.
@@ -82,4 +96,35 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
         headers.remove(name);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use crate::http::server_tests::{PATIENCE, TestServer, WORKSPACE, fleet_path, report, request, token};
+
+    use super::*;
+
+    fn post() -> axum::http::Request<http_body_util::Full<axum::body::Bytes>> {
+        request(Method::POST, &fleet_path(WORKSPACE), &token("app"), report(1))
+    }
+
+    /// Sends a report over HTTP/1.1. Returns the status, and whether the server ends the connection.
+    async fn ends_the_connection(server: &TestServer) -> (StatusCode, bool) {
+        let mut sender = server.http1_from([127, 0, 0, 1]).await;
+        let answer = tokio::time::timeout(PATIENCE, sender.send_request(post())).await.unwrap().unwrap();
+        (answer.status(), answer.headers().get(CONNECTION).is_some_and(|value| value == "close"))
+    }
+
+    #[tokio::test]
+    async fn a_process_leaves_a_replica_that_does_not_reach_the_leader() {
+        let server = TestServer::replica("https://127.0.0.1:1").await;
+        assert_eq!(ends_the_connection(&server).await, (StatusCode::SERVICE_UNAVAILABLE, true));
+        let answer = server.http2().await.send_request(post()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // No replica answers it, and a new connection would not help.
+        server.context.leadership().follow(None);
+        assert_eq!(ends_the_connection(&server).await, (StatusCode::SERVICE_UNAVAILABLE, false));
+    }
 }

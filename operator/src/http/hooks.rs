@@ -31,8 +31,8 @@ pub(super) async fn hook(
 ) -> Result<StatusCode, HttpError> {
     let key = key(path)?;
     let context = endpoints.context();
-    let workspace = context.workspace(&key);
-    if workspace.is_none() && !context.is_watching() {
+    let workspace = context.cluster().workspace(&key);
+    if workspace.is_none() && !context.cluster().is_watching() {
         return Err(HttpError::NotYet);
     }
     let webhook = workspace.as_ref().and_then(|workspace| workspace.spec.webhook.clone());
@@ -86,7 +86,7 @@ pub(super) async fn checked_hook(
 fn take(endpoints: &Endpoints, key: &WorkspaceKey, headers: &HeaderMap) -> Result<(), HttpError> {
     let sender = endpoints.context().telemetry().sender(headers);
     endpoints.record(key)?.lock().webhook_called(Instant::now(), sender);
-    endpoints.context().requeue(key);
+    endpoints.context().cluster().requeue(key);
     Ok(())
 }
 

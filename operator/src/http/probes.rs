@@ -66,18 +66,23 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
     }
 }
 
-/// Answers whether this process is ready. The leader is, and so is every replica that has a copy of all snapshots,
-/// because the Service leads processes to both.
+/// Answers whether this process is ready. The leader is, and so is every replica that has a copy of all snapshots and
+/// reaches the leader, because the Service leads processes to both.
 async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let not_ready = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned());
     let ready = (StatusCode::OK, "ok".to_owned());
     match health.context.get() {
         None => not_ready(&health.not_started()),
-        Some(context) if !context.is_watching() => not_ready("the first lists of the API server have not arrived yet"),
+        Some(context) if !context.cluster().is_watching() => {
+            not_ready("the first lists of the API server have not arrived yet")
+        }
         Some(context) if context.leadership().is_held(Instant::now()) => ready,
         Some(context) => match context.copies() {
             None => not_ready("another operator holds the Lease"),
             Some(copies) if !copies.is_complete() => not_ready("the leader has not sent all snapshots yet"),
+            Some(_) if context.leadership().is_cut_off(Instant::now()) => {
+                not_ready("the leader works, and can't be reached from this replica")
+            }
             Some(_) => ready,
         },
     }
@@ -92,7 +97,34 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::server_tests::TestServer;
+
+    #[tokio::test]
+    async fn a_replica_that_is_cut_off_from_a_leader_that_works_is_not_ready() {
+        let leader = "https://127.0.0.1:1";
+        let server = TestServer::replica(leader).await;
+        let (context, health) = (&server.context, Arc::new(Health::new(Instant::now())));
+        health.started(context.clone());
+        let (copies, leadership) = (context.copies().unwrap(), context.leadership());
+        let ready = || readyz(State(health.clone()));
+        assert_eq!(ready().await.1, "the leader has not sent all snapshots yet");
+        copies.completed();
+        assert_eq!(ready().await.0, StatusCode::OK);
+        let (now, lasts) = (Instant::now(), Duration::from_secs(15));
+        let began = now.checked_sub(Duration::from_secs(10)).unwrap();
+        leadership.tried_to_reach(leader, false, began);
+        leadership.saw_renewal(began, lasts);
+        assert_eq!(ready().await.0, StatusCode::OK, "the leader may be dead");
+        leadership.saw_renewal(now, lasts);
+        let (status, text) = ready().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "the leader works, and can't be reached from this replica");
+        leadership.begin(now + lasts, None, None);
+        assert_eq!(ready().await.0, StatusCode::OK, "it leads itself");
+    }
 
     #[tokio::test]
     async fn an_operator_that_waits_is_not_ready_and_says_for_what() {

@@ -84,7 +84,7 @@ pub(super) async fn take_report(
     }
     match requeue {
         RequeueTime::Never => {}
-        RequeueTime::Now => context.requeue(&key),
+        RequeueTime::Now => context.cluster().requeue(&key),
         RequeueTime::TogetherWithOthers => drop(tokio::spawn(requeue_soon(context.clone(), record, key))),
     }
     Ok(Json(answer))
@@ -125,5 +125,5 @@ fn is_uuid(text: &str) -> bool {
 async fn requeue_soon(context: Arc<OperatorContext>, record: SharedRecord, key: WorkspaceKey) {
     tokio::time::sleep(TOGETHER).await;
     record.lock().requeued();
-    context.requeue(&key);
+    context.cluster().requeue(&key);
 }

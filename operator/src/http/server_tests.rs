@@ -15,7 +15,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::client::Body;
-use kube::runtime::reflector;
+use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::Tree;
@@ -39,8 +39,10 @@ use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
 use crate::outbound::analysis::prometheus::Prometheus;
 use crate::outbound::notify::sender::CommitStatuses;
+use crate::outbound::telemetry::Telemetry;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::source::custom_rules::CustomRules;
@@ -81,6 +83,7 @@ pub(super) struct TestServer {
     pub(super) endpoints: Endpoints,
     pub(super) context: Arc<OperatorContext>,
     pub(super) address: SocketAddr,
+    workspaces: Writer<RototoWorkspace>,
     tls: TlsConnector,
     _folder: TempDir,
     requeues: tokio::sync::mpsc::UnboundedReceiver<reflector::ObjectRef<RototoWorkspace>>,
@@ -218,6 +221,8 @@ impl TestServer {
             peers,
             heartbeat: HEARTBEAT,
             progress,
+            requests_policy: RequestsPolicy::default(),
+            telemetry: Telemetry::default(),
         }));
         context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
         let workspace: RototoWorkspace = serde_json::from_value(json!({
@@ -254,7 +259,25 @@ impl TestServer {
         roots.add(CertificateDer::from(certified.cert.der().to_vec())).unwrap();
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let tls = TlsConnector::from(Arc::new(tls));
-        Self { api, released, endpoints, context, address, tls, _folder: folder, requeues: receiver }
+        Self {
+            api,
+            released,
+            endpoints,
+            context,
+            address,
+            workspaces: writer,
+            tls,
+            _folder: folder,
+            requeues: receiver,
+        }
+    }
+
+    /// Shows the server another object under the name of the workspace.
+    fn recreate(&mut self) {
+        let workspace = self.context.cluster().workspace(&Self::key()).unwrap();
+        let mut recreated = RototoWorkspace::clone(&workspace);
+        recreated.metadata.uid = Some("2".to_owned());
+        self.workspaces.apply_watcher_event(&Event::Apply(recreated));
     }
 
     pub(super) fn key() -> WorkspaceKey {
@@ -363,4 +386,31 @@ pub(super) fn fleet_path(name: &str) -> String {
 pub(super) fn report(number: usize) -> String {
     let process = format!("00000000-0000-4000-8000-{number:012}");
     json!({ "process": process, "version": "1", "engine_level": 1, "state": "starting" }).to_string()
+}
+
+#[tokio::test]
+async fn the_evidence_about_a_workspace_is_not_that_about_its_namesake() {
+    let mut server = TestServer::start().await;
+    let convergence = format!("/v1/namespaces/{NAMESPACE}/workspaces/{WORKSPACE}/convergence");
+    let page = format!("/ui/api/workspaces/{NAMESPACE}/{WORKSPACE}");
+    for path in [&convergence, &page] {
+        let (status, body) = server.send(request(Method::GET, path, &token("viewer"), "")).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    }
+    // A request sets no metrics: the process that answers it may just have lost the Lease.
+    let metrics = server.context.metrics_text();
+    assert!(!metrics.contains(&format!("workspace=\"{WORKSPACE}\"")), "{metrics}");
+    server.recreate();
+    for path in [&convergence, &page] {
+        let (status, body) = server.send(request(Method::GET, path, &token("viewer"), "")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
+    }
+    let (status, body) = server.send(request(Method::GET, "/ui/api/workspaces", &token("viewer"), "")).await;
+    assert!(status == StatusCode::OK && body.contains("unserved"), "{body}");
+    // The first reconcile begins the record.
+    let recreated = server.context.cluster().workspace(&TestServer::key()).unwrap();
+    server.context.record(&recreated).lock().follow(&recreated.spec);
+    let (status, body) = server.send(request(Method::GET, &convergence, &token("viewer"), "")).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &answer["uid"]), (StatusCode::OK, &json!("2")), "{body}");
 }

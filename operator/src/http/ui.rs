@@ -88,9 +88,8 @@ impl UiSource {
     }
 
     async fn workspace(&self, key: WorkspaceKey) -> Result<Document, HttpError> {
-        let shared = self.endpoints.record(&key)?;
+        let (workspace, shared) = self.endpoints.workspace(&key)?;
         let context = self.endpoints.context();
-        let workspace = context.workspace(&key).ok_or_else(|| HttpError::UnknownWorkspace(key.clone()))?;
         let mut recent = self.recent.workspaces.lock().await;
         recent.retain(|_, (made, _)| made.elapsed() < WORKSPACE_SERVES);
         if let Some((_, document)) = recent.get(&key) {
@@ -163,9 +162,10 @@ fn asked(wanted: &Wanted) -> Result<(Grant, WorkspaceKey), HttpError> {
 fn list(context: &OperatorContext) -> Document {
     let now = Timestamp::now();
     let mut parts: Vec<Part> = context
+        .cluster()
         .workspaces()
         .iter()
-        .map(|workspace| match context.records().get(&WorkspaceKey::of(workspace)) {
+        .map(|workspace| match context.records().of_object(workspace) {
             Some(shared) => Part::row(&row(&report::current(workspace, &shared, context), Claim::Current)),
             None => Part::row(&row(workspace, Claim::Stored)),
         })

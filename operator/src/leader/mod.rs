@@ -60,7 +60,7 @@ pub async fn compete(
     let mut existed = false;
     // The reason why the last attempt failed. A reason that stays is logged once.
     let mut trouble: Option<String> = None;
-    // A write without an answer may have succeeded.
+    // A write without an answer may have succeeded. The answer to a later round shows it.
     let mut may_hold = false;
     while !shutdown.is_cancelled() {
         let began = now();
@@ -75,12 +75,15 @@ pub async fn compete(
         asked();
         let pause = match answer {
             Ok(Ok((tenure, created))) => {
-                trouble = None;
+                (trouble, may_hold) = (None, false);
                 // Counted from before the request: the answer may have taken long.
                 let until = began + config.duration.mul_f64(0.8);
                 let transition = transition(held.as_ref(), tenure.as_ref(), now());
                 let other = seen.as_ref().filter(|_| tenure.is_none());
                 leadership.follow(other.and_then(|seen| holder_url(&seen.lease)));
+                if let Some(other) = other {
+                    leadership.saw_renewal(other.since, config.duration);
+                }
                 let others_until = if created && !existed { None } else { Some(now()) };
                 let transitions = tenure.as_ref().and_then(|tenure| tenure.transitions);
                 let begin = || leadership.begin(until, others_until, transitions);
@@ -98,7 +101,7 @@ pub async fn compete(
                 if trouble.as_ref() != Some(&error) {
                     warn!(error, lease = config.name, "the Lease can't be read or written");
                 }
-                trouble = Some(error);
+                (trouble, may_hold) = (Some(error), true);
                 config.duration / 15
             }
         };
@@ -199,7 +202,7 @@ async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
 #[cfg(test)]
 mod tests {
     use std::ops::Range;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
     use http::{Method, Request, Response};
@@ -215,11 +218,14 @@ mod tests {
         lease: Mutex<Option<Lease>>,
         began: tokio::time::Instant,
         outage: Range<u64>,
+        /// It carries out each write, and answers none.
+        loses_answers: AtomicBool,
     }
 
     impl Server {
         fn new(outage: Range<u64>) -> Arc<Self> {
-            Arc::new(Self { lease: Mutex::default(), began: tokio::time::Instant::now(), outage })
+            let (lease, loses_answers) = (Mutex::default(), AtomicBool::new(false));
+            Arc::new(Self { lease, began: tokio::time::Instant::now(), outage, loses_answers })
         }
 
         fn client(self: &Arc<Self>) -> Client {
@@ -237,6 +243,9 @@ mod tests {
                         (_, Some(lease)) => server.write(lease),
                         (_, None) => (400, json!({})),
                     };
+                    if parts.method != Method::GET && server.loses_answers.load(Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
                     let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
                     Ok::<_, tower::BoxError>(answer?)
                 }
@@ -261,6 +270,10 @@ mod tests {
             lease.metadata.resource_version = Some(next.to_string());
             *known = Some(lease);
             (200, json!(*known))
+        }
+
+        fn holder(&self) -> Option<String> {
+            self.lease.lock().unwrap().as_ref()?.spec.as_ref()?.holder_identity.clone()
         }
 
         /// Another process takes the Lease, whoever holds it, and gives it up at once.
@@ -319,8 +332,7 @@ mod tests {
                 (LeadershipChange::Gained, Some(2))
             ]
         );
-        let holder = server.lease.lock().unwrap().clone().unwrap().spec.unwrap().holder_identity;
-        assert_eq!(holder, None, "it was given up at the end");
+        assert_eq!(server.holder(), None, "it was given up at the end");
     }
 
     #[tokio::test(start_paused = true)]
@@ -385,6 +397,22 @@ mod tests {
             changes,
             [(LeadershipChange::Gained, Some(1)), (LeadershipChange::Lost, None), (LeadershipChange::Gained, Some(2))]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_was_taken_without_an_answer_is_given_up_at_the_end() {
+        let server = Server::new(1000..1000);
+        server.loses_answers.store(true, Ordering::Relaxed);
+        let (leadership, shutdown) = (Leadership::default(), CancellationToken::new());
+        let (client, config) = (server.client(), short_config());
+        let asked = || {
+            // The signal comes in the pause after the attempt, when the API server answers again.
+            assert_eq!(server.holder().as_deref(), Some("me"));
+            server.loses_answers.store(false, Ordering::Relaxed);
+            shutdown.cancel();
+        };
+        compete(&client, &config, &leadership, &shutdown, || true, |_| {}, asked).await;
+        assert_eq!(server.holder(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,12 +8,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+/// A process that fails to reach the leader for this long is cut off from it.
+const CUT_OFF_AFTER: Duration = Duration::from_secs(10);
+/// The time, from the first failure on, after which only a leader that still works renews its Lease. A request may have
+/// been under way when the leader died, and its last renewal is seen a moment later.
+const OUTLIVES: Duration = Duration::from_secs(5);
+
 /// The right of this process to write.
 #[derive(Debug, Default)]
 pub struct Leadership {
     term: Mutex<Term>,
-    /// The URL of the other process that holds the Lease.
-    leader: Mutex<Option<String>>,
+    leader: Mutex<Leader>,
     /// The holder of the Lease has changed since this process asked.
     holder_changed: Notify,
 }
@@ -28,6 +33,16 @@ struct Term {
     others_until: Option<Instant>,
     /// The number of changes of the holder until this term, by the Lease.
     transitions: Option<i32>,
+}
+
+/// The other process that holds the Lease.
+#[derive(Debug, Default)]
+struct Leader {
+    url: Option<String>,
+    /// The time at which this process saw its last renewal, and the time until which that holds.
+    renewed: Option<(Instant, Instant)>,
+    /// The time since which no request to it succeeds.
+    unreachable: Option<Instant>,
 }
 
 impl Leadership {
@@ -76,11 +91,40 @@ impl Leadership {
 
     /// Returns the URL of the process that holds the Lease, if that is another one.
     pub(crate) fn leader(&self) -> Option<String> {
-        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_leader().url.clone()
     }
 
+    /// Records which process holds the Lease, if that is another one.
     pub(crate) fn follow(&self, leader: Option<String>) {
-        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+        let mut known = self.lock_leader();
+        if known.url != leader {
+            *known = Leader { url: leader, ..Leader::default() };
+        }
+    }
+
+    /// Records that the other process's Lease was seen to be renewed at this time, for so long.
+    pub(crate) fn saw_renewal(&self, at: Instant, lasts: Duration) {
+        self.lock_leader().renewed = Some((at, at + lasts));
+    }
+
+    /// Records whether a request to the process at `url`, which began at this time, has succeeded.
+    pub(crate) fn tried_to_reach(&self, url: &str, succeeded: bool, began: Instant) {
+        let mut leader = self.lock_leader();
+        if leader.url.as_deref() == Some(url) {
+            leader.unreachable = if succeeded { None } else { leader.unreachable.or(Some(began)) };
+        }
+    }
+
+    /// Returns whether this process can't reach the leader, which works: its Lease was renewed meanwhile, and is fresh.
+    /// A leader that is dead cuts nobody off.
+    pub(crate) fn is_cut_off(&self, now: Instant) -> bool {
+        let leader = self.lock_leader();
+        let (Some(since), Some((renewed, until))) = (leader.unreachable, leader.renewed) else { return false };
+        now >= since + CUT_OFF_AFTER && renewed >= since + OUTLIVES && now < until
+    }
+
+    fn lock_leader(&self) -> MutexGuard<'_, Leader> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the Lease read now, and not only when it is due: another holder was seen.
@@ -130,6 +174,48 @@ mod tests {
         assert_eq!((leadership.term(after(8)), leadership.tenure()), (Some(3), 2));
         leadership.end();
         assert_eq!(leadership.term(now), None);
+    }
+
+    const LASTS: Duration = Duration::from_secs(15);
+
+    /// A process that fails to reach the leader from the given second on, and has seen the last renewal then.
+    fn failing(since: u64, renewed: u64) -> (Leadership, impl Fn(u64) -> Instant) {
+        let start = Instant::now();
+        let at = move |second| start + Duration::from_secs(second);
+        let leadership = Leadership::default();
+        leadership.follow(Some("https://leader".to_owned()));
+        leadership.saw_renewal(at(renewed), LASTS);
+        leadership.tried_to_reach("https://leader", false, at(since));
+        (leadership, at)
+    }
+
+    #[test]
+    fn a_process_is_cut_off_once_it_fails_to_reach_a_leader_that_works() {
+        let (leadership, at) = failing(100, 100);
+        assert!(!leadership.is_cut_off(at(115)), "nobody has seen the leader since");
+        leadership.tried_to_reach("https://leader", false, at(105));
+        leadership.saw_renewal(at(105), LASTS);
+        assert!(!leadership.is_cut_off(at(109)) && leadership.is_cut_off(at(110)));
+        leadership.tried_to_reach("https://leader", true, at(111));
+        assert!(!leadership.is_cut_off(at(112)));
+    }
+
+    #[test]
+    fn a_leader_that_is_dead_or_another_one_cuts_nobody_off() {
+        // A request was under way when the leader died, just after its last renewal.
+        let (leadership, at) = failing(100, 104);
+        assert!((100..140).all(|second| !leadership.is_cut_off(at(second))));
+        // It dies later, and its Lease lapses. Nobody need have taken it.
+        let (leadership, at) = failing(100, 108);
+        assert!(leadership.is_cut_off(at(122)) && !leadership.is_cut_off(at(123)));
+        let (leadership, at) = failing(100, 108);
+        leadership.follow(None);
+        assert!(!leadership.is_cut_off(at(111)));
+        let (leadership, at) = failing(100, 108);
+        leadership.follow(Some("https://other".to_owned()));
+        leadership.saw_renewal(at(111), LASTS);
+        leadership.tried_to_reach("https://leader", false, at(111));
+        assert!(!leadership.is_cut_off(at(111)), "the answer of the one before says nothing of it");
     }
 
     #[test]

@@ -189,14 +189,19 @@ impl Markers {
         }
     }
 
-    /// Records that the watch shows that the map of a namespace was deleted.
-    pub(crate) fn deleted(&self, namespace: &str) {
-        self.maps.saw(namespace, None);
+    /// Records that the watch shows that this map was deleted.
+    pub(crate) fn deleted(&self, map: &ConfigMap) {
+        self.maps.deleted(map);
     }
 
-    /// Records that the watch has brought a complete list of the maps.
+    /// Records that the watch has brought a complete list of the maps. Those of which it has an earlier version than this
+    /// process knew are taken over again before the next decision, which reads them.
     pub(crate) fn listed(&self) {
-        self.maps.listed();
+        let doubtful = self.maps.listed();
+        let mut taken_over = self.taken_over();
+        for namespace in doubtful {
+            taken_over.remove(&namespace);
+        }
     }
 }
 
@@ -204,4 +209,41 @@ impl Markers {
 async fn in_time(write: impl Future<Output = Result<ConfigMap, WriteError>>) -> Result<ConfigMap, WriteError> {
     let written = timeout(ANSWERS_WITHIN, write).await;
     written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use rototo_api::names::MARKERS;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(version: u64) -> ConfigMap {
+        let metadata = json!({ "name": MARKERS, "namespace": "prod", "resourceVersion": version.to_string() });
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    /// The API server was restored from a copy, whose versions are lower.
+    #[tokio::test]
+    async fn a_map_that_a_list_has_in_an_earlier_version_is_read_before_the_next_decision() {
+        let unused = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+        let (store, mut writer) = reflector::store();
+        let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
+        let markers = Markers::new(Client::new(tower::service_fn(unused), "prod"), metadata, vec![store]);
+        markers.taken_over().insert("prod".to_owned(), 1);
+        for (written, listed, taken_over) in [(7, 7, true), (90, 50, false)] {
+            markers.maps.saw("prod", Some(map(written).into()));
+            writer.apply_watcher_event(&Event::Init);
+            writer.apply_watcher_event(&Event::InitApply(map(listed)));
+            writer.apply_watcher_event(&Event::InitDone);
+            markers.listed();
+            assert_eq!(markers.is_taken_over("prod", 1), taken_over, "{written} {listed}");
+        }
+    }
 }

@@ -105,8 +105,13 @@ impl MarkerRecord {
         if self.next_recovery.is_some_and(|next| now < next) {
             return false;
         }
-        self.next_recovery = Some(now + RECOVER_EVERY);
+        self.recovery_ended(now);
         true
+    }
+
+    /// Records that an attempt to read lost content from git has ended: the next one is put off.
+    pub(crate) fn recovery_ended(&mut self, now: Instant) {
+        self.next_recovery = Some(now + RECOVER_EVERY);
     }
 
     /// Notes whether another replica has a copy of this content.

@@ -9,7 +9,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::{AnalysisRun, Condition, Outcome};
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::outbound::analysis::record::Step;
+use crate::outbound::analysis::record::MeasuredStep;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::rehearsal::is_published_anyway;
 use crate::reconcile::rollout::is_pause;
@@ -43,20 +43,20 @@ pub(super) fn measure_if_due(workspace: &RototoWorkspace, shared: &SharedRecord,
         let span = info_span!("analysis", namespace = key.namespace, name = key.name, analysis = analysis.name);
         let (shared, context, pods, measured) = (shared.clone(), context.clone(), pods.clone(), analysis.clone());
         let task = async move { measure(&key, step, &measured, &pods, &shared, &context).await };
-        record.analysis.started(&analysis, tokio::spawn(task.instrument(span)).abort_handle());
+        record.analysis.started(&analysis, tokio::spawn(task.instrument(span)));
     }
 }
 
 /// Takes one measurement, and asks for a reconcile.
 async fn measure(
     key: &WorkspaceKey,
-    step: Step,
+    step: MeasuredStep,
     analysis: &RolloutAnalysis,
     pods: &[String],
     shared: &SharedRecord,
     context: &OperatorContext,
 ) {
-    let fingerprint = step.0.fingerprint.to_string();
+    let fingerprint = step.publish.fingerprint.to_string();
     let (outcome, last, code) = match analysis.success_condition.parse::<Condition>() {
         Ok(condition) => match context.prometheus().measure(key, analysis, pods, &fingerprint).await {
             Ok(number) => (condition.judge(number), format!("{number:?}"), "number"),
@@ -71,15 +71,16 @@ async fn measure(
         Outcome::Failed | Outcome::Inconclusive => info!(?outcome, code, last, "a measurement did not succeed"),
     }
     shared.lock().analysis.ended(step, analysis, outcome, last, Instant::now());
-    context.requeue(key);
+    context.cluster().requeue(key);
 }
 
 /// Returns the step that is under way, if its pods run the new revision, or did once.
-fn measured_step(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<Step> {
+fn measured_step(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<MeasuredStep> {
     let marked = record.marker.publisher().marked().filter(|_| !workspace.spec.suspend)?;
-    let (next, stage) = marked.next.zip(marked.stage)?;
+    let (publish, stage) = marked.next.zip(marked.stage)?;
+    let step = MeasuredStep { publish, stage };
     let facts = record.stage_facts();
     let converged = if is_published_anyway(workspace, record) { facts.others_converged } else { facts.converged };
     let begins = !facts.incomplete && (converged || is_pause(workspace, stage.step));
-    (begins || record.analysis.follows((next, stage))).then_some((next, stage))
+    (begins || record.analysis.follows(step)).then_some(step)
 }

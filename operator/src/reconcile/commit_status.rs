@@ -30,35 +30,33 @@ pub(super) fn send_if_due(
     let is_of_source = status.observed_generation == workspace.metadata.generation
         && status.source.as_ref().is_some_and(|source| source.last_error.is_none());
     let state = destination.as_ref().filter(|_| is_of_source).and_then(|_| commit_state(status));
-    let begun = {
-        let mut record = shared.lock();
-        record.outbox.follow(destination);
-        if let Some(state) = state {
-            record.outbox.offer(state, now);
-        }
-        if context.leadership().term(now) != Some(term) {
-            return;
-        }
-        record.outbox.begin(now)
-    };
-    let Some((destination, state)) = begun else { return };
+    let mut record = shared.lock();
+    record.outbox.follow(destination);
+    if let Some(state) = state {
+        record.outbox.offer(state, now);
+    }
+    if context.leadership().term(now) != Some(term) {
+        return;
+    }
+    let Some((destination, state)) = record.begin_commit_status(now) else { return };
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let span = info_span!("commit_status", namespace, name, commit = state.commit);
     let (workspace, shared, context) = (workspace.clone(), shared.clone(), context.clone());
-    let task = async move { send(&workspace, &destination, &state, &shared, &context).await };
-    tokio::spawn(task.instrument(span));
+    let task = async move { send(&workspace, (&destination, &state), &shared, &context, term).await };
+    record.commit_status.replace(tokio::spawn(task.instrument(span)));
 }
 
 /// Sends one state, and asks for a reconcile if that leaves something to send.
 async fn send(
     workspace: &RototoWorkspace,
-    destination: &Destination,
-    state: &CommitState,
+    (destination, state): (&Destination, &CommitState),
     shared: &SharedRecord,
     context: &OperatorContext,
+    term: u64,
 ) {
     let key = WorkspaceKey::of(workspace);
-    let event = match context.commit_statuses().send(&key, destination, state).await {
+    let leads = || context.leadership().term(Instant::now()) == Some(term);
+    let event = match context.commit_statuses().send(&key, destination, state, leads).await {
         Ok(()) => {
             shared.lock().outbox.sent(destination, state, Instant::now());
             context.metrics().commit_status("sent");
@@ -78,10 +76,9 @@ async fn send(
             is_event.then(|| WorkspaceEvent::commit_status_failed(&state.commit, &error.to_string()))
         }
     };
+    // The task ends here: the next one may begin.
+    context.statuses().send_events(workspace, event.into_iter().collect());
     if shared.lock().outbox.next_due().is_some() {
-        context.requeue(&key);
-    }
-    if let Some(event) = event {
-        context.statuses().write_event(workspace, event).await;
+        context.cluster().requeue(&key);
     }
 }

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Client, ResourceExt};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::fleet::{Moment, Pods};
+use rototo_protocol::fleet::Moment;
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
 use crate::fleet::clock;
 use crate::fleet::inheritance::{Handover, Inheritance};
-use crate::fleet::pods::PodSelection;
 use crate::fleet::turned_away::TurnedAway;
 use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
@@ -23,6 +22,7 @@ use crate::marker::markers::Markers;
 use crate::outbound::analysis::prometheus::Prometheus;
 use crate::outbound::notify::sender::CommitStatuses;
 use crate::outbound::telemetry::Telemetry;
+use crate::reconcile::cluster_view::ClusterView;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
@@ -49,8 +49,7 @@ pub(crate) struct OperatorContext {
     statuses: StatusWriter,
     metrics: Metrics,
     records: RecordStore,
-    /// One for each set of watches.
-    caches: Vec<Arc<WatchCaches>>,
+    cluster: ClusterView,
     leadership: Leadership,
     turned_away: TurnedAway,
     /// The evidence that the last leader has passed on.
@@ -87,25 +86,42 @@ pub(crate) struct ContextParts {
     pub(crate) heartbeat: Duration,
     /// The progress of the process's loops.
     pub(crate) progress: Arc<Progress>,
+    /// The admission policy that verifies the users of requests.
+    pub(crate) requests_policy: RequestsPolicy,
+    /// The way of the traces of changes.
+    pub(crate) telemetry: Telemetry,
 }
 
 impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress } =
-            parts;
+        let ContextParts {
+            client,
+            sources,
+            prometheus,
+            commit_statuses,
+            markers,
+            caches,
+            peers,
+            heartbeat,
+            progress,
+            requests_policy,
+            telemetry,
+        } = parts;
+        let mut metrics = Metrics::new(sources.load());
+        metrics.register(|registry| telemetry.register(registry));
         let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
             inheritance: Inheritance::default(),
             markers,
             statuses: StatusWriter::new(client.clone()),
-            metrics: Metrics::new(sources.load()),
+            metrics,
             sources,
             prometheus,
             commit_statuses,
             records: RecordStore::default(),
-            caches,
+            cluster: ClusterView::new(caches),
             leadership: Leadership::default(),
             turned_away: TurnedAway::default(),
             heartbeat,
@@ -113,25 +129,10 @@ impl OperatorContext {
             failures: ReconcileFailures::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
-            requests_policy: RequestsPolicy::default(),
-            telemetry: Telemetry::default(),
+            requests_policy,
+            telemetry,
             client,
         }
-    }
-
-    /// Sends the traces of changes with `telemetry`.
-    #[must_use]
-    pub(crate) fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
-        self.metrics.register(|registry| telemetry.register(registry));
-        self.telemetry = telemetry;
-        self
-    }
-
-    /// Sets the admission policy that verifies the users of requests.
-    #[must_use]
-    pub(crate) fn with_requests_policy(mut self, policy: RequestsPolicy) -> Self {
-        self.requests_policy = policy;
-        self
     }
 
     /// Returns the admission policy that verifies the users of requests.
@@ -188,6 +189,11 @@ impl OperatorContext {
     /// Counts what is refused because of a limit.
     pub(crate) fn load(&self) -> &LoadMetrics {
         self.sources.load()
+    }
+
+    /// Returns everything that the watches have shown.
+    pub(crate) fn cluster(&self) -> &ClusterView {
+        &self.cluster
     }
 
     /// Returns the memory of all workspaces.
@@ -255,76 +261,16 @@ impl OperatorContext {
         self.progress.touch(Instant::now());
     }
 
-    /// Asks for a reconcile of one workspace.
-    pub(crate) fn requeue(&self, key: &WorkspaceKey) {
-        for caches in &self.caches {
-            caches.requeue(key);
-        }
-    }
-
-    /// Returns whether the watches show a workspace of this name.
-    pub(crate) fn exists(&self, key: &WorkspaceKey) -> bool {
-        self.workspace(key).is_some()
-    }
-
-    /// Returns whether this object, and no namesake, is what the watches have shown last.
-    pub(crate) fn still_exists(&self, workspace: &RototoWorkspace) -> bool {
-        let known = self.workspace(&WorkspaceKey::of(workspace));
-        known.is_some_and(|known| known.metadata.uid == workspace.metadata.uid)
-    }
-
-    /// Returns the workspace of this name, as the watches show it.
-    pub(crate) fn workspace(&self, key: &WorkspaceKey) -> Option<Arc<RototoWorkspace>> {
-        self.caches.iter().find_map(|caches| caches.workspace(key))
-    }
-
-    /// Returns all workspaces, as the watches show them.
-    pub(crate) fn workspaces(&self) -> Vec<Arc<RototoWorkspace>> {
-        self.caches.iter().flat_map(|caches| caches.workspaces().state()).collect()
-    }
-
     /// Returns whether the source of a workspace is read: whether its namespace has not too many older ones.
     pub(crate) fn admits(&self, key: &WorkspaceKey) -> Result<(), PollError> {
         let limit = self.sources.workspaces_per_namespace();
-        let all = || self.workspaces();
+        let all = || self.cluster.workspaces();
         if self.workspace_quota.admits(key, limit, all, Instant::now()) {
             return Ok(());
         }
         let error = PollError::TooManyWorkspaces(limit);
         self.load().refused(error.code());
         Err(error)
-    }
-
-    /// Returns whether all first lists have come. A namespace that can't be watched hinders no other, so those that the
-    /// API server refuses are not waited for, except if it refuses all.
-    pub(crate) fn is_watching(&self) -> bool {
-        let mut wanted = self.caches.iter().filter(|caches| caches.health().refusal().is_none());
-        wanted.all(|caches| caches.are_listed()) && self.caches.iter().any(|caches| caches.are_listed())
-    }
-
-    /// Returns whether the API server refuses to let a namespace be watched.
-    pub(crate) fn is_refused(&self, namespace: &str) -> bool {
-        self.covering(namespace).any(|caches| caches.health().refusal().is_some())
-    }
-
-    /// Returns why pods may run in a namespace that their watch has not shown, if they may.
-    pub(crate) fn pods_missing(&self, namespace: &str) -> Option<String> {
-        self.covering(namespace).find_map(|caches| caches.health().pods_missing(Instant::now()))
-    }
-
-    /// Returns the caches of the watches that cover a namespace.
-    fn covering(&self, namespace: &str) -> impl Iterator<Item = &Arc<WatchCaches>> {
-        self.caches.iter().filter(move |caches| caches.scope().covers(namespace))
-    }
-
-    /// Returns the pods of the workspace's namespace.
-    pub(crate) fn pods(&self, workspace: &RototoWorkspace) -> Pods {
-        let (namespace, selection) = (WorkspaceKey::of(workspace).namespace, PodSelection::of(workspace));
-        let mut pods = Pods { incomplete: self.pods_missing(&namespace).is_some(), ..Pods::default() };
-        for caches in &self.caches {
-            caches.pods().add(&namespace, &selection, &mut pods);
-        }
-        pods
     }
 
     /// Returns the record of a workspace, begun if there is none.
@@ -394,11 +340,9 @@ impl OperatorContext {
 
     /// Begins a term, in which this process writes: every workspace is reconciled, and everything left over is swept.
     fn begin_term(&self) {
-        for caches in &self.caches {
-            caches.request_sweep();
-        }
-        for workspace in self.workspaces() {
-            self.requeue(&WorkspaceKey::of(&workspace));
+        self.cluster.request_sweeps();
+        for workspace in self.cluster.workspaces() {
+            self.cluster.requeue(&WorkspaceKey::of(&workspace));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod analysis;
 mod asked;
+mod cluster_view;
 mod commit_status;
 pub(crate) mod context;
 mod failures;

@@ -7,6 +7,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::RehearsalView;
 use rototo_protocol::rollout::Action;
 
+use crate::outbound::analysis::record::MeasuredStep;
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::rehearsal::{self, is_published_anyway};
@@ -71,7 +72,7 @@ pub(super) fn rollout(
         stage,
         steps: steps(workspace).len(),
         counts: record.stage_counts(),
-        analysis: record.analysis.statuses((next, stage)),
+        analysis: record.analysis.statuses(MeasuredStep { publish: next, stage }),
         command: command(workspace, context),
     })
 }

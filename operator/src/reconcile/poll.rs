@@ -46,12 +46,12 @@ pub(crate) fn poll_if_due(
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
         context.metrics().poll_ended(&key, &result, verified.time);
         let mut record = shared.lock();
-        record.source.poll_ended(now, result, verified, spec.interval(), fastrand::f64());
+        record.source.poll_ended(now, result, verified, &spec, fastrand::f64());
         if context.telemetry().is_on() {
             record.trace_change(&key);
         }
         drop(record);
-        context.requeue(&key);
+        context.cluster().requeue(&key);
     };
-    record.source.poll_started(tokio::spawn(task.instrument(span)).abort_handle(), trigger, now);
+    record.source.poll_started(tokio::spawn(task.instrument(span)), trigger, now);
 }

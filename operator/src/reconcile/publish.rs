@@ -93,7 +93,7 @@ impl Publishing<'_> {
                 self.shared.lock().marker.copied(next, true);
             }
         } else if let Some(next) = next.filter(|next| self.context.sources().snapshots().has(&self.key, next)) {
-            let kept = self.shared.lock().kept();
+            let kept = self.shared.lock().kept(self.workspace);
             let copied = copies.copy(&self.key, next, published, kept).await;
             self.shared.lock().marker.copied(next, copied);
         } else if let Some(published) = published.filter(|published| alone && copies.is_copied(&self.key, *published)) {
@@ -109,7 +109,7 @@ impl Publishing<'_> {
             // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the
             // next sweep.
             if self.context.leadership().term(Instant::now()) != Some(term)
-                || !self.context.still_exists(self.workspace)
+                || !self.context.cluster().still_exists(self.workspace)
             {
                 return events;
             }
@@ -223,7 +223,7 @@ impl Publishing<'_> {
             }
             record.source.request_poll(Instant::now());
         }
-        self.context.requeue(&self.key);
+        self.context.cluster().requeue(&self.key);
         // The watch may lag behind what processes have seen.
         self.context.markers().refresh(&self.key.namespace).await.is_ok()
     }
@@ -236,11 +236,10 @@ impl Publishing<'_> {
         let is_kept = |publish: &Publish| self.context.sources().snapshots().has(&self.key, &publish.fingerprint);
         if let Some(Publish { fingerprint, .. }) = written.filter(|written| !is_kept(written)) {
             self.shared.lock().source.content_lost(Instant::now());
-            let gone = format!("the snapshot {fingerprint} is gone");
-            self.failed(PublishProblem::Unavailable(gone));
+            self.note_problem(PublishProblem::NotKept { fingerprint });
             return false;
         }
-        let pods = self.context.pods(self.workspace);
+        let pods = self.context.cluster().pods(self.workspace);
         let mut record = self.shared.lock();
         if let Some((taken_back, _)) = marked.held {
             record.note_taken_back(taken_back);
@@ -250,7 +249,7 @@ impl Publishing<'_> {
 
     /// Records that the API server has accepted the write: from now on the fleet is counted against this publish.
     fn accepted(&self) -> Option<WorkspaceEvent> {
-        let pods = self.context.pods(self.workspace);
+        let pods = self.context.cluster().pods(self.workspace);
         let accepted = self.shared.lock().accepted(pods)?;
         self.note(&accepted)
     }
@@ -264,7 +263,7 @@ impl Publishing<'_> {
             WriteReason::ContentChanged => {
                 self.context.metrics().published(&accepted.times);
                 if self.shared.lock().marker.is_alone() {
-                    self.context.metrics().published_alone();
+                    self.context.metrics().published_without_copy();
                 }
                 let trace_id = self.shared.lock().trace_of(reason::PUBLISHED);
                 info!(namespace, name, %fingerprint, trace_id, "published");
@@ -287,7 +286,7 @@ impl Publishing<'_> {
             if record.source.is_polling() {
                 return;
             }
-            record.kept()
+            record.kept(self.workspace)
         };
         if let Err(error) = self.context.sources().snapshots().retain(&self.key, kept).await {
             let WorkspaceKey { namespace, name } = &self.key;
@@ -295,8 +294,13 @@ impl Publishing<'_> {
         }
     }
 
+    /// Counts a request to the API server that failed.
     fn failed(&self, problem: PublishProblem) {
-        self.context.metrics().publish_refused();
+        self.context.metrics().publish_failed();
+        self.note_problem(problem);
+    }
+
+    fn note_problem(&self, problem: PublishProblem) {
         let WorkspaceKey { namespace, name } = &self.key;
         let mut record = self.shared.lock();
         // A failure that lasts is one line, and a condition.
@@ -318,7 +322,7 @@ pub(super) fn input<'a>(
         accepted: record.publishable(),
         remembered: None,
         last_published_name: last_published_name(workspace),
-        polled_at: record.source.answered_at().map(clock::moment),
+        polled_at: record.source.last_poll_began().map(clock::moment),
         candidate_known: record.source.candidate().is_some(),
         suspended: workspace.spec.suspend,
         rehearsal: rules(workspace, record),

@@ -50,13 +50,21 @@ impl RecordStore {
         let start = || if !had_namesake && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
         let fleet = inherited(&uid).unwrap_or_else(|| Fleet::new(start(), heartbeat, clock::now()));
         let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet));
-        all.records.insert(WorkspaceKey::of(workspace), record.clone());
+        if let Some(namesake) = all.records.insert(WorkspaceKey::of(workspace), record.clone()) {
+            namesake.lock().end_tasks();
+        }
         record
     }
 
     /// Returns the record of a workspace that is known.
     pub(crate) fn get(&self, key: &WorkspaceKey) -> Option<SharedRecord> {
         self.lock().records.get(key).cloned()
+    }
+
+    /// Returns the record of this very object, if it is known: a namesake that was there before had other processes.
+    pub(crate) fn of_object(&self, workspace: &RototoWorkspace) -> Option<SharedRecord> {
+        let uid = workspace.uid().unwrap_or_default();
+        self.get(&WorkspaceKey::of(workspace)).filter(|record| record.lock().is_of(&uid))
     }
 
     /// Returns all of them.
@@ -74,7 +82,7 @@ impl RecordStore {
         keys
     }
 
-    /// Forgets a workspace that is gone, but not that it existed, and ends its poll.
+    /// Forgets a workspace that is gone, but not that it existed, and ends what runs for it.
     pub(crate) fn remove(&self, key: &WorkspaceKey) {
         self.forget(key);
         let now = Instant::now();
@@ -85,7 +93,7 @@ impl RecordStore {
 
     fn forget(&self, key: &WorkspaceKey) {
         if let Some(record) = self.lock().records.remove(key) {
-            record.lock().source.abort_poll();
+            record.lock().end_tasks();
         }
     }
 
@@ -113,6 +121,7 @@ mod tests {
     use rototo_protocol::fleet::{Pods, Verdict};
 
     use super::*;
+    use crate::source::schedule::PollTrigger;
 
     const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -147,6 +156,57 @@ mod tests {
         assert_eq!(verdict(&record), Verdict::Recounting);
         let view = record.lock().count_fleet(Pods::default(), Duration::ZERO);
         assert_eq!((view.unaccounted, view.windows.heartbeat), (10_000, Duration::from_secs(50)));
+    }
+
+    /// A task of a workspace holds its record.
+    #[tokio::test(start_paused = true)]
+    async fn what_runs_for_a_workspace_ends_when_it_is_forgotten() {
+        let forgotten = |records: &RecordStore| records.remove(&WorkspaceKey::of(&workspace("1")));
+        let cleared = |records: &RecordStore| drop(records.clear());
+        let replaced = |records: &RecordStore| drop(records.of(&workspace("2"), HEARTBEAT, || true, |_| None));
+        for forget in [&forgotten as &dyn Fn(&RecordStore), &cleared, &replaced] {
+            let records = RecordStore::default();
+            let shared = records.of(&workspace("1"), HEARTBEAT, || true, |_| None);
+            let (held, mut ended) = tokio::sync::mpsc::channel::<()>(1);
+            let task = || {
+                let (held, shared) = (held.clone(), shared.clone());
+                tokio::spawn(async move {
+                    let _held = (held, shared);
+                    std::future::pending::<()>().await;
+                })
+            };
+            {
+                let mut record = shared.lock();
+                record.source.poll_started(task(), PollTrigger::default(), Instant::now());
+                record.commit_status.replace(task());
+                record.recovery.replace(task());
+            }
+            drop(held);
+            forget(&records);
+            assert_eq!(tokio::time::timeout(Duration::from_secs(1), ended.recv()).await, Ok(None));
+        }
+    }
+
+    #[tokio::test]
+    async fn lost_content_is_read_again_by_one_task_at_a_time() {
+        let shared = RecordStore::default().of(&workspace("1"), HEARTBEAT, || true, |_| None);
+        let (mut record, now) = (shared.lock(), Instant::now());
+        let later = |minutes: u64| now + Duration::from_secs(60 * minutes);
+        assert!(record.begin_recovery(now));
+        record.recovery.replace(tokio::spawn(std::future::pending()));
+        assert!(!record.begin_recovery(later(11)));
+        record.recovery_ended(later(11));
+        assert!(!record.begin_recovery(later(11)) && record.begin_recovery(later(12)));
+    }
+
+    #[test]
+    fn the_snapshots_of_the_history_are_kept_after_a_restart() {
+        let mut restarted = workspace("1");
+        let earlier = format!("sha256:{}", "e".repeat(64));
+        let history = serde_json::json!([{ "fingerprint": earlier, "updatedAt": "2026-11-20T18:40:00.000000Z" }]);
+        restarted.status = Some(serde_json::from_value(serde_json::json!({ "history": history })).unwrap());
+        let record = RecordStore::default().of(&restarted, HEARTBEAT, || false, |_| None);
+        assert!(record.lock().kept(&restarted).contains(&earlier.parse().unwrap()));
     }
 
     #[test]

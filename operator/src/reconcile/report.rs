@@ -42,6 +42,8 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 /// A decided status, beside the one that the object has.
 struct StatusDecision {
     next: RototoWorkspaceStatus,
+    /// The fleet as it was counted for it.
+    fleet: FleetView,
     /// The status that the object has, as far as this process knows.
     actual: RototoWorkspaceStatus,
     /// The version of the object that has `actual`.
@@ -68,8 +70,9 @@ pub(crate) async fn report(
         return Ok(now + STATUS_EVERY);
     }
     let wrote = shared.lock().status.last_write();
-    let StatusDecision { next, actual, resource_version, remembered, wake, rehearses } =
-        decide(workspace, shared, context);
+    let StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses } =
+        derive_status(workspace, shared, context);
+    show_in_metrics(&WorkspaceKey::of(workspace), &next, &fleet, context);
     if !rehearses {
         send_if_due(workspace, shared, context, &next, term);
     }
@@ -97,18 +100,28 @@ pub(crate) async fn report(
             record.status.written(next, resource_version, Instant::now());
             Ok(wake)
         }
-        StatusWrite::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
+        StatusWrite::Conflict => {
+            shared.lock().status.conflicted();
+            Ok(wake.min(Instant::now() + AFTER_CONFLICT))
+        }
         StatusWrite::Gone => Ok(wake),
     }
 }
 
-fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> StatusDecision {
+/// Sets the metrics of a workspace.
+fn show_in_metrics(key: &WorkspaceKey, status: &RototoWorkspaceStatus, fleet: &FleetView, context: &OperatorContext) {
+    context.metrics().fleet(key, fleet);
+    context.metrics().stale(key, status.is(STALE, "True"));
+    context.metrics().held(key, status.held.is_some());
+}
+
+/// Derives the status from what is known now. It sets no metrics: requests over HTTP ask for it too, and a process that has
+/// just lost the Lease would leave metrics behind that nobody removes.
+fn derive_status(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> StatusDecision {
     let now = Instant::now();
-    let pods = context.pods(workspace);
+    let pods = context.cluster().pods(workspace);
     let mut record = shared.lock();
     let fleet = record.count_fleet(pods, context.last_turned_away());
-    let key = WorkspaceKey::of(workspace);
-    context.metrics().fleet(&key, &fleet);
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
@@ -122,15 +135,13 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
         None => None,
     };
     let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, (context, now)));
-    context.metrics().stale(&key, next.is(STALE, "True"));
-    context.metrics().held(&key, next.held.is_some());
     let wake = next_wake(workspace, &record, (&fleet, rehearsal.as_ref()), now);
     let step_ends =
         step_ends.map(|end| now + Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
     let wake = step_ends.map_or(wake, |end| wake.min(end + Duration::from_millis(1)));
     let rehearses = rehearsal.is_some_and(|view| is_short(&view));
     let wake = if rehearses { wake.min(now + STATUS_EVERY) } else { wake };
-    StatusDecision { next, actual, resource_version, remembered, wake, rehearses }
+    StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses }
 }
 
 /// Returns a workspace with its status as it is now, which need not be written yet.
@@ -139,7 +150,7 @@ pub(crate) fn current(
     shared: &SharedRecord,
     context: &OperatorContext,
 ) -> RototoWorkspace {
-    let status = decide(workspace, shared, context).next;
+    let status = derive_status(workspace, shared, context).next;
     RototoWorkspace { status: Some(status), ..workspace.clone() }
 }
 
@@ -154,7 +165,7 @@ pub(crate) fn convergence(
     shared: &SharedRecord,
     context: &OperatorContext,
 ) -> Convergence {
-    let StatusDecision { next, .. } = decide(workspace, shared, context);
+    let StatusDecision { next, .. } = derive_status(workspace, shared, context);
     let condition = next.condition(CONVERGED);
     let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
@@ -213,12 +224,12 @@ fn status_input<'a>(
                 message: failure.message.clone(),
                 transient: failure.transient,
             }),
-            current: workspace.spec.suspend
-                || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
+            current: is_current(workspace, record, previous),
+            unread_for: source.unread_since().map(|since| now.saturating_duration_since(since)),
         },
         published: record.marker.publisher().published(),
         marker_is_known: record.marker.is_observed(),
-        pods_missing: context.pods_missing(&WorkspaceKey::of(workspace).namespace),
+        pods_missing: context.cluster().pods_missing(&WorkspaceKey::of(workspace).namespace),
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal, context),
         rollout: rollout(workspace, record, context),
@@ -233,13 +244,30 @@ fn status_input<'a>(
     }
 }
 
+/// Returns whether what is known of the source is about the spec as it is now. A source that can't be read for a while stays
+/// current if it was read before, whatever else the spec has changed; one that the spec names anew does not. `previous` is
+/// the last known status.
+fn is_current(workspace: &RototoWorkspace, record: &WorkspaceRecord, previous: &RototoWorkspaceStatus) -> bool {
+    let (source, generation) = (&record.source, workspace.metadata.generation);
+    if workspace.spec.suspend {
+        return true;
+    }
+    if !source.was_polled(generation) {
+        return false;
+    }
+    // Without a publish, nobody can take another source's content for that of this spec.
+    let publishes = record.marker.publisher().published().is_some() || previous.published.is_some();
+    let read_before = !source.has_answered() && previous.observed_generation == generation;
+    source.unread_since().is_none() || source.is_stalled() || read_before || !publishes
+}
+
 /// Returns the request for a reconcile that this status answers: for a suspended workspace, whose source is not polled,
 /// the last one.
 fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a WorkspaceRecord) -> Option<&'a str> {
     if workspace.spec.suspend {
         return workspace.annotations().get(ANNOTATION_RECONCILE).map(String::as_str);
     }
-    record.source.answered().and_then(|trigger| trigger.request.as_deref())
+    record.source.last_poll().and_then(|trigger| trigger.request.as_deref())
 }
 
 fn behind_for(fleet: &FleetView) -> Option<Duration> {
@@ -266,4 +294,77 @@ fn next_wake(
     let wakes = [poll, change, deadline, record.stale_at()].into_iter().chain(retries);
     let wakes = wakes.flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_protocol::Publish;
+    use rototo_protocol::fleet::{Fleet, FleetStart};
+    use rototo_protocol::windows::HEARTBEAT;
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::poll_error::PollError;
+    use crate::source::record::tests::{found, poll, spec};
+
+    fn workspace(source: &str, generation: i64) -> RototoWorkspace {
+        let metadata = json!({ "namespace": "prod", "name": "policy", "uid": "1", "generation": generation });
+        RototoWorkspace {
+            spec: spec(source, "10s"),
+            ..serde_json::from_value(json!({ "metadata": metadata, "spec": { "source": source } })).unwrap()
+        }
+    }
+
+    fn record(workspace: &RototoWorkspace) -> WorkspaceRecord {
+        let fleet = Fleet::new(FleetStart::New, HEARTBEAT, clock::now());
+        WorkspaceRecord::new("1".to_owned(), &workspace.spec, fleet)
+    }
+
+    fn published() -> Publish {
+        let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        Publish { fingerprint, updated_at: "2026-11-20T18:40:00.000000Z".parse().unwrap() }
+    }
+
+    fn unread() -> PollError {
+        PollError::TimedOut(Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn a_source_that_was_never_read_is_not_taken_for_the_one_that_was() {
+        let (first, second) =
+            (workspace("git+https://example.com/a.git", 1), workspace("git+https://example.com/b.git", 2));
+        let (mut record, now, before) = (record(&first), Instant::now(), RototoWorkspaceStatus::default());
+        // Without a publish there is nothing that could be taken for it.
+        poll(&mut record.source, (&first.spec, 1), Err(unread()), now);
+        assert!(is_current(&first, &record, &before));
+        poll(&mut record.source, (&first.spec, 1), Ok(found(false).await), now);
+        record.marker_confirmed(Some(published().into()));
+        assert!(is_current(&first, &record, &before));
+
+        poll(&mut record.source, (&second.spec, 2), Err(unread()), now);
+        assert!(!is_current(&second, &record, &before));
+        poll(&mut record.source, (&second.spec, 2), Ok(found(false).await), now);
+        assert!(is_current(&second, &record, &before));
+        poll(&mut record.source, (&second.spec, 2), Err(unread()), now);
+        assert!(is_current(&second, &record, &before));
+        poll(
+            &mut record.source,
+            (&first.spec, 3),
+            Err(PollError::Invalid("ftp://x".parse::<rototo_source::Source>().unwrap_err())),
+            now,
+        );
+        assert!(is_current(&workspace("git+https://example.com/a.git", 3), &record, &before), "it stalls");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_an_earlier_operator_has_read_stays_read_after_a_restart() {
+        let first = workspace("git+https://example.com/a.git", 2);
+        let (mut record, now) = (record(&first), Instant::now());
+        record.marker_confirmed(Some(published().into()));
+        poll(&mut record.source, (&first.spec, 2), Err(unread()), now);
+        for (generation, current) in [(1, false), (2, true)] {
+            let before = RototoWorkspaceStatus { observed_generation: Some(generation), ..Default::default() };
+            assert_eq!(is_current(&first, &record, &before), current);
+        }
+    }
 }

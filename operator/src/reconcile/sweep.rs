@@ -52,7 +52,7 @@ async fn suspects(
     let kept = context.sources().snapshots().keys().await?;
     let mut suspects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for key in marked.chain(known).chain(kept) {
-        if caches.scope().covers(&key.namespace) && !context.exists(&key) {
+        if caches.scope().covers(&key.namespace) && !context.cluster().exists(&key) {
             suspects.entry(key.namespace).or_default().insert(key.name);
         }
     }
@@ -144,7 +144,7 @@ async fn remove_markers(
             break;
         }
         // A workspace may have been created again since the API server was asked for it.
-        let gone = gone.iter().filter(|name| !context.exists(&key(name))).cloned().collect();
+        let gone = gone.iter().filter(|name| !context.cluster().exists(&key(name))).cloned().collect();
         let names = context.markers().remove(namespace, &gone, &without_marker).await?;
         if names.is_empty() {
             break;
@@ -158,7 +158,7 @@ fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<St
     for name in gone {
         let key = WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
         // The workspace may have been created again meanwhile.
-        if !context.exists(&key) {
+        if !context.cluster().exists(&key) {
             context.forget_workspace(&key);
         }
     }
@@ -170,7 +170,9 @@ async fn forget_snapshots(
     gone: BTreeSet<String>,
 ) -> BTreeSet<String> {
     let known = context.clone();
-    let gone = move |key: &WorkspaceKey| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
+    let gone = move |key: &WorkspaceKey| {
+        key.namespace == namespace && gone.contains(&key.name) && !known.cluster().exists(key)
+    };
     match context.sources().snapshots().forget(gone).await {
         Ok(_) => BTreeSet::new(),
         Err(error) => problem(format!("the snapshots of removed workspaces could not be deleted: {error}")),

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::fleet::pods::Labels;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::sweep::sweep;
@@ -80,8 +81,8 @@ impl Watches {
         let pods = keep_watching(scope.api::<Pod>(client), watched(), report(WatchedKind::Pods));
         let pods = pods.for_each(|event| {
             event.iter().for_each(|event| {
-                caches.pods().apply(event);
-                pod_changed(event, &context, &caches);
+                let before = caches.pods().apply(event);
+                pod_changed(event, before.as_ref(), &context, &caches);
             });
             future::ready(())
         });
@@ -194,7 +195,7 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
         }
         watcher::Event::Delete(map) => {
             let namespace = map.namespace().unwrap_or_default();
-            context.markers().deleted(&namespace);
+            context.markers().deleted(map);
             requeue_each(context, caches, |workspace| workspace.namespace().as_deref() == Some(&namespace));
         }
         // A list shows a deletion only by the absence of the map.
@@ -207,32 +208,36 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
     caches.request_sweep();
 }
 
-fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, caches: &WatchCaches) {
+fn pod_changed(event: &watcher::Event<Pod>, before: Option<&Labels>, context: &OperatorContext, caches: &WatchCaches) {
     let pod = match event {
         watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
         // A list shows an end only by the absence of the pod.
         watcher::Event::InitDone => return requeue_each(context, caches, |_| true),
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     };
-    let namespace = pod.namespace();
-    let follows = |name: &str| {
-        pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
+    requeue_each(context, caches, |workspace| concerns(workspace, pod, before));
+}
+
+/// Returns whether an event of a pod, which had the labels `before`, concerns a workspace: its label selects the pod, or
+/// did so before, or it has a selector of its own.
+fn concerns(workspace: &RototoWorkspace, pod: &Pod, before: Option<&Labels>) -> bool {
+    let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
+    let selects = |name: &str| {
+        let mut labels = pod.labels().keys().chain(before.into_iter().flat_map(Labels::keys));
+        labels.any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
     };
-    requeue_each(context, caches, |workspace| {
-        let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
-        workspace.namespace() == namespace && (chosen || follows(&workspace.name_any()))
-    });
+    workspace.namespace() == pod.namespace() && (chosen || selects(&workspace.name_any()))
 }
 
 fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl Fn(&RototoWorkspace) -> bool) {
     for workspace in caches.workspaces().state().iter().filter(|workspace| affected(workspace)) {
-        context.requeue(&WorkspaceKey::of(workspace));
+        context.cluster().requeue(&WorkspaceKey::of(workspace));
     }
 }
 
 fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Arc<OperatorContext>) -> Action {
     let key = WorkspaceKey::of(&workspace);
-    let wait = if context.is_refused(&key.namespace) { RETRY_REFUSED } else { RETRY };
+    let wait = if context.cluster().is_refused(&key.namespace) { RETRY_REFUSED } else { RETRY };
     let error = error.to_string();
     let new = context.failures().failed(&key, error.clone());
     let WorkspaceKey { namespace, name } = key;
@@ -242,4 +247,41 @@ fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Ar
         debug!(namespace, name, error, "a reconcile failed again");
     }
     Action::requeue(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_api::names::workspace_label;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn workspace(name: &str, fleet: Value) -> RototoWorkspace {
+        let spec = json!({ "source": "https://example.com/config.git", "fleet": fleet });
+        let metadata = json!({ "namespace": "prod", "name": name });
+        let (api_version, kind) = ("rototo.dev/v1alpha1", "RototoWorkspace");
+        serde_json::from_value(json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec }))
+            .unwrap()
+    }
+
+    fn pod(namespace: &str, labels: &[&str]) -> Pod {
+        let labels: Labels = labels.iter().map(|name| (workspace_label(name), String::new())).collect();
+        serde_json::from_value(json!({ "metadata": { "namespace": namespace, "name": "a", "labels": labels } }))
+            .unwrap()
+    }
+
+    #[test]
+    fn an_event_of_a_pod_concerns_the_workspaces_that_select_it_or_did_so_before() {
+        let before = pod("prod", &["left", "kept"]).metadata.labels;
+        let concerned = |name, fleet, namespace, before| {
+            concerns(&workspace(name, fleet), &pod(namespace, &["kept", "joined"]), before)
+        };
+        for (name, expected) in [("left", true), ("kept", true), ("joined", true), ("other", false)] {
+            assert_eq!(concerned(name, json!(null), "prod", before.as_ref()), expected, "{name}");
+            assert!(!concerned(name, json!(null), "test", before.as_ref()), "{name} in another namespace");
+        }
+        assert!(!concerned("left", json!(null), "prod", None));
+        let selector = json!({ "selector": { "matchLabels": { "app": "config" } } });
+        assert!(concerned("other", selector, "prod", None), "any pod may be of its selector");
+    }
 }

@@ -14,7 +14,7 @@ use rototo_api::condition::reason;
 use rototo_api::convergence::Straggler;
 use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
-use rototo_api::workspace::RototoWorkspaceSpec;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::{
     Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, RehearsalRules, RehearsalView, ReportOutcome, StageCounts,
@@ -26,9 +26,11 @@ use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
 use crate::fleet::clock;
+use crate::load::owned_task::OwnedTask;
 use crate::marker::record::MarkerRecord;
 use crate::outbound::analysis::record::AnalysisRecord;
-use crate::outbound::notify::outbox::Outbox;
+use crate::outbound::notify::outbox::{Destination, Outbox};
+use crate::outbound::notify::state::CommitState;
 use crate::outbound::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
 use crate::reconcile::hold_record::{Held, HoldRecord};
 use crate::source::poll::{LintVerdict, PollTimes};
@@ -51,6 +53,10 @@ pub(crate) struct WorkspaceRecord {
     pub(super) analysis: AnalysisRecord,
     /// The states of commits, and what their git host has of them.
     pub(super) outbox: Outbox,
+    /// The request that reports about a commit.
+    pub(super) commit_status: OwnedTask,
+    /// The attempt to read lost content again.
+    pub(super) recovery: OwnedTask,
     /// The publish that was taken back last, and the processes for which it was.
     taken_back: Option<(Publish, Vec<Straggler>)>,
     /// The evidence of who runs what.
@@ -116,6 +122,8 @@ impl WorkspaceRecord {
             hold: HoldRecord::default(),
             analysis: AnalysisRecord::default(),
             outbox: Outbox::default(),
+            commit_status: OwnedTask::default(),
+            recovery: OwnedTask::default(),
             taken_back: None,
             fleet,
             status: StatusRecord::default(),
@@ -134,8 +142,37 @@ impl WorkspaceRecord {
 
     /// Takes the spec of the workspace.
     pub(crate) fn follow(&mut self, spec: &RototoWorkspaceSpec) {
+        self.source.follow(spec, Instant::now());
         self.stale_after = spec.stale_after();
         self.suspended = spec.suspend;
+    }
+
+    /// Ends everything that runs for the workspace, because it is forgotten. Each of these tasks holds the record, which
+    /// would not go before them.
+    pub(super) fn end_tasks(&mut self) {
+        self.source.abort_poll();
+        self.analysis.abort();
+        self.commit_status.end();
+        self.recovery.end();
+    }
+
+    /// Begins to send the newest state of a commit that is due, if none is being sent.
+    pub(super) fn begin_commit_status(&mut self, now: Instant) -> Option<(Destination, CommitState)> {
+        if !self.commit_status.runs() {
+            self.outbox.abandon();
+        }
+        self.outbox.begin(now)
+    }
+
+    /// Returns whether to read lost content again now. One attempt runs at a time, and the next one waits.
+    pub(super) fn begin_recovery(&mut self, now: Instant) -> bool {
+        !self.recovery.runs() && self.marker.begin_recovery(now)
+    }
+
+    /// Records that an attempt to read lost content again has ended.
+    pub(super) fn recovery_ended(&mut self, now: Instant) {
+        self.recovery.ended();
+        self.marker.recovery_ended(now);
     }
 
     /// Takes a reading of the map. Returns the publish of an earlier write whose answer was lost, if the map shows that
@@ -291,8 +328,8 @@ impl WorkspaceRecord {
 
     /// Returns the snapshots that must not be deleted: of what the marker names or is about to, of what processes run,
     /// and of what status remembers.
-    pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
-        let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
+    pub(super) fn kept(&self, workspace: &RototoWorkspace) -> BTreeSet<Fingerprint> {
+        let remembered = self.status.history(workspace).iter().filter_map(|entry| entry.fingerprint.parse().ok());
         let marked = self.marker.publisher().marked().into_iter().chain(self.marker.publisher().attempted());
         let publishes = marked.flat_map(|marked| [Some(marked.publish), marked.next]).flatten();
         remembered
@@ -310,7 +347,7 @@ impl WorkspaceRecord {
 
     /// Returns the time from which on what is published is stale, if the source does not answer before.
     pub(super) fn stale_at(&self) -> Option<Instant> {
-        self.source.verified().map(|verified| verified.at + self.stale_after)
+        self.source.confirmed_at().map(|confirmed| confirmed + self.stale_after)
     }
 
     /// Returns the evidence about the fleet, to be passed on to the next leader, with the UID of the workspace. This

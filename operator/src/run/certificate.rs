@@ -75,7 +75,7 @@ async fn keep_once(
         serve(context, &identity, served, serving).await;
     }
     // A map that the watches have not shown yet could lack an authority.
-    let leads = || context.leadership().is_held(Instant::now()) && context.is_watching();
+    let leads = || context.leadership().is_held(Instant::now()) && context.cluster().is_watching();
     if !leads() {
         return Ok(false);
     }

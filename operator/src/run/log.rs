@@ -16,6 +16,10 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, registry};
 
+/// The filter of libraries. Kube logs each refused watch with everything that it knows, while the operator logs that the
+/// state has changed. It also logs an answer that it can't read with its whole body, which may be that of a Secret.
+const LIBRARIES: &str = "warn,kube_runtime::watcher=error,kube_client::client=error";
+
 /// The level where none is given.
 const LEVEL: &str = "info";
 /// The levels of `--log-level`.
@@ -63,8 +67,7 @@ fn directives(text: &str) -> String {
     let level = text.to_ascii_lowercase();
     match level.as_str() {
         "off" | "error" => level,
-        // Kube logs each refused watch with everything that it knows; the operator logs that the state has changed.
-        level if LEVELS.contains(&level) => format!("warn,kube_runtime::watcher=error,rototo={level}"),
+        level if LEVELS.contains(&level) => format!("{LIBRARIES},rototo={level}"),
         _ => text.to_owned(),
     }
 }
@@ -158,6 +161,7 @@ mod tests {
             info!(target: "h2::codec", "of a library");
             info!(target: "rustls::conn", "of a library");
             warn!(target: "kube_runtime::watcher", "watch list error with 403: Api(Status {{ … }})");
+            warn!(target: "kube_client::client", "{{\"kind\":\"Secret\",…}}, Error(…)");
             warn!(target: "tower::buffer", "a warning");
         });
         let bytes = written.0.lock().unwrap().clone();

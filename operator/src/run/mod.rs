@@ -125,11 +125,19 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
-    let progress = progress.clone();
-    let parts =
-        ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress };
-    let context = OperatorContext::new(parts).with_telemetry(telemetry);
-    let context = context.with_requests_policy(RequestsPolicy::named(options.requests_policy.clone()));
+    let context = OperatorContext::new(ContextParts {
+        client,
+        sources,
+        prometheus,
+        commit_statuses,
+        markers,
+        caches,
+        peers,
+        heartbeat,
+        progress: progress.clone(),
+        requests_policy: RequestsPolicy::named(options.requests_policy.clone()),
+        telemetry,
+    });
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
-use clap::Parser;
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Parser};
 use jiff::SignedDuration;
 use rototo_api::names::OPERATOR;
 
@@ -17,7 +18,7 @@ use crate::source::sources::PollLimits;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rototo-operator", version)]
+#[command(name = "rototo-operator", version, mut_args = as_in_environments)]
 pub struct Options {
     /// The kubeconfig of the API server. The default is kubectl's kubeconfig, and then the environment of a pod.
     #[arg(long, env = "ROTOTO_OPERATOR_KUBECONFIG", value_name = "FILE")]
@@ -268,6 +269,17 @@ fn otlp_endpoint(text: &str) -> Result<Uri, &'static str> {
     Ok(uri)
 }
 
+/// Reads a variable as charts and unit files write it: an empty one is not given, and a flag is any of the usual words, such
+/// as `1` or `True`.
+fn as_in_environments(argument: Arg) -> Arg {
+    let Some(text) = argument.get_env().map(std::env::var_os) else { return argument };
+    match argument.get_action() {
+        _ if text.is_some_and(|text| text.is_empty()) => argument.env(None::<&'static str>),
+        ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+        _ => argument,
+    }
+}
+
 impl Options {
     /// Returns the Lease that this install competes for.
     #[must_use]
@@ -345,7 +357,24 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use clap::Command;
+    use clap::parser::ValueSource;
+
     use super::*;
+
+    #[test]
+    fn an_empty_variable_is_not_given_and_a_flag_is_any_usual_word() {
+        // Cargo sets these for tests: one is empty, and the other is a digit.
+        const EMPTY: &str = "CARGO_PKG_LICENSE_FILE";
+        const DIGIT: &str = "CARGO_PKG_VERSION_MAJOR";
+        let read = |variable: &'static str, action: ArgAction| {
+            let command = Command::new("a").arg(Arg::new("a").long("a").env(variable).action(action));
+            let matches = command.mut_args(as_in_environments).try_get_matches_from(["a"]).ok()?;
+            Some(matches.value_source("a") == Some(ValueSource::EnvVariable))
+        };
+        assert_eq!([read(EMPTY, ArgAction::SetTrue), read(EMPTY, ArgAction::Set)], [Some(false); 2]);
+        assert_eq!(read(DIGIT, ArgAction::SetTrue), Some(true));
+    }
 
     #[test]
     fn a_collector_is_an_http_url_without_login_and_query() {

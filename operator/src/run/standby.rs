@@ -1,7 +1,7 @@
 //! Announces this process to the leader while another process leads, so that it gets a copy of every snapshot.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request};
@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use crate::leader::LeaseConfig;
 use crate::reconcile::context::OperatorContext;
-use crate::source::copies::{Announcement, AnnouncementAnswer, Copies, ReplicaMessage};
+use crate::source::copies::{AnnouncementAnswer, Copies, ReplicaAnnouncement, ReplicaMessage};
 
 /// The time between two announcements.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,7 +19,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 /// Announces this process for as long as it runs, if this install has other replicas.
 pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> Infallible {
     let (Some(copies), Some(url)) = (context.copies(), &lease.peer_url) else { return std::future::pending().await };
-    let announcement = Announcement { identity: lease.identity.clone(), start: fastrand::u64(..), url: url.clone() };
+    let announcement =
+        ReplicaAnnouncement { identity: lease.identity.clone(), start: fastrand::u64(..), url: url.clone() };
     let mut reachable = true;
     loop {
         if let Some(leader) = context.leadership().leader() {
@@ -28,7 +29,9 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
                 announcement: announcement.clone(),
                 turned_away_ms_ago: turned_away.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
             };
+            let began = Instant::now();
             let announced = announce_to(&leader, &message, copies).await;
+            context.leadership().tried_to_reach(&leader, announced.is_ok(), began);
             match &announced {
                 Ok(AnnouncementAnswer { complete: true }) => copies.completed(),
                 Ok(AnnouncementAnswer { complete: false }) => {}

@@ -35,7 +35,7 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A replica's announcement to the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Announcement {
+pub(crate) struct ReplicaAnnouncement {
     /// The replica's identity on the Lease.
     pub(crate) identity: String,
     /// A number that a replica draws at its start: one that was started again may have lost its disk.
@@ -49,7 +49,7 @@ pub(crate) struct Announcement {
 pub(crate) struct ReplicaMessage {
     /// The name of the replica.
     #[serde(flatten)]
-    pub(crate) announcement: Announcement,
+    pub(crate) announcement: ReplicaAnnouncement,
     /// The number of milliseconds since it last turned away a report, if it ever did. Clocks of two pods may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) turned_away_ms_ago: Option<u64>,
@@ -74,7 +74,7 @@ pub(crate) struct Copies {
 }
 
 struct Replica {
-    announcement: Announcement,
+    announcement: ReplicaAnnouncement,
     /// The time of the last announcement.
     announced: Instant,
     holds: HashMap<WorkspaceKey, KeptSnapshots>,
@@ -111,7 +111,7 @@ impl Copies {
     }
 
     /// Takes the announcement of a replica. A new one is sent all that this process has on its disk.
-    pub(crate) fn announced(self: &Arc<Self>, announcement: &Announcement) -> AnnouncementAnswer {
+    pub(crate) fn announced(self: &Arc<Self>, announcement: &ReplicaAnnouncement) -> AnnouncementAnswer {
         let now = Instant::now();
         self.lock().retain(|_, replica| replica.is_there(now));
         let known = self.update(announcement, |known| {
@@ -140,7 +140,7 @@ impl Copies {
     }
 
     /// Returns the number of snapshots that were sent.
-    async fn send_all(&self, replica: &Announcement) -> Result<usize, String> {
+    async fn send_all(&self, replica: &ReplicaAnnouncement) -> Result<usize, String> {
         let mut sent = 0;
         for (key, all) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
             for fingerprint in &all {
@@ -201,7 +201,7 @@ impl Copies {
     /// Sends `handover` to every replica that runs, and waits for their answers.
     pub(crate) async fn hand_over(&self, handover: &impl Serialize) {
         let Ok(body) = serde_json::to_vec(handover) else { return };
-        let sent = self.present().into_iter().map(|Announcement { identity: replica, url, .. }| {
+        let sent = self.present().into_iter().map(|ReplicaAnnouncement { identity: replica, url, .. }| {
             let body = body.clone();
             async move {
                 let request = Request::builder().method(Method::POST).uri("/v1/replicas/handover");
@@ -217,7 +217,7 @@ impl Copies {
 
     async fn send(
         &self,
-        replica: &Announcement,
+        replica: &ReplicaAnnouncement,
         snapshot: SnapshotRequest,
         kept: Option<&KeptSnapshots>,
     ) -> Result<(), String> {
@@ -236,19 +236,19 @@ impl Copies {
     }
 
     /// Returns the replicas that run.
-    fn present(&self) -> Vec<Announcement> {
+    fn present(&self) -> Vec<ReplicaAnnouncement> {
         let now = Instant::now();
         let replicas = self.lock();
         replicas.values().filter(|replica| replica.is_there(now)).map(|replica| replica.announcement.clone()).collect()
     }
 
     /// Changes what is known of a replica. `None` if it is not known, or was started again.
-    fn update<R>(&self, replica: &Announcement, change: impl FnOnce(&mut Replica) -> R) -> Option<R> {
+    fn update<R>(&self, replica: &ReplicaAnnouncement, change: impl FnOnce(&mut Replica) -> R) -> Option<R> {
         self.lock().get_mut(&replica.identity).filter(|known| known.announcement == *replica).map(change)
     }
 
     /// Forgets a replica that lacks a copy. Its next announcement is that of a new replica, which is sent everything.
-    fn forget(&self, replica: &Announcement) {
+    fn forget(&self, replica: &ReplicaAnnouncement) {
         self.lock().retain(|_, known| known.announcement != *replica);
     }
 

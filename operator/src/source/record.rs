@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rototo_api::workspace::{FailOn, RototoWorkspaceSpec, SecretRef, VerifySpec};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::PinnedSource;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
+use crate::load::owned_task::OwnedTask;
 use crate::source::memory::KeptLint;
 use crate::source::poll::{Candidate, LintVerdict, PollResult};
 use crate::source::poll_error::PollError;
@@ -23,13 +25,42 @@ pub(crate) struct SourceRecord {
     linted: Option<Arc<KeptLint>>,
     /// The last answer.
     verified: Option<Verified>,
+    /// The part of the spec that the last answer is about.
+    answered: Option<ContentSpec>,
+    /// The part of the spec as it is now; `None` before the first reconcile.
+    wanted: Option<ContentSpec>,
+    /// The time since when the spec has asked for something else than the last answer is about.
+    unread_since: Option<Instant>,
     /// The number of failures since the last answer.
     failures: u32,
     /// The last failure, if the source has not answered since.
     error: Option<PollFailure>,
     schedule: Schedule,
     /// The running poll.
-    task: Option<AbortHandle>,
+    task: OwnedTask,
+}
+
+/// The part of a spec that decides on the content of a workspace and on lint's verdict on it. An answer is good for a spec
+/// with the same part, whatever else has changed.
+#[derive(Clone, Debug, PartialEq)]
+struct ContentSpec {
+    source: String,
+    secret_ref: Option<SecretRef>,
+    verify: Option<VerifySpec>,
+    fail_on: FailOn,
+    tests: bool,
+}
+
+impl ContentSpec {
+    fn of(spec: &RototoWorkspaceSpec) -> Self {
+        Self {
+            source: spec.source.clone(),
+            secret_ref: spec.secret_ref.clone(),
+            verify: spec.verify.clone(),
+            fail_on: spec.fail_on(),
+            tests: spec.runs_tests(),
+        }
+    }
 }
 
 /// The time of the source's last answer.
@@ -69,6 +100,18 @@ pub(crate) struct DuePoll {
 }
 
 impl SourceRecord {
+    /// Takes the spec of the workspace.
+    pub(crate) fn follow(&mut self, spec: &RototoWorkspaceSpec, now: Instant) {
+        self.wanted = Some(ContentSpec::of(spec));
+        self.compare_answer(now);
+    }
+
+    /// Notes whether the last answer is about the spec as it is now.
+    fn compare_answer(&mut self, now: Instant) {
+        let since = *self.unread_since.get_or_insert(now);
+        self.unread_since = Some(since).filter(|_| self.answered != self.wanted);
+    }
+
     /// Returns the poll to begin now, if one is due.
     pub(crate) fn due(&mut self, trigger: &PollTrigger, interval: Duration, now: Instant) -> Option<DuePoll> {
         self.clear_finished_poll();
@@ -89,29 +132,28 @@ impl SourceRecord {
 
     /// Clears a poll whose task ended without a result, as one that panics does.
     fn clear_finished_poll(&mut self) {
-        if self.task.take_if(|task| task.is_finished()).is_some() {
+        if !self.task.runs() {
             self.schedule.abandon();
         }
     }
 
     /// Records that `task` has begun a poll, which supersedes the running one.
-    pub(crate) fn poll_started(&mut self, task: AbortHandle, trigger: PollTrigger, now: Instant) {
-        if let Some(superseded) = self.task.replace(task) {
-            superseded.abort();
-        }
+    pub(crate) fn poll_started(&mut self, task: JoinHandle<()>, trigger: PollTrigger, now: Instant) {
+        self.task.replace(task);
         self.schedule.begin(trigger, now);
     }
 
-    /// Records that the poll that began at `began` has ended with `result`, which counts unless that poll was
+    /// Records that the poll of `spec` that began at `began` has ended with `result`, which counts unless that poll was
     /// superseded. `jitter` lies between 0 and 1.
     pub(crate) fn poll_ended(
         &mut self,
         began: Instant,
         result: Result<PollResult, PollError>,
         verified: Verified,
-        interval: Duration,
+        spec: &RototoWorkspaceSpec,
         jitter: f64,
     ) {
+        let interval = spec.interval();
         let failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let wait = match &result {
             Ok(found) if found.candidate.immutable => interval.max(Duration::from_secs(3600)),
@@ -124,7 +166,7 @@ impl SourceRecord {
         if !self.schedule.end(began, news, next) {
             return;
         }
-        self.task = None;
+        self.task.ended();
         self.failures = failures;
         match result {
             Ok(PollResult { candidate, pinned, linted, .. }) => {
@@ -132,6 +174,8 @@ impl SourceRecord {
                 self.candidate = Some(candidate);
                 self.pinned = Some(pinned);
                 self.verified = Some(verified);
+                self.answered = Some(ContentSpec::of(spec));
+                self.compare_answer(verified.at);
                 self.error = None;
             }
             Err(error) => {
@@ -170,10 +214,8 @@ impl SourceRecord {
 
     /// Ends the running poll, because the workspace is forgotten or suspended.
     pub(crate) fn abort_poll(&mut self) {
-        if let Some(poll) = self.task.take() {
-            poll.abort();
-            self.schedule.abandon();
-        }
+        self.task.end();
+        self.schedule.abandon();
     }
 
     /// Returns the newest content of the source.
@@ -198,7 +240,7 @@ impl SourceRecord {
 
     /// Returns whether a poll is running.
     pub(crate) fn is_polling(&self) -> bool {
-        self.task.is_some()
+        self.task.runs()
     }
 
     /// Returns the time when the next poll is due; `None` while one is running, which requeues the workspace at its
@@ -207,14 +249,19 @@ impl SourceRecord {
         self.schedule.next()
     }
 
-    /// Returns the trigger of the last poll that has ended.
-    pub(crate) fn answered(&self) -> Option<&PollTrigger> {
-        self.schedule.answered()
+    /// Returns the trigger of the last poll that has ended, whatever came of it.
+    pub(crate) fn last_poll(&self) -> Option<&PollTrigger> {
+        self.schedule.last_poll()
     }
 
-    /// Returns the beginning of the last poll that has ended.
-    pub(crate) fn answered_at(&self) -> Option<Instant> {
-        self.schedule.answered_at()
+    /// Returns the beginning of the last poll that has ended, whatever came of it.
+    pub(crate) fn last_poll_began(&self) -> Option<Instant> {
+        self.schedule.last_poll_began()
+    }
+
+    /// Returns whether the last poll that has ended was one of this generation of the spec.
+    pub(crate) fn was_polled(&self, generation: Option<i64>) -> bool {
+        self.last_poll().is_some_and(|trigger| trigger.generation == generation)
     }
 
     /// Returns the time of the source's last answer.
@@ -222,12 +269,39 @@ impl SourceRecord {
         self.verified
     }
 
-    /// Returns the age of the source's last answer. A candidate that can't change never grows old.
+    /// Returns whether the source has answered since this process started.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    /// Returns the time since when the spec has asked for something that was not read, if it does.
+    pub(crate) fn unread_since(&self) -> Option<Instant> {
+        self.unread_since
+    }
+
+    /// Returns whether another poll makes no sense before somebody acts.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| !error.transient)
+    }
+
+    /// Returns the time from which on the age of the source's last answer counts. A candidate that can't change grows old
+    /// only once the spec asks for something else.
+    pub(crate) fn confirmed_at(&self) -> Option<Instant> {
+        let fixed_until = self.unread_since.filter(|_| self.is_immutable());
+        self.verified.map(|verified| fixed_until.map_or(verified.at, |until| until.max(verified.at)))
+    }
+
+    /// Returns the age of the source's last answer. A candidate that can't change never grows old while the spec asks for
+    /// it.
     pub(crate) fn verified_ago(&self, now: Instant) -> Option<Duration> {
-        if self.candidate().is_some_and(|candidate| candidate.immutable) {
+        if self.is_immutable() && self.unread_since.is_none() {
             return Some(Duration::ZERO);
         }
-        self.verified.map(|verified| now.saturating_duration_since(verified.at))
+        self.confirmed_at().map(|confirmed| now.saturating_duration_since(confirmed))
+    }
+
+    fn is_immutable(&self) -> bool {
+        self.candidate().is_some_and(|candidate| candidate.immutable)
     }
 
     /// Returns the number of failures since the source's last answer.
@@ -256,8 +330,102 @@ fn retry_after(failures: u32, interval: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use rototo_api::workspace::WorkspaceStatus;
+    use rototo_source::{FileSources, Reader, ReaderOptions, Source};
+
     use super::*;
+    use crate::source::poll::PollTimes;
+
+    /// Returns the spec of a workspace with this source and interval.
+    pub(crate) fn spec(source: &str, interval: &str) -> RototoWorkspaceSpec {
+        serde_json::from_value(serde_json::json!({ "source": source, "interval": interval })).unwrap()
+    }
+
+    /// Returns what a poll of a source finds that can change, or not.
+    pub(crate) async fn found(immutable: bool) -> PollResult {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        let options = ReaderOptions { file_sources: FileSources::Allowed, ..ReaderOptions::default() };
+        let source: Source = format!("file://{}", folder.path().display()).parse().unwrap();
+        let (pinned, tree) = Reader::new(options).unwrap().read(source).await.unwrap();
+        let now = Instant::now();
+        let candidate = Candidate {
+            layers: Vec::new(),
+            revision: None,
+            commit: None,
+            immutable,
+            fingerprint: tree.fingerprint(),
+            contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1, expired: 0 },
+            expiries: Arc::default(),
+            signature: None,
+            fail_on: FailOn::Error,
+            verdict: LintVerdict::Accepted,
+            provisional: false,
+            times: PollTimes { detected: now, fetched: now, linted: now },
+        };
+        PollResult { candidate: Arc::new(candidate), pinned, asked: now, linted: None }
+    }
+
+    /// Follows a spec of this generation, and ends a poll of it with `result`.
+    pub(crate) fn poll(
+        record: &mut SourceRecord,
+        (spec, generation): (&RototoWorkspaceSpec, i64),
+        result: Result<PollResult, PollError>,
+        now: Instant,
+    ) {
+        record.follow(spec, now);
+        let trigger = PollTrigger { generation: Some(generation), request: None };
+        record.poll_started(tokio::spawn(std::future::pending()), trigger, now);
+        record.poll_ended(now, result, Verified { at: now, time: Timestamp::now() }, spec, 0.0);
+    }
+
+    const A: &str = "git+https://example.com/config.git#0123456789012345678901234567890123456789";
+    const B: &str = "git+https://example.com/other.git#main";
+
+    fn timed_out<T>() -> Result<T, PollError> {
+        Err(PollError::TimedOut(Duration::from_secs(1)))
+    }
+
+    #[tokio::test]
+    async fn a_source_that_a_changed_spec_names_is_unread_until_it_answers() {
+        let (mut record, start) = (SourceRecord::default(), Instant::now());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        poll(&mut record, (&spec(A, "10s"), 1), Ok(found(false).await), at(0));
+        assert_eq!(record.unread_since(), None);
+        // An outage of what was read before, after another change of the spec.
+        poll(&mut record, (&spec(A, "20s"), 2), timed_out(), at(1));
+        assert_eq!(record.unread_since(), None);
+        poll(&mut record, (&spec(B, "20s"), 3), timed_out(), at(2));
+        poll(&mut record, (&spec(B, "20s"), 3), timed_out(), at(3));
+        assert_eq!((record.unread_since(), record.was_polled(Some(3))), (Some(at(2)), true));
+        poll(&mut record, (&spec(B, "20s"), 3), Ok(found(false).await), at(4));
+        assert_eq!(record.unread_since(), None);
+        for other in [
+            serde_json::json!({ "source": B, "secretRef": { "name": "other" } }),
+            serde_json::json!({ "source": B, "verify": { "secretRef": { "name": "other" } } }),
+            serde_json::json!({ "source": B, "lint": { "failOn": "warning" } }),
+        ] {
+            poll(&mut record, (&serde_json::from_value(other.clone()).unwrap(), 4), timed_out(), at(5));
+            assert_eq!(record.unread_since(), Some(at(5)), "{other}");
+            record.follow(&spec(B, "20s"), at(6));
+            assert_eq!(record.unread_since(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_commit_grows_old_from_the_time_at_which_the_spec_names_another_source() {
+        let (mut record, start) = (SourceRecord::default(), Instant::now());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        poll(&mut record, (&spec(A, "10s"), 1), Ok(found(true).await), at(0));
+        assert_eq!(record.verified_ago(at(3_000)), Some(Duration::ZERO));
+        poll(&mut record, (&spec(B, "10s"), 2), timed_out(), at(3_000));
+        assert_eq!(record.verified_ago(at(3_007)), Some(Duration::from_secs(7)));
+        record.follow(&spec(A, "10s"), at(3_010));
+        assert_eq!(record.verified_ago(at(3_010)), Some(Duration::ZERO));
+    }
 
     /// A hundred workspaces of one repository begin at any time of the interval.
     #[test]

@@ -31,7 +31,8 @@ pub struct Schedule {
     next: Option<Instant>,
     requested: Vec<PollRequest>,
     running: Option<StartedPoll>,
-    answered: Option<StartedPoll>,
+    /// The last poll that has ended, whatever came of it.
+    ended: Option<StartedPoll>,
     /// The time at which [`BURST`] polls may be asked for in a row again.
     rested: Option<Instant>,
     /// The time at which a changed trigger is due that came right after the beginning of a poll.
@@ -63,7 +64,7 @@ pub enum PollReason {
 impl Schedule {
     /// Returns the reason to begin a poll now, if there is one.
     pub fn due(&mut self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
-        let last = self.running.as_ref().or(self.answered.as_ref());
+        let last = self.running.as_ref().or(self.ended.as_ref());
         let changed = last.is_none_or(|last| last.trigger != *trigger);
         // Whoever asks again and again must not keep a slow poll from ending.
         let supersedes = |running: &StartedPoll| running.trigger.generation != trigger.generation;
@@ -134,7 +135,7 @@ impl Schedule {
         let Some(running) = self.running.take_if(|running| running.at == began) else { return false };
         let settled = |requested: &PollRequest| requested.due <= began || found_news && requested.since <= began;
         self.requested.retain(|requested| !settled(requested));
-        self.answered = Some(running);
+        self.ended = Some(running);
         self.next = Some(next);
         true
     }
@@ -151,14 +152,14 @@ impl Schedule {
 
     /// Returns the trigger of the last poll that has ended.
     #[must_use]
-    pub fn answered(&self) -> Option<&PollTrigger> {
-        self.answered.as_ref().map(|answered| &answered.trigger)
+    pub fn last_poll(&self) -> Option<&PollTrigger> {
+        self.ended.as_ref().map(|ended| &ended.trigger)
     }
 
     /// Returns the beginning of the last poll that has ended.
     #[must_use]
-    pub fn answered_at(&self) -> Option<Instant> {
-        self.answered.as_ref().map(|answered| answered.at)
+    pub fn last_poll_began(&self) -> Option<Instant> {
+        self.ended.as_ref().map(|ended| ended.at)
     }
 }
 
@@ -251,9 +252,9 @@ mod tests {
         timeline.schedule.begin(trigger(1), first);
         timeline.schedule.begin(trigger(2), second);
         assert!(!timeline.schedule.end(first, true, timeline.at(30_000)));
-        assert_eq!(timeline.schedule.answered(), Some(&trigger(1)));
+        assert_eq!(timeline.schedule.last_poll(), Some(&trigger(1)));
         assert!(timeline.schedule.end(second, true, timeline.at(30_000)));
-        assert_eq!(timeline.schedule.answered(), Some(&trigger(2)));
+        assert_eq!(timeline.schedule.last_poll(), Some(&trigger(2)));
     }
 
     #[test]
@@ -270,7 +271,7 @@ mod tests {
         assert_eq!(timeline.schedule.next(), None, "the end of the poll requeues the workspace");
         let ended = timeline.at(57_000);
         assert!(timeline.schedule.end(began, false, timeline.at(87_000)));
-        assert_eq!(timeline.schedule.answered(), Some(&asks(0)));
+        assert_eq!(timeline.schedule.last_poll(), Some(&asks(0)));
         assert_eq!(timeline.schedule.due(&asks(11), ended), Some(PollReason::Requested));
     }
 
@@ -293,10 +294,10 @@ mod tests {
         timeline.schedule.begin(trigger(1), began);
         timeline.schedule.request(requested);
         assert!(timeline.schedule.end(began, false, timeline.at(30_000)));
-        assert!(timeline.schedule.answered_at().is_some_and(|at| at < requested));
+        assert!(timeline.schedule.last_poll_began().is_some_and(|at| at < requested));
         assert_eq!(timeline.due(201), Some(PollReason::Requested));
         timeline.poll(201, false);
-        assert!(timeline.schedule.answered_at().is_some_and(|at| at >= requested));
+        assert!(timeline.schedule.last_poll_began().is_some_and(|at| at >= requested));
     }
 
     #[test]

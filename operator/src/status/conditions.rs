@@ -240,6 +240,13 @@ fn published(input: &StatusInput<'_>) -> ConditionState {
             reason::PUBLISH_FAILED,
             format!("the marker could not be written, and is tried again: {message}"),
         ),
+        (Some(PublishProblem::NotKept { fingerprint }), _) => ConditionState::fails(
+            reason::PUBLISH_FAILED,
+            format!(
+                "the operator's disk has lost {}, which is to be published next: the source is read again",
+                short_fingerprint(&fingerprint.to_string())
+            ),
+        ),
         (Some(PublishProblem::Lost), _) => ConditionState::fails(
             reason::SNAPSHOT_LOST,
             "the operator's disk has lost the published content and gets it from git again; until then new processes \
@@ -382,7 +389,10 @@ fn stale(input: &StatusInput<'_>) -> Option<ConditionState> {
     input.published?;
     // A confirmation by an earlier operator process counts too.
     let remembered = || {
-        let source = input.previous.source.as_ref().filter(|source| !source.immutable && !input.spec.suspend)?;
+        let source = input.previous.source.as_ref().filter(|_| !input.spec.suspend)?;
+        if source.immutable {
+            return input.source.unread_for.filter(|_| !input.source.current);
+        }
         Some(input.now.duration_since(source.last_success.as_ref()?.0).unsigned_abs())
     };
     let ago = input.source.verified_ago.or_else(remembered)?;
@@ -405,7 +415,11 @@ fn reconciling(input: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
         return None;
     }
     if !input.source.current {
-        return Some(ConditionState::warns(reason::POLLING, "the source is being polled"));
+        let message = match &input.source.error {
+            None => "the source is being polled".to_owned(),
+            Some(error) => format!("the spec has changed, and was not read since: {}", error.message),
+        };
+        return Some(ConditionState::warns(reason::POLLING, message));
     }
     if let Some(rehearsing) = rehearsing(input) {
         return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));

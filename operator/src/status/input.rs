@@ -163,8 +163,10 @@ pub struct SourceInput<'a> {
     pub failures: u32,
     /// The last failure, if it has not answered since.
     pub error: Option<SourceProblem>,
-    /// `candidate` or `error` belongs to the spec as it is now.
+    /// The spec as it is now has been read, or can't be.
     pub current: bool,
+    /// The time for which the spec has asked for something that was not read, if it does.
+    pub unread_for: Option<Duration>,
 }
 
 /// The reason why the source could not be read.

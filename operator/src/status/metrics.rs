@@ -39,9 +39,9 @@ pub struct Metrics {
     measurements: Family<OutcomeLabels, Counter>,
     commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
-    publish_refused: Counter,
+    publish_failed: Counter,
     put_back: Counter,
-    published_alone: Counter,
+    published_without_copy: Counter,
     leading: Gauge,
     replicas: Gauge,
     git_requests: Family<GitLabels, Counter>,
@@ -122,9 +122,9 @@ impl Metrics {
             measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
             commit_statuses: registered(to, "commit_statuses", "Commit statuses for git hosts, by outcome"),
             publishes: registered(to, "publishes", "Markers written because content changed"),
-            publish_refused: registered(to, "publish_failures", "Markers that could not be written"),
+            publish_failed: registered(to, "publish_failures", "Markers that could not be written"),
             put_back: registered(to, "markers_put_back", "Markers that somebody else had changed"),
-            published_alone: registered(
+            published_without_copy: registered(
                 to,
                 "publishes_without_copy",
                 "Markers written before another replica had a copy of the snapshot",
@@ -209,13 +209,13 @@ impl Metrics {
     }
 
     /// Records that a marker could not be written.
-    pub fn publish_refused(&self) {
-        self.publish_refused.inc();
+    pub fn publish_failed(&self) {
+        self.publish_failed.inc();
     }
 
     /// Records that a marker was written before another replica had a copy of the snapshot.
-    pub fn published_alone(&self) {
-        self.published_alone.inc();
+    pub fn published_without_copy(&self) {
+        self.published_without_copy.inc();
     }
 
     /// Records that a marker that somebody else had changed was put back.

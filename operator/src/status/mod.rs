@@ -30,7 +30,7 @@ use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
+use crate::status::input::{HeldReason, RolloutInput, SourceInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
 };
@@ -59,7 +59,7 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
     };
     let accepted_candidate = input.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
     let mut status = RototoWorkspaceStatus {
-        observed_generation: if input.source.current { input.generation } else { input.previous.observed_generation },
+        observed_generation: observed_generation(input),
         conditions: Vec::new(),
         last_handled_reconcile_at: input
             .handled_request
@@ -83,6 +83,17 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
     };
     status.conditions = conditions::conditions(input, &status);
     status
+}
+
+/// Returns the generation of the spec that the status describes; `None` if it described one that was refused, and that
+/// fails in another way since.
+fn observed_generation(input: &StatusInput<'_>) -> Option<i64> {
+    let before = input.previous.observed_generation;
+    match &input.source {
+        SourceInput { current: true, .. } => input.generation,
+        SourceInput { error: Some(_), .. } => before.filter(|_| before != input.generation),
+        SourceInput { error: None, .. } => before,
+    }
 }
 
 fn source(input: &StatusInput<'_>) -> SourceStatus {

@@ -20,15 +20,23 @@ pub(crate) struct StatusRecord {
 #[derive(Debug)]
 struct WrittenStatus {
     status: RototoWorkspaceStatus,
-    /// The version of the object with it.
-    resource_version: u64,
+    /// The version of the object with it; `None` if the object has had another version since.
+    resource_version: Option<u64>,
     at: Instant,
 }
 
 impl StatusRecord {
     /// Records that the API server has accepted `status`, and the object with it is at `resource_version`.
     pub(crate) fn written(&mut self, status: RototoWorkspaceStatus, resource_version: u64, at: Instant) {
-        self.written = Some(WrittenStatus { status, resource_version, at });
+        self.written = Some(WrittenStatus { status, resource_version: Some(resource_version), at });
+    }
+
+    /// Records that the object does not have the version for which a status was to be written. Its next version comes from
+    /// the watch, also where versions have gone back with a restored API server.
+    pub(crate) fn conflicted(&mut self) {
+        if let Some(written) = &mut self.written {
+            written.resource_version = None;
+        }
     }
 
     /// Returns the time of the last write.
@@ -39,8 +47,9 @@ impl StatusRecord {
     /// Returns the status that the object has, as far as this process knows, and the version that has it.
     pub(crate) fn actual(&self, workspace: &RototoWorkspace) -> (RototoWorkspaceStatus, u64) {
         let seen = version(workspace);
-        match &self.written {
-            Some(written) if written.resource_version >= seen => (written.status.clone(), written.resource_version),
+        let written = self.written.as_ref().and_then(|written| Some((&written.status, written.resource_version?)));
+        match written {
+            Some((status, version)) if version >= seen => (status.clone(), version),
             _ => (workspace.status.clone().unwrap_or_default(), seen),
         }
     }
@@ -50,9 +59,10 @@ impl StatusRecord {
         self.written.as_ref().map_or(actual, |written| &written.status).clone()
     }
 
-    /// Returns the publishes in the last written status.
-    pub(crate) fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
-        self.written.iter().flat_map(|written| &written.status.history)
+    /// Returns the publishes that status remembers: the written one, or else the one of the object.
+    pub(crate) fn history<'a>(&'a self, workspace: &'a RototoWorkspace) -> &'a [HistoryEntry] {
+        let written = self.written.as_ref().map(|written| &written.status);
+        written.or(workspace.status.as_ref()).map(|status| status.history.as_slice()).unwrap_or_default()
     }
 
     /// Returns what status remembers of the last publish: the written one, or else the one of the object.
@@ -78,4 +88,44 @@ impl StatusRecord {
 /// always done so.
 pub(super) fn version(workspace: &RototoWorkspace) -> u64 {
     workspace.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(generation: i64, fingerprint: &str) -> RototoWorkspaceStatus {
+        let history = json!([{ "fingerprint": fingerprint, "updatedAt": "2026-11-20T18:40:00.000000Z" }]);
+        serde_json::from_value(json!({ "observedGeneration": generation, "history": history })).unwrap()
+    }
+
+    fn workspace(version: &str, status: RototoWorkspaceStatus) -> RototoWorkspace {
+        let metadata = json!({ "namespace": "prod", "name": "policy", "resourceVersion": version });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": { "source": "x" }, "status": status })).unwrap()
+    }
+
+    /// The API server was restored from a copy, whose versions are lower.
+    #[test]
+    fn after_a_conflict_the_version_comes_from_the_watch_and_the_written_status_stays_known() {
+        let (mut record, now) = (StatusRecord::default(), Instant::now());
+        record.written(status(2, "b"), 20, now);
+        let restored = workspace("7", status(1, "a"));
+        assert_eq!(record.actual(&restored), (status(2, "b"), 20));
+        record.conflicted();
+        assert_eq!(record.actual(&restored), (status(1, "a"), 7));
+        assert_eq!(record.remembered(&status(1, "a")), status(2, "b"));
+        record.written(status(2, "b"), 8, now);
+        assert_eq!(record.actual(&restored), (status(2, "b"), 8));
+    }
+
+    #[test]
+    fn the_history_is_that_of_the_object_until_a_status_is_written() {
+        let (mut record, object) = (StatusRecord::default(), workspace("7", status(1, "a")));
+        let names = |record: &StatusRecord| record.history(&object)[0].fingerprint.clone();
+        assert_eq!(names(&record), "a");
+        record.written(status(1, "b"), 8, Instant::now());
+        assert_eq!(names(&record), "b");
+    }
 }

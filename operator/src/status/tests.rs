@@ -18,7 +18,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -35,6 +35,7 @@ struct StatusCase {
     behind_for: Option<Duration>,
     selector_usable: bool,
     current: bool,
+    unread_for: Option<Duration>,
     rollout: Option<RolloutInput>,
     rehearsal: Option<RehearsalView>,
     steering: SteeringInput,
@@ -117,6 +118,7 @@ impl StatusCase {
             behind_for: None,
             selector_usable: true,
             current: true,
+            unread_for: None,
             rollout: None,
             rehearsal: None,
             steering: SteeringInput::default(),
@@ -144,6 +146,7 @@ impl StatusCase {
                 failures: u32::from(error.is_some()),
                 error,
                 current: self.current,
+                unread_for: self.unread_for,
             },
             published: self.published,
             marker_is_known: self.marker_is_known,
@@ -244,6 +247,33 @@ fn a_restart_during_an_outage_does_not_make_it_younger() {
     case.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
     (case.candidate, case.verified_ago, case.error) = (None, None, Some(("unreachable", true)));
     assert_eq!(case.conditions()[0], "Ready=False/SourceNotConfirmed");
+}
+
+#[test]
+fn a_spec_that_is_not_read_is_not_observed() {
+    let mut case = StatusCase::new();
+    case.current = false;
+    // The operator has just started.
+    assert_eq!(case.status().observed_generation, Some(1));
+    // The source was refused, which stalls, and then it timed out.
+    case.error = Some(("unreachable", true));
+    assert_eq!(case.status().observed_generation, None);
+    case.previous.observed_generation = Some(0);
+    assert_eq!(case.status().observed_generation, Some(0));
+}
+
+/// The earlier operator process read a full commit, which the spec no longer names.
+#[test]
+fn a_spec_that_is_not_read_grows_old_after_a_restart_too() {
+    let mut case = StatusCase::new();
+    case.previous.source.as_mut().unwrap().immutable = true;
+    (case.candidate, case.verified_ago, case.error) = (None, None, Some(("unreachable", true)));
+    case.unread_for = Some(Duration::from_secs(301));
+    assert_eq!(case.conditions()[0], "Ready=True/Converged");
+    case.current = false;
+    assert_eq!(case.conditions()[..2], ["Ready=False/SourceNotConfirmed", "Reconciling=True/Polling"]);
+    let reconciling = case.status().condition("Reconciling").unwrap().message.clone();
+    assert_eq!(reconciling, "the spec has changed, and was not read since: unreachable");
 }
 
 #[test]
@@ -449,6 +479,18 @@ fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
     }
     let revisions = case.status().published.unwrap().revisions;
     assert!(revisions[0].ends_with("00") && revisions.iter().any(|revision| revision.ends_with("bb")), "{revisions:?}");
+}
+
+#[test]
+fn content_that_the_operator_lost_before_its_publish_is_named() {
+    let mut case = StatusCase::new();
+    let fingerprint = fingerprint("B");
+    case.problem = Some(PublishProblem::NotKept { fingerprint });
+    let published = case.status().condition("Published").unwrap().clone();
+    let message = published.message;
+    assert_eq!((published.status.as_str(), published.reason.as_str()), ("False", reason::PUBLISH_FAILED));
+    let short = short_fingerprint(&fingerprint.to_string());
+    assert!(message.contains(&short) && message.ends_with("the source is read again"), "{message}");
 }
 
 #[test]

@@ -30,12 +30,15 @@ pub struct Pod {
     pub selected: bool,
     /// True if it is being deleted.
     pub terminating: bool,
-    /// The time at which this operator first saw one of its containers run; `None` where one ran already when the
-    /// operator began to watch.
+    /// The time at which this operator first saw one of its containers run, or, where a later list showed that, the last
+    /// time before at which it knew all pods; `None` where one ran already when the operator began to watch.
     pub seen_running: Option<Moment>,
     /// Its containers that can run an application: regular containers, and init containers that are restarted
     /// (sidecars).
     pub containers: Vec<Container>,
+    /// Its other containers, which pass while the pod goes on: init containers that are not restarted, and ephemeral
+    /// containers. They say only whether a process that names one of them has ended.
+    pub passing: Vec<Container>,
     /// The state of the pod's object.
     pub object_state: PodObjectState,
 }
@@ -60,6 +63,9 @@ pub struct ContainerEnd {
     pub at: Timestamp,
     /// The time at which this operator learned of it.
     pub seen: Moment,
+    /// The time at which the grace of the next run begins: `seen`, or, where a later list showed the end, the last time
+    /// before at which this operator knew all pods; `None` where it had ended already when the operator began to watch.
+    pub grace_from: Option<Moment>,
 }
 
 /// The state of the object of a pod.
@@ -102,6 +108,25 @@ impl Pod {
             && self.containers.iter().any(|container| container.running && container.expected)
     }
 
+    /// Returns whether a process of it that has not been seen to end may run: a container runs in which a process that
+    /// follows is expected, or the container that the process names, or any container where it names none.
+    pub(super) fn may_run(&self, container: Option<&str>) -> bool {
+        let any = || self.all().any(|container| container.running);
+        let own = container.and_then(|name| self.container(name));
+        let exists = matches!(self.object_state, PodObjectState::Exists);
+        self.runs() || exists && own.map_or_else(any, |own| own.running)
+    }
+
+    /// Returns its container of this name, one that passes included.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.all().find(|container| container.name == name)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().chain(&self.passing)
+    }
+
     /// Returns whether the whole pod was seen to end.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.object_state, PodObjectState::Ended { .. })
@@ -120,10 +145,10 @@ impl Pod {
             return Some(seen);
         }
         let ended = |container: &Container| container.end_of(started, last_report_at);
-        match container.and_then(|name| self.containers.iter().find(|container| container.name == name)) {
+        match container.and_then(|name| self.container(name)) {
             Some(own) => ended(own),
             // The process may have been in any container, so it has ended once all containers that ran have ended
-            // since.
+            // since. Those that pass may have ended before it started.
             None => {
                 let ran = self.containers.iter().filter(|container| container.running || container.ended.is_some());
                 let ends: Option<Vec<Moment>> = ran.map(ended).collect();
@@ -134,7 +159,16 @@ impl Pod {
 
     /// Returns the time at which this operator last saw a run of one of its containers end.
     pub(super) fn last_end(&self) -> Option<Moment> {
-        self.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max()
+        self.ends().map(|end| end.seen).max()
+    }
+
+    /// Returns the time at which the grace of its processes begins: with its first run, or with the last end of one.
+    pub(super) fn grace_from(&self) -> Option<Moment> {
+        self.seen_running.max(self.ends().filter_map(|end| end.grace_from).max())
+    }
+
+    fn ends(&self) -> impl Iterator<Item = ContainerEnd> {
+        self.containers.iter().filter_map(|container| container.ended)
     }
 }
 
@@ -164,13 +198,24 @@ mod tests {
     }
 
     fn container(name: &str, running: bool, ended: Option<(i64, u64)>) -> Container {
-        let ended = ended.map(|(at_second, seen)| ContainerEnd { at: at(at_second), seen: Duration::from_secs(seen) });
+        let ended = ended.map(|(at_second, seen)| {
+            let seen = Duration::from_secs(seen);
+            ContainerEnd { at: at(at_second), seen, grace_from: Some(seen) }
+        });
         Container { name: name.to_owned(), running, expected: true, ended }
     }
 
     fn pod(containers: Vec<Container>) -> Pod {
         let (name, object_state) = ("pod".to_owned(), PodObjectState::Exists);
-        Pod { name, selected: true, terminating: false, seen_running: None, containers, object_state }
+        Pod {
+            name,
+            selected: true,
+            terminating: false,
+            seen_running: None,
+            containers,
+            passing: Vec::new(),
+            object_state,
+        }
     }
 
     fn ends(pod: &Pod, container: Option<&str>, started: i64) -> bool {
@@ -201,6 +246,41 @@ mod tests {
         assert_eq!(seen(99), None);
         assert_eq!(seen(100), None);
         assert_eq!(seen(101), Some(Duration::from_secs(101)));
+    }
+
+    #[test]
+    fn a_process_that_names_a_container_that_passes_ends_with_it_and_no_other_process_does() {
+        let passing = vec![Container { expected: false, ..container("migrate", false, Some((50, 101))) }];
+        let initialised = Pod { passing, ..pod(vec![container("app", true, None)]) };
+        assert!(ends(&initialised, Some("migrate"), 10));
+        assert!(!ends(&initialised, Some("migrate"), 51), "it belongs to the next run");
+        assert!(!ends(&initialised, Some("app"), 10));
+        assert!(!ends(&initialised, None, 10), "it may be in the container that runs");
+        let restarted = Pod { containers: vec![container("app", true, Some((60, 102)))], ..initialised };
+        assert!(ends(&restarted, None, 55), "no process that started after the end of `migrate` is in it");
+        assert_eq!(
+            (restarted.last_end(), restarted.grace_from()),
+            (Some(Duration::from_secs(102)), restarted.last_end())
+        );
+    }
+
+    #[test]
+    fn a_process_may_run_while_its_own_container_does_or_any_if_it_names_none() {
+        let may_run = |app: bool, worker: bool, debug: bool, named: Option<&str>| {
+            let worker = Container { expected: false, ..container("worker", worker, None) };
+            let debug = Container { expected: false, ..container("debug", debug, None) };
+            let pod = Pod { passing: vec![debug], ..pod(vec![container("app", app, None), worker]) };
+            let gone = Pod { object_state: PodObjectState::Vanished { seen: LAST_REPORT_AT }, ..pod.clone() };
+            assert!(!gone.may_run(named));
+            pod.may_run(named)
+        };
+        for named in [Some("worker"), Some("other"), None] {
+            assert!(may_run(false, true, false, named), "{named:?}");
+        }
+        assert!(may_run(false, false, true, Some("debug")) && may_run(false, false, true, None));
+        assert!(!may_run(false, true, true, Some("app")), "the kubelet says that its container does not run");
+        assert!(may_run(true, false, false, Some("worker")), "a process is expected in the container that runs");
+        assert!(!may_run(false, false, false, None));
     }
 
     #[test]

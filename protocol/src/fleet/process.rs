@@ -112,10 +112,10 @@ impl LastReport {
 pub(super) enum Liveness {
     /// It reports in time.
     Live,
-    /// It is silent, and its pod exists: the process may hang, or be cut off.
+    /// It is silent, and its pod exists and may run it: the process may hang, or be cut off.
     Silent,
-    /// It is silent, and nobody can see its end: it is bound to no pod, its pod vanished, or it is of an older client
-    /// and may be of the run of its container that ended, or of the next.
+    /// It is silent, and nobody can see its end: it is bound to no pod, its pod vanished or runs no container of it, or it
+    /// is of an older client and may be of the run of its container that ended, or of the next.
     Unprovable,
     /// It was [`Liveness::Unprovable`] for the whole *forget* window, and the operator no longer waits for it.
     Dropped,
@@ -150,7 +150,8 @@ impl Fleet {
         if !silent {
             return Liveness::Live;
         }
-        if end.is_none() && self.pod_of(id).is_some_and(super::Pod::runs) {
+        let may_run = self.pod_of(id).is_some_and(|pod| pod.may_run(process.container.as_deref()));
+        if end.is_none() && may_run {
             return Liveness::Silent;
         }
         if now < self.drops_at(process) { Liveness::Unprovable } else { Liveness::Dropped }

@@ -56,6 +56,7 @@ impl History {
             terminating: false,
             seen_running: Some(self.now),
             containers: vec![container],
+            passing: Vec::new(),
             object_state: PodObjectState::Exists,
         };
         self.pods.by_uid.insert(name.to_owned(), pod);
@@ -78,7 +79,7 @@ impl History {
 
     /// The kubelet restarts the container of the pod.
     pub(super) fn container_restarts(&mut self, name: &str) -> &mut Self {
-        let end = ContainerEnd { at: self.wall(), seen: self.now };
+        let end = ContainerEnd { at: self.wall(), seen: self.now, grace_from: Some(self.now) };
         self.change(name, |pod| pod.containers[0].ended = Some(end))
     }
 

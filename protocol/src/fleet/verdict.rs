@@ -107,8 +107,7 @@ impl Fleet {
     fn missing_since(&self, uid: &str, pod: &Pod, now: Moment) -> Option<Moment> {
         let goal = self.goal.as_ref()?;
         let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| cohort.waits_for_pod(uid));
-        let started = pod.seen_running.max(pod.last_end());
-        match started {
+        match pod.grace_from() {
             Some(started) if !of_cohort => {
                 let late = started + self.windows().grace;
                 (now >= late).then_some(late.max(goal.since))

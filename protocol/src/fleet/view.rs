@@ -114,7 +114,7 @@ impl Fleet {
         let unreported = self.unreported(now);
         for (_, pod) in &unreported {
             view.behind.push(Straggler::missing(&pod.name));
-            if let Some(started) = pod.seen_running.max(pod.last_end()) {
+            if let Some(started) = pod.grace_from() {
                 view.change_at(started + view.windows.grace, now);
             }
         }

@@ -73,7 +73,9 @@ impl PodObject {
             return None;
         }
         let known = before.and_then(|pod| pod.containers.first()?.ended);
-        let ended = self.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(ContainerEnd { at, seen: now }));
+        let grace_from = (!self.listed).then_some(now);
+        let new = |at| ContainerEnd { at, seen: now, grace_from };
+        let ended = self.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(new(at)));
         let mut containers = vec![Container { name: "app".to_owned(), running: self.running, expected: true, ended }];
         if self.sidecar {
             let running = self.exists && (self.running || !self.deleting);
@@ -88,7 +90,7 @@ impl PodObject {
         };
         let seen_running = match before {
             Some(before) => before.seen_running,
-            None => (!self.listed).then_some(now),
+            None => grace_from,
         };
         Some(Pod {
             name: name.to_owned(),
@@ -96,6 +98,7 @@ impl PodObject {
             terminating: self.deleting,
             seen_running,
             containers,
+            passing: Vec::new(),
             object_state,
         })
     }

@@ -7,15 +7,29 @@ use rototo_api::analysis::{AnalysisStatus, RolloutAnalysis};
 use rototo_api::marker::Stage;
 use rototo_protocol::Publish;
 use rototo_protocol::analysis::{AnalysisRun, AnalysisState, Measurements, Outcome};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
-/// A step of a rollout: the announced publish, and its stage.
-pub(crate) type Step = (Publish, Stage);
+use crate::load::owned_task::OwnedTask;
+
+/// The step of a rollout that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MeasuredStep {
+    /// The announced publish.
+    pub(crate) publish: Publish,
+    /// Its stage.
+    pub(crate) stage: Stage,
+}
+
+impl MeasuredStep {
+    fn parts(self) -> (Publish, Stage) {
+        (self.publish, self.stage)
+    }
+}
 
 /// The measurements of one workspace.
 #[derive(Debug, Default)]
 pub(crate) struct AnalysisRecord {
-    step: Option<Step>,
+    step: Option<MeasuredStep>,
     runs: Vec<Run>,
     /// The publish that was measured last, and the analysis that failed in it.
     failure: Option<(Publish, AnalysisStatus)>,
@@ -29,27 +43,29 @@ struct Run {
     last: Option<String>,
     next: Instant,
     /// The measurement that was started last.
-    task: Option<AbortHandle>,
+    task: OwnedTask,
 }
 
 impl Run {
     fn begun(analysis: &RolloutAnalysis, now: Instant) -> Self {
         let next = now + analysis.interval();
-        Self { analysis: analysis.clone(), measurements: Measurements::default(), last: None, next, task: None }
+        Self {
+            analysis: analysis.clone(),
+            measurements: Measurements::default(),
+            last: None,
+            next,
+            task: OwnedTask::default(),
+        }
     }
 
-    fn in_step(&self, step: Option<Step>) -> AnalysisRun {
+    fn in_step(&self, step: Option<MeasuredStep>) -> AnalysisRun {
         let RolloutAnalysis { failure_limit, count, .. } = self.analysis;
-        AnalysisRun { failure_limit, count, step, measurements: self.measurements }
+        AnalysisRun { failure_limit, count, step: step.map(MeasuredStep::parts), measurements: self.measurements }
     }
 
-    fn is_measuring(&self) -> bool {
-        self.task.as_ref().is_some_and(|task| !task.is_finished())
-    }
-
-    fn status(&self, step: Step) -> AnalysisStatus {
+    fn status(&self, step: MeasuredStep) -> AnalysisStatus {
         let Measurements { successful, failed, inconclusive } = self.measurements;
-        let phase = match self.in_step(Some(step)).state(step) {
+        let phase = match self.in_step(Some(step)).state(step.parts()) {
             AnalysisState::Measuring => "Running",
             AnalysisState::Passed => "Successful",
             AnalysisState::Failed => "Failed",
@@ -62,12 +78,12 @@ impl Run {
 impl AnalysisRecord {
     /// Measures these analyses in this step from now on. The measurements of another step, or of an analysis that was
     /// changed, are forgotten.
-    pub(crate) fn follow(&mut self, step: Option<Step>, analyses: &[RolloutAnalysis], now: Instant) {
+    pub(crate) fn follow(&mut self, step: Option<MeasuredStep>, analyses: &[RolloutAnalysis], now: Instant) {
         if self.step != step {
             self.runs.clear();
             self.step = step;
         }
-        let Some((publish, _)) = step else { return };
+        let Some(MeasuredStep { publish, .. }) = step else { return };
         if self.failure.as_ref().is_some_and(|(failed, _)| *failed != publish) {
             self.failure = None;
         }
@@ -82,35 +98,40 @@ impl AnalysisRecord {
     }
 
     /// Returns whether this step is measured.
-    pub(crate) fn follows(&self, step: Step) -> bool {
+    pub(crate) fn follows(&self, step: MeasuredStep) -> bool {
         self.step == Some(step)
     }
 
     /// Returns the analyses of which a measurement is due.
     pub(crate) fn due(&self, now: Instant) -> Vec<RolloutAnalysis> {
         let Some(step) = self.step else { return Vec::new() };
-        let due = |run: &&Run| now >= run.next && !run.is_measuring() && run.in_step(Some(step)).goes_on(step);
+        let due = |run: &&Run| now >= run.next && !run.task.runs() && run.in_step(Some(step)).goes_on(step.parts());
         self.runs.iter().filter(due).map(|run| run.analysis.clone()).collect()
     }
 
     /// Returns the time at which the next measurement is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let step = self.step?;
-        let open = self.runs.iter().filter(|run| !run.is_measuring() && run.in_step(Some(step)).goes_on(step));
+        let open = self.runs.iter().filter(|run| !run.task.runs() && run.in_step(Some(step)).goes_on(step.parts()));
         open.map(|run| run.next).min()
     }
 
     /// Records that a measurement was started.
-    pub(crate) fn started(&mut self, analysis: &RolloutAnalysis, task: AbortHandle) {
+    pub(crate) fn started(&mut self, analysis: &RolloutAnalysis, task: JoinHandle<()>) {
         if let Some(run) = self.runs.iter_mut().find(|run| run.analysis == *analysis) {
-            run.task = Some(task);
+            run.task.replace(task);
         }
+    }
+
+    /// Ends the measurements that run, because the workspace is forgotten.
+    pub(crate) fn abort(&mut self) {
+        self.runs.clear();
     }
 
     /// Records that a measurement of this step has ended. `last` is its number, or the reason why there is none.
     pub(crate) fn ended(
         &mut self,
-        step: Step,
+        step: MeasuredStep,
         analysis: &RolloutAnalysis,
         outcome: Outcome,
         last: String,
@@ -121,10 +142,11 @@ impl AnalysisRecord {
         }
         let Some(run) = self.runs.iter_mut().find(|run| run.analysis == *analysis) else { return };
         run.measurements.add(outcome);
-        (run.last, run.task) = (Some(last), None);
+        run.last = Some(last);
+        run.task.ended();
         run.next = now + run.analysis.interval();
-        if run.in_step(Some(step)).state(step) == AnalysisState::Failed {
-            self.failure = Some((step.0, run.status(step)));
+        if run.in_step(Some(step)).state(step.parts()) == AnalysisState::Failed {
+            self.failure = Some((step.publish, run.status(step)));
         }
     }
 
@@ -140,7 +162,7 @@ impl AnalysisRecord {
     }
 
     /// Returns the measurements of this step, to show them.
-    pub(crate) fn statuses(&self, step: Step) -> Vec<AnalysisStatus> {
+    pub(crate) fn statuses(&self, step: MeasuredStep) -> Vec<AnalysisStatus> {
         self.runs.iter().filter(|_| self.step == Some(step)).map(|run| run.status(step)).collect()
     }
 
@@ -159,10 +181,11 @@ mod tests {
 
     use super::*;
 
-    fn step(index: u32) -> Step {
+    fn step(index: u32) -> MeasuredStep {
         let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
         let publish = Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() };
-        (publish, Stage { step: index, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 })
+        let stage = Stage { step: index, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 };
+        MeasuredStep { publish, stage }
     }
 
     fn analysis(query: &str) -> RolloutAnalysis {
@@ -175,7 +198,7 @@ mod tests {
     fn a_step_is_measured_after_each_interval_and_a_later_step_anew() {
         let (mut record, errors, now) = (AnalysisRecord::default(), analysis("errors"), Instant::now());
         let analyses = [errors.clone()];
-        let states = |record: &AnalysisRecord, index| state(&record.runs(&analyses), step(index));
+        let states = |record: &AnalysisRecord, index| state(&record.runs(&analyses), step(index).parts());
         record.follow(Some(step(0)), &analyses, now);
         assert!(record.due(now).is_empty());
         let first = now + Duration::from_secs(30);
@@ -187,7 +210,22 @@ mod tests {
         assert_eq!(states(&record, 1), AnalysisState::Measuring);
         // An answer for the step before says nothing about this one.
         record.ended(step(0), &errors, Outcome::Failed, "9".to_owned(), first);
-        assert_eq!((states(&record, 1), record.failure(step(1).0)), (AnalysisState::Measuring, None));
+        assert_eq!((states(&record, 1), record.failure(step(1).publish)), (AnalysisState::Measuring, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_measurement_ends_with_its_step() {
+        let (mut record, errors, now) = (AnalysisRecord::default(), analysis("errors"), Instant::now());
+        let (held, ended) = tokio::sync::oneshot::channel::<()>();
+        let measurement = async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        };
+        record.follow(Some(step(0)), std::slice::from_ref(&errors), now);
+        record.started(&errors, tokio::spawn(measurement));
+        assert!(record.due(now + Duration::from_secs(30)).is_empty());
+        record.follow(Some(step(1)), &[errors], now);
+        assert!(tokio::time::timeout(Duration::from_secs(1), ended).await.is_ok());
     }
 
     #[test]
@@ -197,9 +235,9 @@ mod tests {
         record.follow(Some(step(0)), std::slice::from_ref(&before), now);
         record.ended(step(0), &before, Outcome::Successful, "0".to_owned(), now);
         record.follow(Some(step(0)), std::slice::from_ref(&after), now);
-        assert_eq!(state(&record.runs(std::slice::from_ref(&after)), step(0)), AnalysisState::Measuring);
+        assert_eq!(state(&record.runs(std::slice::from_ref(&after)), step(0).parts()), AnalysisState::Measuring);
         // Also before the record follows it.
-        assert_eq!(state(&record.runs(&[before]), step(0)), AnalysisState::Measuring);
+        assert_eq!(state(&record.runs(&[before]), step(0).parts()), AnalysisState::Measuring);
     }
 
     #[test]
@@ -209,15 +247,15 @@ mod tests {
         record.ended(step(0), &errors, Outcome::Failed, "0.3".to_owned(), now);
         assert!(record.next_due().is_none());
         record.follow(None, &[], now);
-        let failure = record.failure(step(0).0).unwrap();
+        let failure = record.failure(step(0).publish).unwrap();
         assert_eq!(
             (failure.name.as_str(), failure.phase.as_str(), failure.last.as_deref()),
             ("errors", "Failed", Some("0.3"))
         );
-        let (publish, stage) = step(0);
+        let MeasuredStep { publish, stage } = step(0);
         let later = Publish { updated_at: "2026-11-20T18:50:00.000000Z".parse().unwrap(), ..publish };
         assert_eq!(record.failure(later), None);
-        record.follow(Some((later, stage)), &[errors], now);
+        record.follow(Some(MeasuredStep { publish: later, stage }), &[errors], now);
         assert_eq!(record.failure(publish), None);
     }
 }

@@ -131,6 +131,11 @@ impl Outbox {
         Some(begun)
     }
 
+    /// Records that what was being sent has ended without an outcome, as a task that panics does.
+    pub(crate) fn abandon(&mut self) {
+        self.is_sending = false;
+    }
+
     /// Returns the time at which a state is due; `None` while one is sent.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let open = self.commits.iter().filter(|known| !self.is_sending && known.is_open());
@@ -277,6 +282,15 @@ mod tests {
         outbox.sent(&destination, &published, now);
         assert_eq!(send(&mut outbox, now), Some(("a".to_owned(), CommitStep::Applied)));
         assert_eq!(send(&mut outbox, now), None);
+    }
+
+    #[test]
+    fn a_state_whose_sending_has_ended_without_an_outcome_is_sent_again() {
+        let (mut outbox, _, now) = outbox();
+        outbox.offer(state("a", CommitStep::Published), now);
+        assert!(outbox.begin(now).is_some() && outbox.begin(now).is_none());
+        outbox.abandon();
+        assert_eq!(send(&mut outbox, now), Some(("a".to_owned(), CommitStep::Published)));
     }
 
     #[test]

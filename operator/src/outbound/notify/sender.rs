@@ -73,6 +73,9 @@ pub(crate) enum SendError {
     /// The host has asked another workspace with these credentials to wait.
     #[error("the git host has asked to wait")]
     Waiting(Duration),
+    /// This process has lost the Lease meanwhile.
+    #[error("another process leads now")]
+    NotLeading,
     /// The host does not take it.
     #[error("the git host does not take the status (it answered {0}): check spec.notify.commitStatus")]
     Refused(u16),
@@ -92,6 +95,7 @@ impl SendError {
                 Failure { code: "denied", kind: FailureKind::Access, wait }
             }
             Self::Waiting(wait) => Failure { code: "waiting", kind: FailureKind::Unsent, wait: Some(*wait) },
+            Self::NotLeading => failure("not_leading", FailureKind::Unsent),
             Self::Busy { wait, .. } => Failure { code: "busy", kind: FailureKind::Passing, wait: *wait },
             Self::Refused(_) => failure("refused", FailureKind::Final),
         }
@@ -111,12 +115,14 @@ impl CommitStatuses {
         Self { client, http, turns: Turns::new(TURNS), waits: Remembered::new(WAITS, usize::MAX) }
     }
 
-    /// Sends one state.
+    /// Sends one state, if this process still `leads` when it is its turn: otherwise it could undo a later state that
+    /// its successor has sent.
     pub(crate) async fn send(
         &self,
         key: &WorkspaceKey,
         Destination { source, spec }: &Destination,
         state: &CommitState,
+        leads: impl Fn() -> bool,
     ) -> Result<(), SendError> {
         let target = Target::find(source, spec)?;
         let host = target.address.host().to_owned();
@@ -130,6 +136,9 @@ impl CommitStatuses {
         let read = service_credentials(&self.client, key, FIELD, &spec.secret_ref.name, Some(&host));
         let read = tokio::time::timeout(LIMITS.time, read).await;
         let credentials = read.map_err(|_| SendError::SecretTimedOut)??;
+        if !leads() {
+            return Err(SendError::NotLeading);
+        }
         let context = spec.context.clone().unwrap_or_else(|| format!("rototo/{}/{}", key.namespace, key.name));
         let request = status_request(&target, &context, state);
         let json = request.json.to_string();

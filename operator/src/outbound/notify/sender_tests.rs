@@ -126,10 +126,20 @@ fn destination(host_type: GitHostType, source: &str, address: &str) -> Destinati
 }
 
 async fn send(statuses: &CommitStatuses, destination: &Destination) -> Result<(), SendError> {
+    send_while(|| true, statuses, destination).await
+}
+
+/// Sends in a process that leads as long as this says so.
+async fn send_while(
+    leads: impl Fn() -> bool,
+    statuses: &CommitStatuses,
+    destination: &Destination,
+) -> Result<(), SendError> {
     let key = WorkspaceKey { namespace: "prod".to_owned(), name: "degradation".to_owned() };
     let description = "refused by rototo/x at a.toml:2".to_owned();
     let step = CommitStep::Refused(description.clone());
-    statuses.send(&key, destination, &CommitState { commit: COMMIT.to_owned(), publish: None, step, description }).await
+    let state = CommitState { commit: COMMIT.to_owned(), publish: None, step, description };
+    statuses.send(&key, destination, &state, leads).await
 }
 
 /// Sends to GitHub's API at this host, with a token.
@@ -355,4 +365,20 @@ async fn hosts_that_hang_hold_up_no_other() {
     tokio::task::yield_now().await;
     send(&statuses, &to(host.address.clone())).await.unwrap();
     assert!(hanging.iter().all(|task| !task.is_finished()));
+}
+
+#[tokio::test]
+async fn a_process_that_no_longer_leads_when_it_is_its_turn_sends_nothing() {
+    let host = GitHost::answering(201, &[], "{}");
+    let statuses = statuses(&[("bearerToken", TOKEN), ("ca.crt", &host.authority)], None, true);
+    let address = format!("https://{}", host.address);
+    let to = destination(GitHostType::GitHub, "git+https://github.com/acme/config.git", &address);
+    let sent = send_while(|| false, &statuses, &to).await;
+    assert!(
+        matches!(&sent, Err(error @ SendError::NotLeading) if error.failure().kind == FailureKind::Unsent),
+        "{sent:?}"
+    );
+    assert_eq!(host.received().len(), 0);
+    send_while(|| true, &statuses, &to).await.unwrap();
+    assert_eq!(host.received().len(), 1);
 }

@@ -142,3 +142,19 @@ fn a_pod_that_vanished_unreported_is_waited_for_exactly_as_long_as_the_window_sa
     history.now = until;
     assert_eq!(history.verdict(), Verdict::Converged);
 }
+
+#[test]
+fn a_pod_that_a_later_list_shows_has_its_grace_from_the_last_time_at_which_all_pods_were_known() {
+    for restarted in [false, true] {
+        let mut history = converged();
+        let known = Some(history.now);
+        let seen = history.all_run_for(600, &["p1"], publish(B, 2)).now;
+        let ended = restarted.then(|| ContainerEnd { at: history.wall(), seen, grace_from: known });
+        history.pod("mute").change("mute", |pod| {
+            pod.seen_running = known;
+            pod.containers[0].ended = ended;
+        });
+        assert!(history.is_progressing(), "it restarted: {restarted}");
+        assert_eq!(history.applied("mute", publish(B, 2)).verdict(), Verdict::Converged);
+    }
+}
