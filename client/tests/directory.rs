@@ -210,6 +210,27 @@ async fn a_link_that_leads_elsewhere_is_noticed_without_a_poll() {
 }
 
 #[tokio::test]
+async fn a_volume_of_kubernetes_is_followed_from_one_content_to_the_next() {
+    let volume = tempfile::tempdir().unwrap();
+    let at = |name: &str| volume.path().join(name);
+    for (name, limit) in [("..2026_1", "10"), ("..2026_2", "20")] {
+        fs::rename(workspace_with(limit).keep(), at(name)).unwrap();
+    }
+    link(&at("..data"), Path::new("..2026_1"));
+    for name in ["rototo-workspace.toml", "variables"] {
+        link(&at(name), &Path::new("..data").join(name));
+    }
+    // The next poll is an hour away.
+    let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
+    let workspace = RefreshingWorkspace::load(path(&volume), options).await.unwrap();
+    assert_eq!(limit(&workspace), 10);
+    let mut changes = workspace.changes();
+    link(&at("..data"), Path::new("..2026_2"));
+    changes.next().await.unwrap();
+    assert_eq!(limit(&workspace), 20);
+}
+
+#[tokio::test]
 async fn a_layer_in_another_directory_is_noticed_without_a_poll() {
     let (directory, base) = (tempfile::tempdir().unwrap(), workspace_with("10"));
     let manifest = format!("schema_version = 1\nextends = [\"{}\"]\n", path(&base));
