@@ -52,7 +52,7 @@ pub mod reason {
         SECRET_FORBIDDEN = "SecretForbidden";
         /// SourceReady: a commit or tag is not signed as `spec.verify` asks.
         SIGNATURE_INVALID = "SignatureInvalid";
-        /// SourceReady: the namespace has reached a limit of the operator, of workspaces or of the disk, or all namespaces together have.
+        /// SourceReady: a limit of the operator on workspaces or on the disk is reached, by the namespace or by all together.
         LIMIT_REACHED = "LimitReached";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";

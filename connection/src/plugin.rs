@@ -62,7 +62,10 @@ pub(crate) fn failure(error: &AuthError, program: Option<&str>) -> Option<String
         }
         AuthError::ParseTokenKey(_) => "wrote no JSON".to_owned(),
         AuthError::ExecPluginFailed => "wrote an ExecCredential without a status".to_owned(),
-        AuthError::MalformedTokenExpirationDate(_) => "wrote an expiration that is no time of RFC 3339".to_owned(),
+        // It may stand in the kubeconfig.
+        AuthError::MalformedTokenExpirationDate(_) => {
+            return Some("the user's credentials have an expiration that is no time of RFC 3339".to_owned());
+        }
         AuthError::UnrefreshableTokenResponse => "wrote no token with an expiration, as it did before".to_owned(),
         _ => return None,
     };
@@ -117,7 +120,7 @@ mod tests {
                 "Never",
                 format!("{wrote} no E"),
             ),
-            ("echo '{\"status\": {\"expirationTimestamp\": \"s3cr3t\"}}'", "Never", format!("{wrote} an expiration")),
+            ("echo '{\"status\": {\"expirationTimestamp\": \"s3cr3t\"}}'", "Never", "the user's credentials have an expiration".to_owned()),
         ] {
             let error = client(script, mode).err().unwrap();
             assert!(api_error(&error).starts_with(&expected), "{script}: {}", api_error(&error));

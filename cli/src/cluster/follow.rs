@@ -73,7 +73,8 @@ pub(crate) async fn follow(
                 return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
             }
         }
-        if let Some(verdict) = wait_state.verdict(Instant::now()).filter(WaitVerdict::is_final) {
+        let now = Instant::now();
+        if let Some(verdict) = wait_state.verdict(now).filter(|verdict| wait_state.is_over(verdict, now)) {
             return Ok(Some(FinishedWait { verdict, wait_state }));
         }
     }

@@ -55,6 +55,7 @@ pub(crate) struct WaitState {
     workspace: Option<RototoWorkspace>,
     answer: Option<(Convergence, Instant)>,
     marks: Marks,
+    began: Instant,
     /// The time of the last query.
     queried: Instant,
     requested: bool,
@@ -73,6 +74,7 @@ impl WaitState {
             workspace: None,
             answer: None,
             marks: Marks::default(),
+            began: now,
             queried: now,
             requested: false,
             operator: Channel::Untried,
@@ -112,6 +114,13 @@ impl WaitState {
     /// requested.
     pub(crate) fn asks_nobody(&self) -> bool {
         matches!(self.requests, Channel::Closed(_)) && self.operator != Channel::Open
+    }
+
+    /// Returns whether the wait is over with this verdict. A refusal that nobody can confirm counts once a claim of this
+    /// fleet would no longer be good: an operator that works would have taken it back by then.
+    pub(crate) fn is_over(&self, verdict: &WaitVerdict, now: Instant) -> bool {
+        let refuses = matches!(verdict, WaitVerdict::Refused(..) | WaitVerdict::Held(..));
+        verdict.is_final() || refuses && self.asks_nobody() && now >= self.began + self.good_for()
     }
 
     /// Returns the error of the last query or watch event.
@@ -454,6 +463,12 @@ mod tests {
         let mut denied = wait();
         denied.queried(start, QueryResult::Forbidden("grant patch".to_owned()));
         assert!(!is_final(&denied) && denied.asks_nobody());
+        let is_over = |wait: &WaitState, second| {
+            let now = start + seconds(second);
+            wait.is_over(&wait.verdict(now).unwrap(), now)
+        };
+        assert_eq!([44, 45].map(|second| is_over(&denied, second)), [false, true]);
+        assert!(!is_over(&wait(), 45), "a reconcile can be requested");
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod running {
     use std::time::Duration;
 
     use notify::event::{AccessKind, AccessMode};
-    use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
+    use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
     use rototo_engine::DocumentKind;
     use tokio::sync::Notify;
     use tokio::time::{Instant, timeout, timeout_at};
@@ -224,7 +224,11 @@ mod running {
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 let path = entry.path();
                 if path.strip_prefix(root).is_ok_and(holds_documents) {
-                    watcher.watch(&path, RecursiveMode::NonRecursive)?;
+                    match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                        // It is gone again, which its parent shows.
+                        Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => continue,
+                        watched => watched?,
+                    }
                     unread.push(path);
                 }
             }

@@ -103,7 +103,10 @@ struct Layers {
 async fn poll_once(config: &PollConfig, current: &Current, layers: &mut Layers) -> Result<RefreshOutcome> {
     current.poll_started(Timestamp::now());
     let pinned = config.reader.pin(&config.access).await?;
-    layers.read = Some(pinned.clone());
+    // Where nothing but the workspace itself was pinned yet, its layers stay as they were.
+    if pinned.layers().count() > 1 || layers.read.is_none() {
+        layers.read = Some(pinned.clone());
+    }
     if layers.loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
         return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
     }

@@ -3,7 +3,7 @@
 //! The leader authorizes them as if they had come to itself, by the token of the one who sent them. A request is passed
 //! on once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -43,13 +43,14 @@ pub(super) async fn missing_to_leader(
     pass_on_or_close(&endpoints, &leader, parts, Body::empty()).await
 }
 
-/// Passes a request on to the leader. Where that does not answer, the connection of the request ends too: the next one
-/// may lead to a replica that reaches the leader.
+/// Passes a request on to the leader. Where this process is cut off from the leader, the connection of the request ends
+/// too: the next one may lead to a replica that reaches it.
 async fn pass_on_or_close(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Response<Body> {
     let version = parts.version;
     let passed_on = pass_on(endpoints, leader, parts, body).await;
+    let cut_off = || endpoints.context().leadership().is_cut_off(Instant::now());
     // HTTP/2 has no such header.
-    let closes = version <= Version::HTTP_11 && matches!(passed_on, Err(HttpError::NotLeading));
+    let closes = version <= Version::HTTP_11 && matches!(passed_on, Err(HttpError::NotLeading)) && cut_off();
     let mut answer = passed_on.unwrap_or_else(IntoResponse::into_response);
     if closes {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -77,14 +78,15 @@ pub(super) async fn pass_on(
             HeaderValue::try_from(peer.to_string()).ok().map(|peer| (HeaderName::from_static(PASSED_ON_FOR), peer)),
         );
     }
-    let answer = endpoints.peers().ok_or(HttpError::NotLeading)?.send(leader, request, body.into(), ANSWERED_WITHIN);
-    let (parts, body) = answer
-        .await
-        .map_err(|error| {
-            tracing::debug!(leader, error, "the leader did not answer");
-            HttpError::NotLeading
-        })?
-        .into_parts();
+    let peers = endpoints.peers().ok_or(HttpError::NotLeading)?;
+    let began = Instant::now();
+    let answer = peers.send(leader, request, body.into(), ANSWERED_WITHIN).await.map_err(|error| {
+        tracing::debug!(leader, error, "the leader did not answer");
+        HttpError::NotLeading
+    })?;
+    // A busy leader answers here, and announcements too late.
+    endpoints.context().leadership().tried_to_reach(leader, true, began);
+    let (parts, body) = answer.into_parts();
     let mut answer = Response::new(Body::from(body));
     (*answer.status_mut(), *answer.headers_mut()) = (parts.status, end_to_end(parts.headers));
     Ok(answer)
@@ -119,10 +121,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_leaves_a_replica_that_does_not_reach_the_leader() {
-        let server = TestServer::replica("https://127.0.0.1:1").await;
+        const LEADER: &str = "https://127.0.0.1:1";
+        let server = TestServer::replica(LEADER).await;
+        let (leadership, now) = (server.context.leadership(), Instant::now());
+        leadership.tried_to_reach(LEADER, false, now - Duration::from_secs(11));
+        assert_eq!(ends_the_connection(&server).await, (StatusCode::SERVICE_UNAVAILABLE, false), "it may be dead");
+        leadership.saw_renewal(now - Duration::from_secs(1), Duration::from_secs(3600));
         assert_eq!(ends_the_connection(&server).await, (StatusCode::SERVICE_UNAVAILABLE, true));
         let answer = server.http2().await.send_request(post()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().get(CONNECTION).is_none(), "HTTP/2 has no such header");
         // No replica answers it, and a new connection would not help.
         server.context.leadership().follow(None);
         assert_eq!(ends_the_connection(&server).await, (StatusCode::SERVICE_UNAVAILABLE, false));

@@ -92,9 +92,7 @@ impl Peers {
         limit: Duration,
     ) -> Result<Bytes, String> {
         let answer = self.send(url, request, body, limit).await?;
-        if !answer.status().is_success() {
-            return Err(format!("{}: {}", answer.status(), error_message(answer.body())));
-        }
+        success(&answer)?;
         Ok(answer.into_body())
     }
 
@@ -111,6 +109,14 @@ impl Peers {
             connections.clear();
         }
         Ok(connections.entry(url.to_owned()).or_insert(Arc::new(connection)).clone())
+    }
+}
+
+/// Returns the body of an answer that is a success. Any other is an error.
+pub(crate) fn success(answer: &Response<Bytes>) -> Result<&Bytes, String> {
+    match answer.status().is_success() {
+        true => Ok(answer.body()),
+        false => Err(format!("{}: {}", answer.status(), error_message(answer.body()))),
     }
 }
 

@@ -2,8 +2,7 @@
 //!
 //! [`turns`] limits how much happens at once, and lets keys take turns; [`budgets`] limits how often something happens;
 //! [`remembered`] keeps answers in bounded memory; [`metrics`] counts what was refused; [`owned_task`] ends a task with its
-//! owner. Each is a leaf that knows
-//! neither requests nor workspaces: the key of a limit is the caller's.
+//! owner. Each is a leaf that knows neither requests nor workspaces: the key of a limit is the caller's.
 
 pub(crate) mod budgets;
 pub(crate) mod metrics;

@@ -170,6 +170,7 @@ pub(crate) fn convergence(
     let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
     });
+    let refuses = next.rejected.is_some();
     let refused = next.rejected.as_ref().and_then(|rejected| rejected.revision.clone());
     let held = next.held.as_ref().map(|held| held.revision.clone());
     let source_revision = next.source.and_then(|source| source.revision);
@@ -182,9 +183,13 @@ pub(crate) fn convergence(
         observed_generation: next.observed_generation,
         fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
         updated_at: published.map(|published| published.updated_at),
-        settled: source_revision.as_ref().is_some_and(|newest| {
-            revisions.contains(newest) || refused.as_ref() == Some(newest) || held.as_ref() == Some(newest)
-        }),
+        settled: match &source_revision {
+            Some(newest) => {
+                revisions.contains(newest) || refused.as_ref() == Some(newest) || held.as_ref() == Some(newest)
+            }
+            // A source without commits.
+            None => refuses || held.is_some(),
+        },
         revisions,
         source_revision,
         status,

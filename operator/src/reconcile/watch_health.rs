@@ -112,11 +112,18 @@ struct Interruption {
     since: Instant,
     last: Instant,
     error: String,
+    /// The watch lists again, so it does not run until the list is complete.
+    lists: bool,
 }
 
 impl Interruption {
+    fn goes_on(&self, now: Instant) -> bool {
+        self.lists || now - self.last < LONG
+    }
+
     fn is_long(&self, now: Instant) -> bool {
-        self.last - self.since >= LONG && now - self.last < LONG
+        let until = if self.lists { now } else { self.last };
+        until - self.since >= LONG && self.goes_on(now)
     }
 }
 
@@ -132,13 +139,20 @@ impl WatchHealth {
     /// Notes a failure of one watch that refuses nothing. Returns whether the interruption becomes a long one by it.
     pub(crate) fn interrupted(&self, kind: WatchedKind, error: String, now: Instant) -> bool {
         let mut watches = self.lock();
-        let before = watches.interruptions.remove(&kind).filter(|before| now - before.last < LONG);
-        let was_long = before.as_ref().is_some_and(|before| before.is_long(now));
-        let since = before.map_or(now, |before| before.since);
-        let interruption = Interruption { since, last: now, error };
+        let before = watches.interruptions.remove(&kind).filter(|before| before.goes_on(now));
+        let was_long = before.as_ref().is_some_and(|before| before.is_long(before.last));
+        let (since, lists) = before.map_or((now, false), |before| (before.since, before.lists));
+        let interruption = Interruption { since, last: now, error, lists };
         let is_long = interruption.is_long(now);
         watches.interruptions.insert(kind, interruption);
         is_long && !was_long
+    }
+
+    /// Notes that a watch begins with a list. After a failure it does not run before that is complete.
+    pub(crate) fn lists(&self, kind: WatchedKind) {
+        if let Some(interruption) = self.lock().interruptions.get_mut(&kind) {
+            interruption.lists = true;
+        }
     }
 
     /// Returns why pods may run that the watch has not shown, if they may.
@@ -258,6 +272,22 @@ mod tests {
         assert_eq!(missing(230), None);
         health.observe(Maps, refused(403));
         assert_eq!(missing(230).unwrap(), "the API server refuses a watch: 403");
+    }
+
+    #[test]
+    fn a_list_that_takes_longer_than_a_minute_and_fails_again_and_again_may_miss_some() {
+        let (health, start) = (WatchHealth::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        let fails = |second| health.interrupted(Pods, "504".to_owned(), at(second));
+        health.lists(Pods);
+        assert!(!fails(0));
+        health.lists(Pods);
+        assert_eq!((health.pods_missing(at(59)), fails(100)), (None, true));
+        health.lists(Pods);
+        assert!(health.pods_missing(at(190)).is_some());
+        assert!(!fails(200), "that is known");
+        health.observe(Pods, Ok(()));
+        assert_eq!(health.pods_missing(at(200)), None);
     }
 
     #[test]

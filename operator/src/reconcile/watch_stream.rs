@@ -27,6 +27,8 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// The state of a watch, for whoever reports on it.
 pub(crate) enum WatchAnswer<'a> {
+    /// The watch begins with a list.
+    Lists,
     /// The watch runs.
     Runs,
     /// The API server refuses it.
@@ -68,8 +70,9 @@ where
             let (refusal, wait) = match events.next().await {
                 Some(Ok(event)) => {
                     // A watch begins with this event before it has asked for anything.
-                    if !matches!(event, Event::Init) {
-                        failures.reset();
+                    match event {
+                        Event::Init => report(WatchAnswer::Lists),
+                        _ => failures.reset(),
                     }
                     if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
                         report(WatchAnswer::Runs);
@@ -154,6 +157,7 @@ mod tests {
         };
         let report = |answer: WatchAnswer<'_>| {
             answers.lock().unwrap().push(match answer {
+                WatchAnswer::Lists => return,
                 WatchAnswer::Runs => "runs".to_owned(),
                 WatchAnswer::Refused(refusal) => refusal.message,
                 WatchAnswer::Interrupted { error, first } => format!("{error} first={first}"),

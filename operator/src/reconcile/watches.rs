@@ -142,6 +142,7 @@ impl Watches {
 /// Notes an answer to a watch. One line is logged, and the metric set, when the state of the scope changes.
 fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContext, caches: &WatchCaches) {
     let answer = match answer {
+        WatchAnswer::Lists => return caches.health().lists(kind),
         WatchAnswer::Runs => Ok(()),
         WatchAnswer::Refused(refusal) => Err(refusal),
         WatchAnswer::Interrupted { error, first } => {

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, Response};
 use tracing::{debug, warn};
 
 use crate::leader::LeaseConfig;
+use crate::leader::peers::success;
 use crate::reconcile::context::OperatorContext;
 use crate::source::copies::{AnnouncementAnswer, Copies, ReplicaAnnouncement, ReplicaMessage};
 
@@ -30,8 +32,10 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
                 turned_away_ms_ago: turned_away.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
             };
             let began = Instant::now();
-            let announced = announce_to(&leader, &message, copies).await;
-            context.leadership().tried_to_reach(&leader, announced.is_ok(), began);
+            let answer = announce_to(&leader, &message, copies).await;
+            // A leader that refuses is one that was reached.
+            context.leadership().tried_to_reach(&leader, answer.is_ok(), began);
+            let announced = answer.and_then(|answer| read_answer(&answer));
             match &announced {
                 Ok(AnnouncementAnswer { complete: true }) => copies.completed(),
                 Ok(AnnouncementAnswer { complete: false }) => {}
@@ -46,9 +50,12 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
     }
 }
 
-async fn announce_to(leader: &str, message: &ReplicaMessage, copies: &Copies) -> Result<AnnouncementAnswer, String> {
+async fn announce_to(leader: &str, message: &ReplicaMessage, copies: &Copies) -> Result<Response<Bytes>, String> {
     let request = Request::builder().method(Method::POST).uri("/v1/replicas").header(CONTENT_TYPE, "application/json");
     let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
-    let answer = copies.peers().ask(leader, request, body, ANSWERED_WITHIN).await?;
-    serde_json::from_slice(&answer).map_err(|error| error.to_string())
+    copies.peers().send(leader, request, body, ANSWERED_WITHIN).await
+}
+
+fn read_answer(answer: &Response<Bytes>) -> Result<AnnouncementAnswer, String> {
+    serde_json::from_slice(success(answer)?).map_err(|error| error.to_string())
 }

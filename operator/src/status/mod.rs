@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::analysis::AnalysisStatus;
-use rototo_api::condition::reason;
+use rototo_api::condition::{STALLED, reason};
 use rototo_api::marker::Gate;
 use rototo_api::names::ANNOTATION_ROLLOUT;
 use rototo_api::rollout::{RequestStatus, RolloutStatus};
@@ -30,7 +30,7 @@ use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, RolloutInput, SourceInput, StatusInput, SteeringInput};
+use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
 };
@@ -86,13 +86,13 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
 }
 
 /// Returns the generation of the spec that the status describes; `None` if it described one that was refused, and that
-/// fails in another way since.
+/// fails in another way since, or is not polled yet by a process that has just started.
 fn observed_generation(input: &StatusInput<'_>) -> Option<i64> {
     let before = input.previous.observed_generation;
-    match &input.source {
-        SourceInput { current: true, .. } => input.generation,
-        SourceInput { error: Some(_), .. } => before.filter(|_| before != input.generation),
-        SourceInput { error: None, .. } => before,
+    let refused = input.source.error.is_some() || input.previous.is(STALLED, "True");
+    match input.source.current {
+        true => input.generation,
+        false => before.filter(|_| !refused || before != input.generation),
     }
 }
 

@@ -18,7 +18,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -255,6 +255,11 @@ fn a_spec_that_is_not_read_is_not_observed() {
     case.current = false;
     // The operator has just started.
     assert_eq!(case.status().observed_generation, Some(1));
+    let refused = serde_json::json!([{ "type": "Stalled", "status": "True", "reason": "SourceRefused", "message": "",
+        "lastTransitionTime": "2026-11-20T18:40:00Z" }]);
+    let conditions = std::mem::replace(&mut case.previous.conditions, serde_json::from_value(refused).unwrap());
+    assert_eq!(case.status().observed_generation, None, "the process before had seen it refused");
+    case.previous.conditions = conditions;
     // The source was refused, which stalls, and then it timed out.
     case.error = Some(("unreachable", true));
     assert_eq!(case.status().observed_generation, None);

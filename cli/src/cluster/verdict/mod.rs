@@ -166,8 +166,8 @@ impl WaitInput<'_> {
     /// reconcile, an answer confirms it that says that the revision is settled, and not published.
     fn refusal(&self, revision: Option<&str>) -> Freshness {
         let confirms = |answer: &&Convergence| {
-            let newest = answer.source_revision.as_deref().filter(|newest| Some(*newest) == revision);
-            answer.settled && newest.is_some_and(|newest| !answer.revisions.iter().any(|published| published == newest))
+            let publishes = |newest: &str| answer.revisions.iter().any(|published| published == newest);
+            answer.settled && answer.source_revision.as_deref() == revision && !revision.is_some_and(publishes)
         };
         let confirmed = self.answer().filter(|_| self.answer_is_last).filter(confirms);
         if confirmed.is_some() { Freshness::Fresh } else { self.status }
