@@ -355,8 +355,7 @@ impl PlanInput {
     /// rollout is not over.
     fn is_kept_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
         let published = self.known.is_some_and(|known| known.fingerprint == fingerprint);
-        let promoted = self.promoted(marked.map(|marked| marked.publish)).is_some();
-        let rolls_out = self.rollout.is_some() && !promoted && !self.may_publish(fingerprint);
+        let rolls_out = self.rollout.is_some() && !self.may_publish(fingerprint);
         !published && (rolls_out || self.held_back(fingerprint, marked).is_some())
     }
 

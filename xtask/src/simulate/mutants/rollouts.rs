@@ -230,8 +230,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a late write of an earlier leader that ends a rollout is undone",
         PLAN,
-        "let promoted = self.promoted(marked.map(|marked| marked.publish)).is_some();",
-        "let promoted = false;",
+        "let edited = promoted.is_none() && known.is_some_and(",
+        "let edited = known.is_some_and(",
     ),
     mutant(
         "an operator that starts decides before it knows the marker that it found",
