@@ -149,7 +149,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "announced content is swapped in",
         FOLLOWER,
         "None => actions.extend(self.standby.hold(fingerprint).then_some(FollowerAction::Hold(fingerprint))),",
-        "None => {\n                if let Some(next) = self.standby.announced().filter(|next| next.fingerprint == fingerprint) {\n                    self.swap(next, actions);\n                }\n            }",
+        "None => {\n                if let Some(next) = self.standby.wanted().filter(|next| next.fingerprint == fingerprint) {\n                    self.swap(next, actions);\n                }\n            }",
     ),
     mutant(
         "held content is not dropped",
