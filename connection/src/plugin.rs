@@ -120,7 +120,11 @@ mod tests {
                 "Never",
                 format!("{wrote} no E"),
             ),
-            ("echo '{\"status\": {\"expirationTimestamp\": \"s3cr3t\"}}'", "Never", "the user's credentials have an expiration".to_owned()),
+            (
+                "echo '{\"status\": {\"expirationTimestamp\": \"s3cr3t\"}}'",
+                "Never",
+                "the user's credentials have an expiration".to_owned(),
+            ),
         ] {
             let error = client(script, mode).err().unwrap();
             assert!(api_error(&error).starts_with(&expected), "{script}: {}", api_error(&error));

@@ -15,6 +15,13 @@ pub struct TestArguments {
     cargo_test: Vec<String>,
 }
 
+impl TestArguments {
+    /// Returns whether all packages are tested.
+    fn is_complete(&self) -> bool {
+        self.cargo_test.is_empty() || self.cargo_test.iter().any(|argument| argument == "--workspace")
+    }
+}
+
 /// Runs the tests, and after a complete run a share of the chaos histories.
 pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
     Programs::ensure_with_controllers()?;
@@ -23,6 +30,17 @@ pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
     cargo::run(cargo(
         ["build", "--bins"].into_iter().chain(programs.iter().flat_map(|program| ["--package", program])),
     ))?;
+    if arguments.is_complete() {
+        // In the workspace, other packages turn the features of these on.
+        cargo::run(cargo([
+            "check",
+            "--package",
+            "rototo-source",
+            "--package",
+            "rototo-client",
+            "--no-default-features",
+        ]))?;
+    }
     let mut tests = cargo(["test"]);
     if arguments.cargo_test.is_empty() {
         tests.arg("--workspace");

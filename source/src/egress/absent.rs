@@ -12,6 +12,14 @@ pub enum Egress {
     Anything,
 }
 
+impl Egress {
+    /// Returns whether some addresses are refused.
+    #[expect(clippy::unused_self, reason = "the same signature in every build")]
+    pub(crate) fn restricts(&self) -> bool {
+        false
+    }
+}
+
 /// The way that git finds by itself.
 #[derive(Default)]
 pub(crate) struct GitWay;

@@ -61,6 +61,11 @@ impl Egress {
         }
     }
 
+    /// Returns whether some addresses are refused.
+    pub(crate) fn restricts(&self) -> bool {
+        self.rules().is_some()
+    }
+
     /// Looks a host up, and checks each of its addresses.
     pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
         let Some(rules) = self.rules() else { return lookup(system_lookup, host, port).await };

@@ -134,7 +134,7 @@ impl Program {
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
-        let transports = setup.transports(self.url.scheme(), self.egress.rules().is_some());
+        let transports = setup.transports(self.url.scheme(), self.egress.restricts());
         if own_ssh || self.url.scheme() == Scheme::Https && transports.contains("ssh") {
             Setup::ask_nobody(&mut command);
         }
