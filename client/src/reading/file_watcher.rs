@@ -180,7 +180,8 @@ mod running {
                     Ok(event) => {
                         let paths = || event.paths.iter();
                         let below = |root: &PathBuf| paths().any(|path| path.starts_with(root));
-                        let moves = paths().any(|path| names.contains(path) || is_of_documents(path, &inside));
+                        let moves = paths()
+                            .any(|path| names.contains(path) || inside.iter().any(|root| is_of_documents(path, root)));
                         (moves || inside.iter().any(below), moves)
                     }
                 };
@@ -223,7 +224,7 @@ mod running {
             let Ok(entries) = std::fs::read_dir(&directory) else { continue };
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 let path = entry.path();
-                if path.strip_prefix(root).is_ok_and(holds_documents) {
+                if is_of_documents(&path, root) {
                     match watcher.watch(&path, RecursiveMode::NonRecursive) {
                         // It is gone again, which its parent shows.
                         Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => continue,
@@ -236,16 +237,9 @@ mod running {
         Ok(())
     }
 
-    /// Returns whether `path` is that of a directory that holds documents of one of these workspaces.
-    fn is_of_documents(path: &Path, roots: &[PathBuf]) -> bool {
-        roots.iter().filter_map(|root| path.strip_prefix(root).ok()).any(holds_documents)
-    }
-
-    /// Returns whether the format has documents in this directory of a workspace.
-    fn holds_documents(directory: &Path) -> bool {
-        let Some(directory) = directory.to_str() else { return false };
-        let mut documents = ["toml", "json", "lua"].iter().map(|extension| format!("{directory}/x.{extension}"));
-        documents.any(|document| DocumentKind::at(&document).is_some())
+    /// Returns whether `path` is that of a directory that holds documents of the workspace at `root`.
+    fn is_of_documents(path: &Path, root: &Path) -> bool {
+        path.strip_prefix(root).ok().and_then(Path::to_str).is_some_and(DocumentKind::is_any_in)
     }
 
     /// Returns the names that decide which directory is read: each link on the way to it, and its own name, below

@@ -59,6 +59,19 @@ impl DocumentKind {
             }
         }
     }
+
+    /// Returns whether the format has documents in this directory of a workspace.
+    ///
+    /// ```
+    /// use rototo_engine::DocumentKind;
+    ///
+    /// assert!(DocumentKind::is_any_in("variables") && DocumentKind::is_any_in("resources/plan-objects"));
+    /// assert!(!DocumentKind::is_any_in("resources/plan") && !DocumentKind::is_any_in("docs"));
+    /// ```
+    #[must_use]
+    pub fn is_any_in(directory: &str) -> bool {
+        ["toml", "json", "lua"].iter().any(|extension| Self::at(&format!("{directory}/x.{extension}")).is_some())
+    }
 }
 
 /// Returns whether `name` is the name of a file, in no folder, with that extension and a stem. Names that begin with a dot

@@ -54,7 +54,7 @@ pub(crate) enum Visit {
 pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Visit, ContentFault> {
     let reads_tests = scope == ReadScope::WithTests;
     let is_document = DocumentKind::at(path).is_some() || reads_tests && is_test(path);
-    let holds_documents = |path: &str| holds_documents(path) || reads_tests && path == "tests";
+    let holds_documents = |path: &str| DocumentKind::is_any_in(path) || reads_tests && path == "tests";
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
         PathEntry::File if is_document => Ok(Visit::Read),
@@ -67,11 +67,6 @@ pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Vi
         }
         PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
     }
-}
-
-/// Returns whether this directory can hold documents itself.
-fn holds_documents(directory: &str) -> bool {
-    ["toml", "json", "lua"].iter().any(|extension| DocumentKind::at(&format!("{directory}/x.{extension}")).is_some())
 }
 
 /// Returns the path of `name` in `directory`, where the workspace itself is the empty path.
