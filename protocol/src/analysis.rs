@@ -130,6 +130,15 @@ impl Measurements {
     }
 }
 
+/// The step of a rollout that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeasuredStep {
+    /// The announced publish.
+    pub publish: Publish,
+    /// Its stage.
+    pub stage: Stage,
+}
+
 /// The rules of one analysis, and the measurements that are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnalysisRun {
@@ -137,8 +146,8 @@ pub struct AnalysisRun {
     pub failure_limit: u32,
     /// The number of measurements of a step; `None` measures for as long as the step lasts.
     pub count: Option<u32>,
-    /// The step that was measured: the announced publish, and its stage. `None` if nothing was measured.
-    pub step: Option<(Publish, Stage)>,
+    /// The step that was measured; `None` if nothing was measured.
+    pub step: Option<MeasuredStep>,
     /// The measurements of that step.
     pub measurements: Measurements,
 }
@@ -158,7 +167,7 @@ pub enum AnalysisState {
 impl AnalysisRun {
     /// Returns the state of the analysis in a step. Measurements of another step count for nothing.
     #[must_use]
-    pub fn state(&self, step: (Publish, Stage)) -> AnalysisState {
+    pub fn state(&self, step: MeasuredStep) -> AnalysisState {
         let counted = self.step.filter(|measured| *measured == step).map(|_| self.measurements).unwrap_or_default();
         let enough = counted.successful > 0 && self.count.is_none_or(|count| counted.taken() >= count);
         match enough {
@@ -170,7 +179,7 @@ impl AnalysisRun {
 
     /// Returns whether another measurement is taken in a step: until there are enough, or for as long as the step lasts.
     #[must_use]
-    pub fn goes_on(&self, step: (Publish, Stage)) -> bool {
+    pub fn goes_on(&self, step: MeasuredStep) -> bool {
         match self.state(step) {
             AnalysisState::Measuring => true,
             AnalysisState::Passed => self.count.is_none(),
@@ -181,7 +190,7 @@ impl AnalysisRun {
 
 /// Returns the state of all analyses of a step together: each must have passed, and one that failed decides.
 #[must_use]
-pub fn state(runs: &[AnalysisRun], step: (Publish, Stage)) -> AnalysisState {
+pub fn state(runs: &[AnalysisRun], step: MeasuredStep) -> AnalysisState {
     let all = || runs.iter().map(|run| run.state(step));
     if all().any(|state| state == AnalysisState::Failed) {
         AnalysisState::Failed
@@ -196,10 +205,11 @@ pub fn state(runs: &[AnalysisRun], step: (Publish, Stage)) -> AnalysisState {
 mod tests {
     use super::*;
 
-    fn step(index: u32) -> (Publish, Stage) {
+    fn step(index: u32) -> MeasuredStep {
         let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
         let publish = Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() };
-        (publish, Stage { step: index, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 })
+        let stage = Stage { step: index, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 };
+        MeasuredStep { publish, stage }
     }
 
     /// An analysis with these measurements of step 0: `+` succeeded, `-` failed, `?` was inconclusive.

@@ -14,7 +14,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::marker::Gate;
 use rototo_engine::Fingerprint;
 
-use crate::analysis::{self, AnalysisRun};
+use crate::analysis::{self, AnalysisRun, MeasuredStep};
 use crate::fleet::{
     Fleet, KnownMembers, Moment, PublishTimes, RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView,
 };
@@ -312,7 +312,7 @@ fn rollout_of(
     }
     let mut observed = fleet.stage_facts(stage, now);
     if let Some(stage) = stage {
-        observed.analysis = analysis::state(input.analyses, (rehearsal.next, stage));
+        observed.analysis = analysis::state(input.analyses, MeasuredStep { publish: rehearsal.next, stage });
     }
     if input.anyway {
         observed.refused.clear();

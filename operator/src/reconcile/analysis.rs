@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use rototo_api::analysis::RolloutAnalysis;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::analysis::{AnalysisRun, Condition, Outcome};
+use rototo_protocol::analysis::{AnalysisRun, Condition, MeasuredStep, Outcome};
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::outbound::analysis::record::MeasuredStep;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::rehearsal::is_published_anyway;
 use crate::reconcile::rollout::is_pause;

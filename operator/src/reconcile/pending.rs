@@ -4,10 +4,10 @@
 use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_ROLLOUT};
 use rototo_api::rollout::RequestState;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::analysis::MeasuredStep;
 use rototo_protocol::fleet::RehearsalView;
 use rototo_protocol::rollout::Action;
 
-use crate::outbound::analysis::record::MeasuredStep;
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::rehearsal::{self, is_published_anyway};

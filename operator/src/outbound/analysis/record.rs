@@ -4,27 +4,11 @@
 use std::time::Instant;
 
 use rototo_api::analysis::{AnalysisStatus, RolloutAnalysis};
-use rototo_api::marker::Stage;
 use rototo_protocol::Publish;
-use rototo_protocol::analysis::{AnalysisRun, AnalysisState, Measurements, Outcome};
+use rototo_protocol::analysis::{AnalysisRun, AnalysisState, MeasuredStep, Measurements, Outcome};
 use tokio::task::JoinHandle;
 
 use crate::load::owned_task::OwnedTask;
-
-/// The step of a rollout that is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MeasuredStep {
-    /// The announced publish.
-    pub(crate) publish: Publish,
-    /// Its stage.
-    pub(crate) stage: Stage,
-}
-
-impl MeasuredStep {
-    fn parts(self) -> (Publish, Stage) {
-        (self.publish, self.stage)
-    }
-}
 
 /// The measurements of one workspace.
 #[derive(Debug, Default)]
@@ -60,12 +44,12 @@ impl Run {
 
     fn in_step(&self, step: Option<MeasuredStep>) -> AnalysisRun {
         let RolloutAnalysis { failure_limit, count, .. } = self.analysis;
-        AnalysisRun { failure_limit, count, step: step.map(MeasuredStep::parts), measurements: self.measurements }
+        AnalysisRun { failure_limit, count, step, measurements: self.measurements }
     }
 
     fn status(&self, step: MeasuredStep) -> AnalysisStatus {
         let Measurements { successful, failed, inconclusive } = self.measurements;
-        let phase = match self.in_step(Some(step)).state(step.parts()) {
+        let phase = match self.in_step(Some(step)).state(step) {
             AnalysisState::Measuring => "Running",
             AnalysisState::Passed => "Successful",
             AnalysisState::Failed => "Failed",
@@ -105,14 +89,14 @@ impl AnalysisRecord {
     /// Returns the analyses of which a measurement is due.
     pub(crate) fn due(&self, now: Instant) -> Vec<RolloutAnalysis> {
         let Some(step) = self.step else { return Vec::new() };
-        let due = |run: &&Run| now >= run.next && !run.task.runs() && run.in_step(Some(step)).goes_on(step.parts());
+        let due = |run: &&Run| now >= run.next && !run.task.runs() && run.in_step(Some(step)).goes_on(step);
         self.runs.iter().filter(due).map(|run| run.analysis.clone()).collect()
     }
 
     /// Returns the time at which the next measurement is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let step = self.step?;
-        let open = self.runs.iter().filter(|run| !run.task.runs() && run.in_step(Some(step)).goes_on(step.parts()));
+        let open = self.runs.iter().filter(|run| !run.task.runs() && run.in_step(Some(step)).goes_on(step));
         open.map(|run| run.next).min()
     }
 
@@ -145,7 +129,7 @@ impl AnalysisRecord {
         run.last = Some(last);
         run.task.ended();
         run.next = now + run.analysis.interval();
-        if run.in_step(Some(step)).state(step.parts()) == AnalysisState::Failed {
+        if run.in_step(Some(step)).state(step) == AnalysisState::Failed {
             self.failure = Some((step.publish, run.status(step)));
         }
     }
@@ -176,6 +160,7 @@ impl AnalysisRecord {
 mod tests {
     use std::time::Duration;
 
+    use rototo_api::marker::Stage;
     use rototo_protocol::analysis::state;
     use serde_json::json;
 
@@ -198,7 +183,7 @@ mod tests {
     fn a_step_is_measured_after_each_interval_and_a_later_step_anew() {
         let (mut record, errors, now) = (AnalysisRecord::default(), analysis("errors"), Instant::now());
         let analyses = [errors.clone()];
-        let states = |record: &AnalysisRecord, index| state(&record.runs(&analyses), step(index).parts());
+        let states = |record: &AnalysisRecord, index| state(&record.runs(&analyses), step(index));
         record.follow(Some(step(0)), &analyses, now);
         assert!(record.due(now).is_empty());
         let first = now + Duration::from_secs(30);
@@ -235,9 +220,9 @@ mod tests {
         record.follow(Some(step(0)), std::slice::from_ref(&before), now);
         record.ended(step(0), &before, Outcome::Successful, "0".to_owned(), now);
         record.follow(Some(step(0)), std::slice::from_ref(&after), now);
-        assert_eq!(state(&record.runs(std::slice::from_ref(&after)), step(0).parts()), AnalysisState::Measuring);
+        assert_eq!(state(&record.runs(std::slice::from_ref(&after)), step(0)), AnalysisState::Measuring);
         // Also before the record follows it.
-        assert_eq!(state(&record.runs(&[before]), step(0).parts()), AnalysisState::Measuring);
+        assert_eq!(state(&record.runs(&[before]), step(0)), AnalysisState::Measuring);
     }
 
     #[test]

@@ -209,14 +209,14 @@ fn gate(plan: &MarkerPlan) -> Option<Gate> {
 fn measurements_of_the_present_step_decide_about_it() {
     let applied = |fleet: &mut Fleet, next| reports(fleet, next, ProcessState::Applied);
     let marked = staged();
-    let step = marked.next.zip(marked.stage);
+    let step = marked.next.zip(marked.stage).map(|(publish, stage)| MeasuredStep { publish, stage });
     let of_step = |step, measurements| AnalysisRun { failure_limit: 1, step, measurements, ..AnalysisRun::default() };
     let decides = |run| decides_about_a_stage(&applied, PublishInput { analyses: &[run], ..PublishInput::default() });
     let measured = |successful, failed, inconclusive| Measurements { successful, failed, inconclusive };
     assert_eq!(gate(&decides(of_step(step, measured(5, 2, 0)))), Some(Gate::Analysis));
     assert_eq!(gate(&decides(of_step(step, measured(5, 0, 2)))), Some(Gate::Analysis));
     // Measurements of another step decide nothing.
-    let earlier = step.map(|(next, stage)| (next, Stage { step: 9, ..stage }));
+    let earlier = step.map(|step| MeasuredStep { stage: Stage { step: 9, ..step.stage }, ..step });
     assert_eq!(gate(&decides(of_step(earlier, measured(5, 2, 0)))), None);
     let MarkerPlan::Write { marked: entered, .. } = decides(of_step(step, measured(1, 1, 0))) else {
         panic!("the next step should begin")

@@ -119,7 +119,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the measurements of an earlier step count",
         ANALYSIS,
         "self.step.filter(|measured| *measured == step)",
-        "self.step.filter(|measured| measured.0 == step.0)",
+        "self.step.filter(|measured| measured.publish == step.publish)",
     ),
     mutant(
         "what is inconclusive does not count against the limit",
@@ -130,8 +130,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "no measurement decides about a step",
         PUBLISHER,
-        "analysis::state(input.analyses, (rehearsal.next, stage))",
-        "analysis::state(&[], (rehearsal.next, stage))",
+        "analysis::state(input.analyses, MeasuredStep { publish: rehearsal.next, stage })",
+        "analysis::state(&[], MeasuredStep { publish: rehearsal.next, stage })",
     ),
     mutant(
         "an application that becomes degraded takes nothing back",
