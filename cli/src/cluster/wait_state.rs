@@ -225,7 +225,8 @@ impl WaitState {
         }
     }
 
-    fn good_for(&self) -> Duration {
+    /// Returns the time for which a claim about this fleet is good.
+    pub(crate) fn good_for(&self) -> Duration {
         good_for(self.status().unwrap_or(&RototoWorkspaceStatus::default()))
     }
 }

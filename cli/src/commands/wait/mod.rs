@@ -279,12 +279,14 @@ impl WaitEnd {
     /// Returns the reason why the target will not run, with the date of a status that may be old.
     fn dated(&self, refusal: String, freshness: Freshness) -> String {
         let wait_state = &self.ended.wait_state;
+        // Where nobody can be asked, the wait does not last until its deadline.
+        let waited = if self.nobody_was_asked() { self.timeout.min(wait_state.good_for()) } else { self.timeout };
         match freshness {
             Freshness::Fresh => refusal,
             Freshness::Unknown => format!(
                 "a status as of {} says this, and nothing confirmed within {} s that it still holds ({}): {refusal}",
                 date(wait_state.status().and_then(as_of)),
-                self.timeout.as_secs_f64(),
+                waited.as_secs_f64(),
                 unconfirmed_because(wait_state)
             ),
         }
@@ -531,7 +533,7 @@ mod tests {
         let mut end = ended(&[refused]);
         end.ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         let text = format!(
-            "a status as of {TIME} says this, and nothing confirmed within 60 s that it still holds (the operator \
+            "a status as of {TIME} says this, and nothing confirmed within 45 s that it still holds (the operator \
                 can't be asked: there is no token; you may not patch): lint refuses main@sha1:aaaaaaaa: 1 error"
         );
         check(&end, 5, &text);
