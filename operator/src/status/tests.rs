@@ -1,6 +1,8 @@
 //! Tests of the status. Each gives an input and reads the conditions, as a person would.
 
+mod claims;
 mod held;
+mod sources;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -231,66 +233,6 @@ fn a_refusal_is_one_event_and_its_end_another() {
 }
 
 #[test]
-fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
-    let mut case = StatusCase::new();
-    case.error = Some(("unreachable", true));
-    assert_eq!(case.conditions()[..2], ["Ready=True/Converged", "SourceReady=False/SourceUnavailable"]);
-    case.verified_ago = Some(Duration::from_secs(301));
-    let conditions = case.conditions();
-    assert_eq!(conditions[0], "Ready=False/SourceNotConfirmed");
-    assert_eq!(conditions.last().unwrap(), "Stale=True/SourceNotConfirmed");
-}
-
-#[test]
-fn a_restart_during_an_outage_does_not_make_it_younger() {
-    let mut case = StatusCase::new();
-    case.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
-    (case.candidate, case.verified_ago, case.error) = (None, None, Some(("unreachable", true)));
-    assert_eq!(case.conditions()[0], "Ready=False/SourceNotConfirmed");
-}
-
-#[test]
-fn a_spec_that_is_not_read_is_not_observed() {
-    let mut case = StatusCase::new();
-    case.current = false;
-    // The operator has just started.
-    assert_eq!(case.status().observed_generation, Some(1));
-    let refused = serde_json::json!([{ "type": "Stalled", "status": "True", "reason": "SourceRefused", "message": "",
-        "lastTransitionTime": "2026-11-20T18:40:00Z" }]);
-    let conditions = std::mem::replace(&mut case.previous.conditions, serde_json::from_value(refused).unwrap());
-    assert_eq!(case.status().observed_generation, None, "the process before had seen it refused");
-    case.previous.conditions = conditions;
-    // The source was refused, which stalls, and then it timed out.
-    case.error = Some(("unreachable", true));
-    assert_eq!(case.status().observed_generation, None);
-    case.previous.observed_generation = Some(0);
-    assert_eq!(case.status().observed_generation, Some(0));
-}
-
-/// The earlier operator process read a full commit, which the spec no longer names.
-#[test]
-fn a_spec_that_is_not_read_grows_old_after_a_restart_too() {
-    let mut case = StatusCase::new();
-    case.previous.source.as_mut().unwrap().immutable = true;
-    (case.candidate, case.verified_ago, case.error) = (None, None, Some(("unreachable", true)));
-    case.unread_for = Some(Duration::from_secs(301));
-    assert_eq!(case.conditions()[0], "Ready=True/Converged");
-    case.current = false;
-    assert_eq!(case.conditions()[..2], ["Ready=False/SourceNotConfirmed", "Reconciling=True/Polling"]);
-    let reconciling = case.status().condition("Reconciling").unwrap().message.clone();
-    assert_eq!(reconciling, "the spec has changed, and was not read since: unreachable");
-}
-
-#[test]
-fn a_source_that_needs_a_new_spec_stalls() {
-    let mut case = StatusCase::new();
-    case.error = Some(("refused", false));
-    let conditions = case.conditions();
-    assert_eq!(conditions[0], "Ready=False/SourceRefused");
-    assert!(conditions.contains(&"Stalled=True/SourceRefused".to_owned()));
-}
-
-#[test]
 fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
     let mut case = StatusCase::new();
     case.published = Some(publish("B", 2));
@@ -409,69 +351,6 @@ fn a_time_of_verification_alone_is_written_every_ten_minutes() {
     };
     assert!(!later("2026-11-20T18:49:59Z"));
     assert!(later("2026-11-20T18:50:00Z"));
-}
-
-#[test]
-fn the_date_of_a_claim_alone_is_written_every_ten_minutes() {
-    let case = StatusCase::new();
-    let mut next = case.status();
-    let mut later = |time: &str| {
-        next.fleet.as_mut().unwrap().as_of = Some(Time(time.parse().unwrap()));
-        worth_writing(&case.previous, &next)
-    };
-    assert!(!later("2026-11-20T18:49:59Z"));
-    assert!(later("2026-11-20T18:50:00Z"));
-}
-
-#[test]
-fn a_claim_has_a_date_and_the_time_for_which_it_is_good() {
-    let fleet = StatusCase::new().status().fleet.unwrap();
-    assert_eq!((fleet.as_of.unwrap().0.to_string().as_str(), fleet.claim_seconds), ("2026-11-20T18:40:00Z", 45));
-}
-
-#[test]
-fn an_unknown_convergence_does_not_keep_the_workspace_from_being_ready() {
-    let unknown = [
-        (Fleet::NoProcesses, "NoProcesses"),
-        (Fleet::Recounting, "Recounting"),
-        (Fleet::Silent, "Silent"),
-        (Fleet::Unprovable, "Unprovable"),
-    ];
-    for (verdict, reason) in unknown {
-        let mut case = StatusCase::new();
-        case.fleet = fleet(2, 3, verdict);
-        let conditions = case.conditions();
-        assert_eq!(conditions[0], "Ready=True/Published");
-        assert_eq!(conditions.last().unwrap(), &format!("Converged=Unknown/{reason}"));
-    }
-}
-
-#[test]
-fn a_fleet_with_more_processes_than_are_counted_names_the_limit() {
-    let mut case = StatusCase::new();
-    let full = Some(rototo_protocol::fleet::NoRoom::Pod);
-    case.fleet = FleetView { no_room: full, ..fleet(3, 3, Fleet::Unprovable) };
-    let status = case.status();
-    let converged = status.condition("Converged").unwrap();
-    assert!(converged.message.contains("this pod has reported 32 processes"), "{}", converged.message);
-}
-
-#[test]
-fn an_invalid_selector_makes_no_claim() {
-    let mut case = StatusCase::new();
-    case.selector_usable = false;
-    assert_eq!(case.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
-}
-
-#[test]
-fn a_figure_that_was_shown_stays() {
-    let mut case = StatusCase::new();
-    for all in [Some(60), None, Some(3_600_060)] {
-        case.fleet.millis = Some(Millis { all, ..Millis::default() });
-        case.previous = case.status();
-        assert_eq!(case.previous.history[0].converged_millis, Some(64));
-        assert_eq!(case.previous.summary.as_ref().unwrap().converged_in.as_deref(), Some("64ms"));
-    }
 }
 
 #[test]

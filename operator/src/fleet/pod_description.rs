@@ -1,0 +1,129 @@
+//! Describes a pod from its object: which containers run or have ended, and which of them can run an application. Pure.
+//!
+//! [`describe`] is the entry point. What an object no longer says, such as an earlier end of a container, comes from the
+//! description before.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, ContainerStatus, Pod as Object};
+use kube::ResourceExt;
+use rototo_api::names::CONTAINER_VARIABLE;
+use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState};
+
+/// The time at which a list or a watch shows something.
+#[derive(Clone, Copy)]
+pub(super) struct ShownAt {
+    /// The time.
+    pub(super) now: Moment,
+    /// The grace of what begins with it is counted from this time: `now` for an event of a watch. What a list shows may
+    /// have begun at any time since the index was in step last; what the first list shows may have run for long.
+    pub(super) grace_from: Option<Moment>,
+}
+
+/// Describes a pod from its object.
+pub(super) fn describe(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Pod {
+    let containers: Vec<Container> = containers(object, before, shown);
+    let ran =
+        |containers: &[Container]| containers.iter().any(|container| container.running || container.ended.is_some());
+    let running = containers.iter().any(|container| container.running);
+    let begun = |containers: &[Container]| {
+        let mut expected = containers.iter().filter(|container| container.expected);
+        expected.any(|container| container.running || container.ended.is_some())
+    };
+    let terminating = object.metadata.deletion_timestamp.is_some();
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    let over =
+        matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
+    let object_state = match before.map(|before| before.object_state) {
+        Some(ended @ PodObjectState::Ended { .. }) => ended,
+        _ if over && !running => PodObjectState::Ended { seen: shown.now },
+        _ => PodObjectState::Exists,
+    };
+    let seen_running = match before {
+        Some(before) if begun(&before.containers) => before.seen_running,
+        _ => shown.grace_from.filter(|_| begun(&containers)),
+    };
+    let passing = passing(object, before, shown);
+    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, passing, object_state }
+}
+
+fn all_terminated(object: &Object) -> bool {
+    let terminated = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    statuses(object).iter().all(|status| terminated(status))
+}
+
+/// Returns the init containers that are restarted. Other init containers end before the application starts.
+fn sidecars(object: &Object) -> impl Iterator<Item = &ContainerSpec> {
+    let init = object.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    init.filter(|container| container.restart_policy.as_deref() == Some("Always"))
+}
+
+/// Returns the statuses of the init containers, apart: those of sidecars, and those of the others.
+fn init_statuses(object: &Object) -> (Vec<&ContainerStatus>, Vec<&ContainerStatus>) {
+    let sidecars: Vec<&str> = sidecars(object).map(|container| container.name.as_str()).collect();
+    let init = object.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    init.partition(|status| sidecars.contains(&status.name.as_str()))
+}
+
+/// Returns the statuses of the containers that can run an application: those of the pod, and init containers that are
+/// restarted (sidecars).
+fn statuses(object: &Object) -> Vec<&ContainerStatus> {
+    let own = object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    own.chain(init_statuses(object).0).collect()
+}
+
+/// Returns the containers that can run an application and have [`CONTAINER_VARIABLE`] in their environment. A pod that
+/// marks any of them expects no follower in the others.
+fn marked(object: &Object) -> Vec<&str> {
+    let all = object.spec.iter().flat_map(|spec| &spec.containers).chain(sidecars(object));
+    let is_marked =
+        |container: &&ContainerSpec| container.env.iter().flatten().any(|variable| variable.name == CONTAINER_VARIABLE);
+    all.filter(is_marked).map(|container| container.name.as_str()).collect()
+}
+
+/// Describes the containers that can run an application.
+fn containers(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Vec<Container> {
+    let statuses = statuses(object);
+    let marked = marked(object);
+    let expected = |name: &str| marked.is_empty() || marked.contains(&name);
+    if statuses.is_empty() {
+        // A kubelet describes each container that it runs. A status that only says Running means all of them.
+        let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
+        return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
+    }
+    let described = statuses.into_iter().map(|status| container(status, before, shown));
+    described.map(|container| Container { expected: expected(&container.name), ..container }).collect()
+}
+
+/// Describes the containers that pass while the pod goes on: init containers that are not restarted, and ephemeral
+/// containers.
+fn passing(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Vec<Container> {
+    let ephemeral = object.status.iter().flat_map(|status| status.ephemeral_container_statuses.iter().flatten());
+    init_statuses(object).1.into_iter().chain(ephemeral).map(|status| container(status, before, shown)).collect()
+}
+
+fn container(status: &ContainerStatus, before: Option<&Pod>, shown: ShownAt) -> Container {
+    let known = before.and_then(|pod| pod.container(&status.name)?.ended);
+    let ended = ended_before(status).map(|(at, while_waiting)| match known {
+        // The next run tells more exactly when the same run had ended.
+        Some(end) if end.at == at || end.at == while_waiting => ContainerEnd { at, ..end },
+        _ => ContainerEnd { at, seen: shown.now, grace_from: shown.grace_from },
+    });
+    let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+    Container { name: status.name.clone(), running, expected: false, ended: ended.or(known) }
+}
+
+/// Returns a time by the clock of the node: what started before it belongs to a run of the container that has ended.
+/// Beside it stands the time that the kubelet gave before it started the next run.
+///
+/// The kubelet cuts its times to seconds. While no other run has begun, a run that ended in a second may have had
+/// processes that started in that second. Once another run has begun, the start of that run divides them.
+fn ended_before(status: &ContainerStatus) -> Option<(Timestamp, Timestamp)> {
+    let states = [&status.state, &status.last_state].into_iter().flatten();
+    let finished =
+        states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()?;
+    let shown = finished.saturating_add(SignedDuration::from_secs(1)).unwrap_or(finished);
+    let running = status.state.as_ref().and_then(|state| state.running.as_ref());
+    let at = running.map_or(shown, |running| running.started_at.as_ref().map_or(finished, |time| time.0));
+    Some((at, shown))
+}
