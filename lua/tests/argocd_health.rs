@@ -89,13 +89,21 @@ fn what_somebody_must_mend_is_degraded() {
     for condition in [
         ("Stalled", "True", "SourceRefused"),
         ("LintPassed", "False", "LintRefused"),
+        ("Ready", "False", "ShrinkHeld"),
+        ("Ready", "False", "RefusedInRehearsal"),
+        ("Ready", "False", "RehearsalIncomplete"),
+        ("Ready", "False", "HeldBack"),
         ("Published", "False", "PublishFailed"),
         ("Published", "False", "ForeignMarkers"),
         ("Stale", "True", "SourceNotConfirmed"),
         ("Converged", "False", "DeadlineExceeded"),
         ("Converged", "False", "ProcessesRefuse"),
     ] {
-        assert_eq!(check(&workspace(&[condition]), "Degraded"), format!("{}: a message", condition.2));
+        let mut degraded = converged();
+        let conditions = degraded["status"]["conditions"].as_array_mut().unwrap();
+        conditions.retain(|other| other["type"] != condition.0);
+        conditions.extend_from_slice(workspace(&[condition])["status"]["conditions"].as_array().unwrap());
+        assert_eq!(check(&degraded, "Degraded"), format!("{}: a message", condition.2));
     }
 }
 

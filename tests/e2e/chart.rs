@@ -45,6 +45,34 @@ async fn two_releases_serve_different_namespaces_of_one_cluster() {
     }
 }
 
+/// The namespace of the release is watched although it does not exist before the install.
+#[test]
+fn an_install_may_create_the_namespace_that_it_watches() {
+    let cluster = ControlPlane::shared().unwrap();
+    let name = format!("made-{:08x}", fastrand::u32(..));
+    let watched = format!("watchNamespaces={{{name}}}");
+    let values = ["--create-namespace", "--set", "crds.install=false", "--set", &watched];
+    helm(cluster, &name, &[&["upgrade", "--install", "made", &chart()], &values[..]].concat()).unwrap();
+    let role = format!("made-rototo-operator.{name}");
+    cluster.kubectl(&["get", "roles", &role, "--namespace", &name]).unwrap();
+}
+
+#[tokio::test]
+async fn an_upgrade_may_change_the_names_of_all_objects() {
+    let namespace = Namespace::create(ControlPlane::shared().unwrap(), "renamed").await.unwrap();
+    for (values, name) in [
+        (&[][..], "rototo-operator"),
+        (&["fullnameOverride=other"], "other"),
+        (&["nameOverride=another"], "rototo-operator-another"),
+    ] {
+        rototo_tests::harness::install_chart(&namespace, values).unwrap();
+        let deployments = get(namespace.cluster(), &["deployments", "--namespace", namespace.name()]);
+        let names: Vec<&Value> =
+            deployments["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();
+        assert_eq!(names, [name]);
+    }
+}
+
 /// Follows the printed commands from one install to another one with another name in another namespace.
 #[tokio::test]
 async fn a_second_release_is_refused_before_anything_is_installed_and_can_take_over() {

@@ -40,6 +40,13 @@ impl Two {
         other
     }
 
+    /// Upgrades the release with the values that it has, and returns what helm prints.
+    fn upgrade(&self) -> anyhow::Result<String> {
+        let chart = xtask::cargo::root().join("charts/rototo-operator").display().to_string();
+        let upgrade = ["upgrade", "rototo-operator", &chart, "--reuse-values", "--namespace", self.home.name()];
+        self.home.cluster().helm(&upgrade)
+    }
+
     /// Creates a workspace, and returns when its first commit is published.
     async fn publish_in(&self, namespace: &Namespace) {
         let spec = json!({ "source": self.repository.url(), "interval": "1h" });
@@ -118,6 +125,12 @@ async fn a_deleted_namespace_hinders_no_other_floods_no_log_and_is_served_when_i
     let lines = two.logged(&["WARN", &two.other]);
     assert!(lines.len() < 15, "{lines:#?}");
 
+    // The release can be upgraded, twice as well, and says where it left the rights out.
+    for _ in 0..2 {
+        let notes = two.upgrade().unwrap();
+        assert!(notes.contains(&format!("the operator has no Role there: {}.", two.other)), "{notes}");
+    }
+
     // An operator that starts now is ready, and serves the namespace that is left.
     two.operator.kill().unwrap();
     two.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 20").unwrap();
@@ -137,4 +150,19 @@ async fn a_deleted_namespace_hinders_no_other_floods_no_log_and_is_served_when_i
     two.wait_for_metric(&two.other, 1.0);
     let lines = two.logged(&["WARN", &two.other]);
     assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+/// No controller of this control plane ends the deletion, so the namespace stays as one that is being deleted.
+#[tokio::test]
+async fn the_release_can_be_upgraded_while_a_namespace_is_being_deleted() {
+    let cluster = ControlPlane::shared().unwrap();
+    let two = Two::start(cluster, "ending").await;
+    two.create_other().await;
+    let notes = two.upgrade().unwrap();
+    assert!(!notes.contains("no Role there"), "{notes}");
+
+    cluster.kubectl(&["delete", "namespace", &two.other, "--wait=false"]).unwrap();
+    cluster.kubectl(&["delete", "roles,rolebindings", "--all", "--namespace", &two.other]).unwrap();
+    let notes = two.upgrade().unwrap();
+    assert!(notes.contains(&format!("the operator has no Role there: {}.", two.other)), "{notes}");
 }

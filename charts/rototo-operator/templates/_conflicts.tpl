@@ -16,7 +16,12 @@ asked, as in `helm template`.
 {{- define "rototo-operator.conflictOfReleases" -}}
 {{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "").items }}
 {{- $served := dig "metadata" "annotations" "rototo.dev/watch-namespaces" "none" . }}
-{{- if and (ne $served "none") (ne .metadata.name (include "rototo-operator.clusterName" $)) }}
+{{- $release := dig "metadata" "labels" "app.kubernetes.io/instance" "?" . }}
+{{- $namespace := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "?" . }}
+{{- /* An upgrade may change the name of the ClusterRole. */}}
+{{- $same := and (eq $release $.Release.Name) (eq $namespace $.Release.Namespace) }}
+{{- $own := or $same (eq .metadata.name (include "rototo-operator.clusterName" $)) }}
+{{- if and (ne $served "none") (not $own) }}
 {{- $theirs := without (splitList "," $served) "" }}
 {{- $both := list }}
 {{- if and $theirs $.Values.watchNamespaces }}
@@ -25,8 +30,6 @@ asked, as in `helm template`.
 {{- $both = concat $theirs $.Values.watchNamespaces | default (list "all namespaces") }}
 {{- end }}
 {{- if $both }}
-{{- $release := get .metadata.labels "app.kubernetes.io/instance" }}
-{{- $namespace := dig "annotations" "meta.helm.sh/release-namespace" "?" .metadata }}
 {{- fail (printf "\n\nThe release %s in the namespace %s serves %s already, and one operator serves a namespace.\nEither upgrade that release (helm upgrade %s --namespace %s …), or uninstall it first, or let both serve different\nnamespaces with the value watchNamespaces. Nothing was changed. conflictCheck.enabled=false turns this check off.\n" $release $namespace (join ", " $both) $release $namespace) }}
 {{- end }}
 {{- end }}

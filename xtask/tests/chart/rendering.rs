@@ -73,12 +73,18 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("image.repository=registry.example.com/x:1", "/image/repository"),
         ("image.digest=sha256:00", "/image/digest"),
         ("extraEnv[0].name=HOME", "the chart sets this variable itself; see `logLevel` and `proxy`"),
+        ("extraEnv[0].name=POD_IP", "the chart sets this variable itself"),
+        ("extraEnv[0].name=ROTOTO_OPERATOR_IDENTITY", "the chart sets the operator\\'s flags"),
+        ("extraEnv[0].name=ROTOTO_OPERATOR_DATA_DIR", "see `extraArgs` for others"),
         ("extraEnv[0].name=GIT_SSL_NO_VERIFY", "the operator removes GIT_…"),
         ("extraEnv[0].value=x", "missing property 'name'"),
         ("extraVolumes[0].name=tmp", "the chart has a volume of this name"),
         ("extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/data", "the chart mounts a volume here"),
         ("extraArgs={--release=other}", "the chart sets this one itself"),
         ("extraArgs={--polls=64}", "the chart sets this one itself"),
+        ("extraArgs={--identity=x}", "the chart sets this one itself"),
+        ("extraArgs={--kubeconfig=/tmp/x}", "the chart sets this one itself"),
+        ("extraArgs={--log-level,debug}", "the chart sets this one itself"),
         ("limits.connections=1", "/limits/connections"),
         ("tracing.otlpEndpoint=collector:4317", "/tracing/otlpEndpoint"),
         ("extraArgs={--otlp-endpoint=http://collector:4318}", "the chart sets this one itself"),
@@ -90,6 +96,7 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1", "/podDisruptionBudget"),
         ("rbac.secrets.names=null", "missing property 'names'"),
         ("rbac.secrets.names={}", "/rbac/secrets/names"),
+        ("nameOverride=My_Op", "/nameOverride"),
         ("fullnameOverride=Not_A_Name", "/fullnameOverride"),
         ("prometheusRule.enabled=true,prometheusRule.disabled={RototoNone}", "The alerts are RototoOperatorDown"),
     ];
@@ -125,6 +132,14 @@ fn a_value_that_is_null_is_optional_or_refused_by_its_name() {
     }
     let rendered = template(&["--set", "podDisruptionBudget.minAvailable=1,podDisruptionBudget.maxUnavailable=null"]);
     assert!(rendered.unwrap().contains("minAvailable: 1"));
+}
+
+/// Nothing says then whether the namespaces exist.
+#[test]
+fn an_upgrade_that_can_ask_no_cluster_renders_every_role() {
+    let values = ["--values", &set("namespaces")];
+    let upgraded = objects(&[&["--is-upgrade"], &values[..]].concat());
+    assert_eq!(of_kind(&upgraded, "Role"), of_kind(&objects(&values), "Role"));
 }
 
 /// A Service of that name is refused after other objects were made.

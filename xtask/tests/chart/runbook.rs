@@ -56,3 +56,18 @@ fn each_section_has_a_meaning_three_commands_and_whom_to_wake() {
         assert!(blocks[2].contains("**Wake:** "), "{title}: whom to wake");
     }
 }
+
+/// The metric is 1 for each reason for which a revision is held.
+#[test]
+fn the_table_of_metrics_names_each_reason_for_which_a_revision_is_held() {
+    let code = read("api/src/rollout.rs");
+    let held = code.split_once("pub struct HeldStatus {").unwrap().1;
+    let reasons = held.split_once("/// The reason: ").unwrap().1.lines().next().unwrap();
+    let reasons: Vec<&str> = reasons.split('`').skip(1).step_by(2).collect();
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    let page = read("docs/operating.md");
+    let row = page.lines().find(|line| line.starts_with("| `rototo_workspace_held")).unwrap();
+    for reason in reasons {
+        assert!(row.contains(&format!("`{reason}`")), "{reason}: {row}");
+    }
+}
