@@ -32,12 +32,68 @@ fn a_context_beyond_the_limit_is_refused_and_one_below_it_is_not() {
     let header = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
     stream.write_all(header.as_bytes()).unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-    // The agent stops to read once it has too much.
-    while stream.write_all(chunk.as_bytes()).is_ok() && agent.metric("rototo_agent_refused_total{limit=\"body\"}") < 2.0
-    {
+    while agent.metric("rototo_agent_refused_total{limit=\"body\"}") < 2.0 {
+        stream.write_all(chunk.as_bytes()).unwrap();
     }
+    stream.write_all(b"0\r\n\r\n").unwrap();
     assert_eq!(reply(&mut BufReader::new(stream)).status, 413);
     assert_eq!(fine(&agent).status, 200);
+}
+
+/// Sends a request to its end before it reads the answer. Returns that status, and the connection.
+fn sent_whole(agent: &Agent, request: &[u8]) -> (u16, TcpStream) {
+    let mut stream = agent.connect();
+    stream.write_all(request).unwrap();
+    let status = reply(&mut BufReader::new(&stream)).status;
+    (status, stream)
+}
+
+/// Returns the status of a request that follows on a connection.
+fn next_status(mut stream: TcpStream) -> u16 {
+    stream.write_all(&request("POST", PATH, &[], b"{\"context\":{\"plan\":\"pro\"}}")).unwrap();
+    reply(&mut BufReader::new(stream)).status
+}
+
+#[test]
+fn a_peer_that_sends_everything_before_it_reads_gets_its_refusal() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
+    let large = padded(4 << 20);
+    for (times, method, path, headers, status) in [
+        (50, "POST", PATH, &[][..], 413),
+        (1, "POST", PATH, &[("content-encoding", "gzip")], 415),
+        (1, "POST", "/v1/evaluate", &[], 404),
+        (1, "PUT", PATH, &[], 405),
+    ] {
+        let request = request(method, path, headers, &large);
+        for _ in 0..times {
+            let (answered, stream) = sent_whole(&agent, &request);
+            assert_eq!((answered, next_status(stream)), (status, 200));
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_sends_everything_before_it_reads_gets_the_refusal_for_memory() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &["--max-body-kib=1024", "--slow-seconds=3600"]);
+    let request = request("POST", PATH, &[], &padded((1 << 20) - 100));
+    // Sixteen have all of the memory as soon as the seventeenth is refused.
+    let mut holders: Vec<TcpStream> = (0..17).map(|_| agent.connect()).collect();
+    holders.iter_mut().for_each(|stream| stream.write_all(&request[..64 << 10]).unwrap());
+    wait("a refusal", || (agent.metric("rototo_agent_refused_total{limit=\"body_memory\"}") >= 1.0).then_some(()));
+    let (answered, stream) = sent_whole(&agent, &request);
+    assert_eq!((answered, next_status(stream)), (503, 200));
+}
+
+#[test]
+fn a_peer_that_asks_whether_it_may_send_a_large_context_sends_none() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
+    let mut stream = agent.connect();
+    let header = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\nexpect: 100-continue\r\n\r\n");
+    stream.write_all(header.as_bytes()).unwrap();
+    assert_eq!(reply(&mut BufReader::new(stream)).status, 413);
 }
 
 #[test]
@@ -49,7 +105,7 @@ fn many_large_contexts_at_once_take_bounded_memory() {
     let (last, begin) = request.split_last().unwrap();
     let mut streams: Vec<TcpStream> = (0..100).map(|_| agent.connect()).collect();
     std::thread::scope(|scope| {
-        // One that is refused is not read, so its bytes do not all fit into the kernel.
+        // The bytes of one do not all fit into the kernel.
         streams.iter_mut().for_each(|stream| drop(scope.spawn(move || drop(stream.write_all(begin)))));
         wait("the refusals", || {
             (agent.metric("rototo_agent_refused_total{limit=\"body_memory\"}") > 80.0).then_some(())
@@ -171,6 +227,14 @@ fn an_idle_connection_makes_room_and_none_is_refused_with_an_answer() {
     working[0].write_all(b"}").unwrap();
     assert_eq!(reply(&mut BufReader::new(&working[0])).status, 200);
     wait("room again", || (agent.post(PATH, &[], body).status == 200).then_some(()));
+}
+
+#[test]
+fn silent_connections_make_room() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &["--connections=4", "--slow-seconds=3600"]);
+    let _silent: Vec<TcpStream> = (0..4).map(|_| agent.connect()).collect();
+    wait("room", || (fine(&agent).status == 200).then_some(()));
 }
 
 #[test]

@@ -71,6 +71,19 @@ fn a_unix_socket_has_its_permissions_and_replaces_only_one_that_is_left_over() {
 }
 
 #[test]
+fn the_end_of_an_agent_removes_no_socket_that_another_process_has_put_in_place() {
+    let workspace = TestWorkspace::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let mut agent = Agent::ready(workspace.path(), &[&format!("--listen=unix:{}", path.display())]);
+    std::fs::remove_file(&path).unwrap();
+    let _other = UnixListener::bind(&path).unwrap();
+    agent.terminate();
+    assert!(agent.wait_for_end().success());
+    assert!(path.exists());
+}
+
+#[test]
 fn it_is_not_ready_and_never_answers_429_until_the_workspace_is_loaded() {
     let workspace = TestWorkspace::new();
     let later = workspace.path().with_extension("later");

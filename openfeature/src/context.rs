@@ -24,6 +24,21 @@ impl SdkContext<'_> {
         let ends = path.match_indices('.').map(|(end, _)| end);
         ends.filter_map(|end| part(fields.get(&path[..end])?, &path[end + 1..])).next()
     }
+
+    /// Returns the fault of a path at which the context has a list or a structure of the SDK, which is no attribute.
+    pub(crate) fn fault(&self, path: &str) -> Option<String> {
+        let fields = &self.context.custom_fields;
+        let mut ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+        ends.find_map(|end| {
+            let field = &path[..end];
+            let structure = structure(fields.get(field)?)?;
+            let kind = match path.get(end + 1..) {
+                Some(rest) => kind(value(structure, rest)?)?,
+                None => "structure",
+            };
+            Some(format!("`{path}` is a {kind} of the SDK: give `{field}` as a serde_json::Value"))
+        })
+    }
 }
 
 impl Attributes for SdkContext<'_> {
@@ -50,17 +65,37 @@ fn part<'a>(field: &'a EvaluationContextFieldValue, path: &str) -> Option<Attrib
         let found = path.split('.').try_fold(json, |value, part| value.as_object()?.get(part));
         return found.map(Attribute::from);
     }
-    let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
-    let object = parents.into_iter().flat_map(|parents| parents.split('.'));
-    let object = object.into_iter().try_fold(field.downcast_ref::<StructValue>()?, |object, part| {
-        object.fields.get(part).and_then(Value::as_struct)
-    });
-    match object?.fields.get(last)? {
+    match value(field.downcast_ref()?, path)? {
         Value::Bool(value) => Some(Attribute::from(*value)),
         Value::Int(value) => Some(Attribute::from(*value)),
         Value::Float(value) => Some(Attribute::from(*value)),
         Value::String(value) => Some(Attribute::from(value)),
         // The workspace compares lists and objects as JSON, which this is not.
         Value::Array(_) | Value::Struct(_) => None,
+    }
+}
+
+/// Returns the structure of the SDK that a field is.
+fn structure(field: &EvaluationContextFieldValue) -> Option<&StructValue> {
+    match field {
+        EvaluationContextFieldValue::Struct(field) => field.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Returns the value at a path in a structure of the SDK.
+fn value<'a>(structure: &'a StructValue, path: &str) -> Option<&'a Value> {
+    let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
+    let mut parents = parents.into_iter().flat_map(|parents| parents.split('.'));
+    let object = parents.try_fold(structure, |object, part| object.fields.get(part).and_then(Value::as_struct));
+    object?.fields.get(last)
+}
+
+/// Returns the name of a kind of value that the workspace compares as JSON alone.
+fn kind(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Array(_) => Some("list"),
+        Value::Struct(_) => Some("structure"),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => None,
     }
 }

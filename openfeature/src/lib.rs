@@ -37,9 +37,11 @@
 //! # Contexts
 //!
 //! An attribute is a custom field whose name is the path that the workspace reads, such as `account.id`, or a part of a custom field
-//! that is a [`StructValue`](open_feature::StructValue) or a [`serde_json::Value`]. The SDK's dates are no attributes. The targeting
-//! key is the attribute that [`RototoProvider::with_targeting_key_attribute`] names, where the context has no such field. The
-//! workspace's context schema is not consulted: it describes JSON.
+//! that is a [`StructValue`](open_feature::StructValue) or a [`serde_json::Value`]. An attribute that is a list or an object is in a
+//! [`serde_json::Value`]: if a rule reads a list or a structure of the SDK, the evaluation ends with
+//! [`InvalidContext`](open_feature::EvaluationErrorCode::InvalidContext). The SDK's dates are no attributes. The targeting key is
+//! the attribute that [`RototoProvider::with_targeting_key_attribute`] names, where the context has no such field. The workspace's
+//! context schema is not consulted: it describes JSON.
 //!
 //! # Events
 //!

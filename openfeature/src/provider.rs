@@ -73,6 +73,11 @@ impl RototoProvider {
 
     fn resolution_error(&self, error: &rototo::Error, attributes: &SdkContext) -> EvaluationError {
         let rototo::Error::Resolve(reason) = error else { return general_error(error) };
+        if let ResolveError::MissingAttribute { attribute, .. } = reason
+            && let Some(fault) = attributes.fault(attribute)
+        {
+            return evaluation_error(EvaluationErrorCode::InvalidContext, &fault);
+        }
         let code = match reason {
             ResolveError::UnknownVariable(_) => EvaluationErrorCode::FlagNotFound,
             ResolveError::MissingAttribute { attribute, .. }

@@ -38,6 +38,8 @@ fn workspace() -> tempfile::TempDir {
     let qualifiers = [
         ("pro", "attribute = \"plan\", op = \"eq\", value = \"pro\""),
         ("high", "attribute = \"service.pressure\", op = \"eq\", value = \"high\""),
+        ("tagged", "attribute = \"account.tags\", op = \"eq\", value = [\"a\"]"),
+        ("whole", "attribute = \"account\", op = \"eq\", value = { tags = [\"a\"] }"),
         ("all", "attribute = \"account.id\", op = \"bucket\", salt = \"s\", range = [0, 10000]"),
     ];
     for (name, predicate) in qualifiers {
@@ -52,6 +54,8 @@ fn workspace() -> tempfile::TempDir {
     variable(path, "ratio", "number", ("1.5", "2.5"), "high");
     variable(path, "trial", "string", ("\"control\"", "\"treatment\""), "all");
     variable(path, "policy", "object", ("{ mode = \"a\" }", "{ mode = \"b\", deep = { n = 1 } }"), "pro");
+    variable(path, "tagged", "bool", ("false", "true"), "tagged");
+    variable(path, "whole", "bool", ("false", "true"), "whole");
     variable(path, "fixed", "string", ("\"same\"", "\"other\""), "");
     folder
 }
@@ -106,6 +110,26 @@ async fn attributes_are_fields_by_path_or_parts_of_structures() {
         nested_json(),
     ] {
         assert!(client.get_float_value("ratio", Some(&context), None).await.unwrap() > 2.0, "{context:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_and_objects_are_attributes_in_json_alone() {
+    let folder = workspace();
+    let (_api, client) = client(folder.path()).await;
+    let tags = Value::Array(vec![Value::String("a".to_owned())]);
+    let account = StructValue { fields: [("tags".to_owned(), tags)].into() };
+    let json = EvaluationContextFieldValue::new_struct(json!({ "tags": ["a"] }));
+    let json = EvaluationContext::default().with_custom_field("account", json);
+    let sdk = EvaluationContextFieldValue::new_struct(account);
+    let sdk = EvaluationContext::default().with_targeting_key("a").with_custom_field("account", sdk);
+    for (flag, fault) in [
+        ("tagged", "`account.tags` is a list of the SDK: give `account` as a serde_json::Value"),
+        ("whole", "`account` is a structure of the SDK: give `account` as a serde_json::Value"),
+    ] {
+        assert!(client.get_bool_value(flag, Some(&json), None).await.unwrap());
+        let error = client.get_bool_value(flag, Some(&sdk), None).await.unwrap_err();
+        assert_eq!((error.code, error.message.as_deref()), (EvaluationErrorCode::InvalidContext, Some(fault)));
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::task::AbortHandle;
 /// The event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The first byte of the first request.
+    First,
     /// The next request.
     Idle,
     /// The rest of the header of a request.
@@ -22,7 +24,7 @@ pub(crate) enum Phase {
     Stream,
 }
 
-const PHASES: [Phase; 5] = [Phase::Idle, Phase::Header, Phase::Work, Phase::Answer, Phase::Stream];
+const PHASES: [Phase; 6] = [Phase::First, Phase::Idle, Phase::Header, Phase::Work, Phase::Answer, Phase::Stream];
 
 /// The number of sweeps through all connections since the start.
 #[derive(Debug, Default)]
@@ -59,8 +61,7 @@ impl Activity {
             sweeps,
             task: OnceLock::new(),
         };
-        // A new connection owes its first request as one that has begun to send it.
-        activity.enter(Phase::Header);
+        activity.enter(Phase::First);
         activity
     }
 
@@ -79,7 +80,7 @@ impl Activity {
 
     /// Records that bytes have arrived.
     pub(super) fn received(&self) {
-        if self.phase().0 == Phase::Idle {
+        if matches!(self.phase().0, Phase::First | Phase::Idle) {
             self.enter(Phase::Header);
         }
     }

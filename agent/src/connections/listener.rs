@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +22,7 @@ use tracing::warn;
 use crate::connections::activity::Activity;
 use crate::connections::address::Address;
 use crate::connections::open::{ConnectionLimits, Connections, Place};
+use crate::connections::socket_file::{SocketFile, remove_left_over};
 use crate::connections::stream::Observed;
 use crate::metrics::Metrics;
 
@@ -46,7 +45,7 @@ const FULL: &str =
 /// A socket that listens, and is not served yet.
 pub(crate) enum Bound {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
 }
 
 impl Bound {
@@ -57,8 +56,9 @@ impl Bound {
             Address::Unix(path) => {
                 remove_left_over(path)?;
                 let listener = UnixListener::bind(path)?;
+                let file = SocketFile::of(path)?;
                 fs::set_permissions(path, Permissions::from_mode(mode))?;
-                Ok(Self::Unix(listener, path.clone()))
+                Ok(Self::Unix(listener, file))
             }
         }
     }
@@ -67,23 +67,8 @@ impl Bound {
     pub(crate) fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Self::Unix(_, path) => Ok(Address::Unix(path.clone())),
+            Self::Unix(_, file) => Ok(Address::Unix(file.path().to_owned())),
         }
-    }
-}
-
-/// Removes the socket of a process that has ended. One that somebody serves stays, and so does any other file.
-fn remove_left_over(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is no socket"))
-        }
-        Ok(_) => match StdUnixStream::connect(path) {
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket")),
-            Err(_) => fs::remove_file(path),
-        },
     }
 }
 
@@ -138,10 +123,8 @@ impl Listeners {
                 () = shutdown.cancelled() => break,
             }
         }
-        if let Bound::Unix(listener, path) = bound {
-            drop(listener);
-            // The next process removes a socket that is left over.
-            let _ = fs::remove_file(path);
+        if let Bound::Unix(_, file) = &bound {
+            file.remove();
         }
     }
 

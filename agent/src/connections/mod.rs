@@ -7,6 +7,7 @@ pub(crate) mod activity;
 pub(crate) mod address;
 mod listener;
 mod open;
+mod socket_file;
 mod stream;
 
 pub(crate) use activity::Activity;

@@ -39,7 +39,8 @@ impl ConnectionLimits {
         lasts
             > match phase {
                 Phase::Idle => self.idle,
-                Phase::Header => self.header,
+                // A new connection owes its first request as one that has begun to send it.
+                Phase::First | Phase::Header => self.header,
                 Phase::Work => self.work,
                 Phase::Answer => self.answer,
                 Phase::Stream if activity.is_stalled() => self.answer,
@@ -75,7 +76,7 @@ impl Connections {
         Self { limits, sweeps, open: Mutex::default(), metrics }
     }
 
-    /// Gives a new connection a place; `None` if all are taken, and each works on a request.
+    /// Gives a new connection a place; `None` if all are taken, and each works on a request, or has just begun.
     pub(super) fn take(self: &Arc<Self>) -> Option<(Place, Arc<Activity>)> {
         let mut open = self.lock();
         if open.all.len() >= self.limits.connections && !open.replace() {
@@ -104,8 +105,10 @@ impl Connections {
     /// Closes the connections that wait for a request. Returns the number of the others.
     pub(super) fn close_idle(&self) -> usize {
         let open = self.lock();
-        let (idle, others): (Vec<_>, Vec<_>) =
-            open.all.values().partition(|activity| matches!(activity.phase().0, Phase::Idle | Phase::Header));
+        let (idle, others): (Vec<_>, Vec<_>) = open
+            .all
+            .values()
+            .partition(|activity| matches!(activity.phase().0, Phase::First | Phase::Idle | Phase::Header));
         idle.iter().for_each(|activity| activity.close());
         others.len()
     }
@@ -124,6 +127,8 @@ impl Open {
     fn replace(&mut self) -> bool {
         let waiting = self.all.iter().filter_map(|(number, activity)| match activity.phase() {
             (Phase::Idle, lasts) => Some((lasts, *number)),
+            // The first bytes of a connection that has just begun may be there already, and not read yet.
+            (Phase::First, lasts) if lasts > 0 => Some((lasts, *number)),
             _ => None,
         });
         // Of those that wait equally long, the oldest.
@@ -156,7 +161,8 @@ mod tests {
         let (_first, working) = connections.take().unwrap();
         let (_second, waiting) = connections.take().unwrap();
         working.enter(Phase::Work);
-        assert!(connections.take().is_none(), "the second has not sent its first request yet");
+        waiting.received();
+        assert!(connections.take().is_none(), "the second sends its first request");
         assert_eq!(connections.metrics.refused.connections.get(), 1);
         waiting.enter(Phase::Idle);
         let (_third, third) = connections.take().unwrap();
@@ -165,11 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_has_sent_nothing_makes_room_unless_it_has_just_begun() {
+        let connections = connections(2);
+        let (_first, working) = connections.take().unwrap();
+        let (_second, _silent) = connections.take().unwrap();
+        working.enter(Phase::Work);
+        assert!(connections.take().is_none(), "its bytes may be on the way");
+        connections.sweep();
+        assert!(connections.take().is_some());
+    }
+
+    #[test]
     fn each_phase_has_its_limit() {
         let connections = connections(8);
         let (_place, activity) = connections.take().unwrap();
         let limits = ConnectionLimits::new(8, 10);
         for (phase, limit) in [
+            (Phase::First, limits.header),
             (Phase::Idle, limits.idle),
             (Phase::Header, limits.header),
             (Phase::Work, limits.work),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::StatusCode;
+use http::header::EXPECT;
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -18,6 +19,11 @@ use crate::metrics::Metrics;
 const SMALL: usize = 16 << 10;
 /// The memory of all larger bodies together, in KiB.
 const LARGE_TOGETHER: usize = 16 << 10;
+/// The largest part of a body, in bytes, that is read and dropped after the refusal of it.
+const DISCARDED: usize = 32 << 20;
+/// The longest time for that.
+const DISCARD: Duration = Duration::from_secs(10);
+
 /// The limits of bodies.
 pub(crate) struct BodyLimits {
     /// The largest body, in bytes.
@@ -42,11 +48,62 @@ impl BodyLimits {
     }
 
     /// Reads a body, or returns the refusal of it.
-    pub(crate) async fn read(&self, body: Incoming, metrics: &Metrics) -> Result<ReadBody, Box<Answer>> {
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Incoming,
+        metrics: &Metrics,
+    ) -> Result<ReadBody, Box<Answer>> {
+        let announced = announced_size(&body);
         if announced > self.largest {
-            return Err(self.too_large(metrics));
+            let refused = self.too_large(metrics);
+            self.discard_unread(headers, body).await;
+            return Err(refused);
         }
+        let read = self.read_in_time(&mut body, announced, metrics).await;
+        if let Err(refused) = &read
+            // A peer that is too slow has had its time.
+            && refused.status() != StatusCode::REQUEST_TIMEOUT
+        {
+            self.discard(body).await;
+        }
+        read
+    }
+
+    /// Reads and drops a body of which nothing was read, because its request is refused. A peer that asks whether it may send
+    /// the body sends none after the refusal.
+    pub(crate) async fn discard_unread(&self, headers: &HeaderMap, body: Incoming) {
+        if !headers.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            self.discard(body).await;
+        }
+    }
+
+    /// Reads and drops the rest of a body, so that a peer that sends everything before it reads gets its answer: the kernel
+    /// resets a connection that is closed with bytes unread, and drops the answer.
+    async fn discard(&self, mut body: Incoming) {
+        if body.is_end_stream() || announced_size(&body) > DISCARDED {
+            return;
+        }
+        let rest = async {
+            let mut dropped = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                dropped += frame.data_ref().map_or(0, Bytes::len);
+                if dropped > DISCARDED {
+                    break;
+                }
+            }
+        };
+        // The answer goes out in any case.
+        let _ = tokio::time::timeout(self.time.min(DISCARD), rest).await;
+    }
+
+    /// Reads a body, or returns the refusal of it while the rest may still be unread.
+    async fn read_in_time(
+        &self,
+        body: &mut Incoming,
+        announced: usize,
+        metrics: &Metrics,
+    ) -> Result<ReadBody, Box<Answer>> {
         let read = self.collect(body, announced, metrics);
         tokio::pin!(read);
         // Most bodies are there already, and need no timer.
@@ -60,7 +117,7 @@ impl BodyLimits {
         })
     }
 
-    async fn collect(&self, mut body: Incoming, announced: usize, metrics: &Metrics) -> Result<ReadBody, Box<Answer>> {
+    async fn collect(&self, body: &mut Incoming, announced: usize, metrics: &Metrics) -> Result<ReadBody, Box<Answer>> {
         let mut memory = None;
         let (mut first, mut rest) = (Bytes::new(), Vec::new());
         while let Some(frame) = body.frame().await {
@@ -102,4 +159,9 @@ impl BodyLimits {
         let details = format!("the body is larger than {} KiB, the limit of --max-body-kib", self.largest >> 10);
         Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, details, None))
     }
+}
+
+/// Returns the size that a peer announces for the rest of a body, in bytes; 0 if it announces none.
+fn announced_size(body: &Incoming) -> usize {
+    usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }

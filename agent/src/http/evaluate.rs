@@ -14,6 +14,7 @@ use crate::evaluation::fault::{Code, Fault, LONGEST_KEY};
 use crate::evaluation::single::single;
 use crate::http::agent::Agent;
 use crate::http::answer::{self, Answer, AnswerBody, json, permitted, refusal, unavailable, wrong_encoding};
+use crate::http::body::ReadBody;
 use crate::serving::Served;
 
 /// The time for which a bulk request waits for its turn to be answered.
@@ -26,10 +27,7 @@ const ANNOUNCED: Duration = Duration::from_millis(500);
 pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, key: &str) -> Answer {
     let (parts, body) = request.into_parts();
     let key = percent_decode_str(key).decode_utf8_lossy();
-    if is_encoded(&parts.headers) {
-        return wrong_encoding();
-    }
-    let body = match agent.bodies.read(body, &agent.metrics).await {
+    let body = match read(agent, &parts.headers, body).await {
         Ok(body) => body,
         Err(answer) => return *answer,
     };
@@ -57,6 +55,15 @@ pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, k
     answer
 }
 
+/// Reads the body of an evaluation, or returns the refusal of it.
+async fn read(agent: &Agent, headers: &HeaderMap, body: Incoming) -> Result<ReadBody, Box<Answer>> {
+    if is_encoded(headers) {
+        agent.bodies.discard_unread(headers, body).await;
+        return Err(Box::new(wrong_encoding()));
+    }
+    agent.bodies.read(headers, body, &agent.metrics).await
+}
+
 /// Returns whether a body is compressed, which it may not be.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let is_plain = |line: &HeaderValue| line.is_empty() || line.as_bytes().eq_ignore_ascii_case(b"identity");
@@ -66,15 +73,12 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 /// Answers with the values of all variables, unless the caller has that answer already.
 pub(super) async fn evaluate_bulk(agent: &Agent, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
-    if is_encoded(&parts.headers) {
-        return wrong_encoding();
-    }
-    let body = match agent.bodies.read(body, &agent.metrics).await {
+    let body = match read(agent, &parts.headers, body).await {
         Ok(body) => body,
         Err(answer) => return *answer,
     };
-    if let Some(announced) = parts.uri.query().and_then(announced_etag) {
-        agent.serving.until_served(&announced, ANNOUNCED).await;
+    if let Some((etag, applied)) = parts.uri.query().and_then(announced) {
+        agent.serving.until_served(&etag, applied, ANNOUNCED).await;
     }
     let served = match agent.serving.served() {
         Ok(served) => served,
@@ -120,10 +124,11 @@ async fn evaluate_all(agent: &Agent, served: &Served, body: &[u8]) -> Answer {
     }
 }
 
-/// Returns the version that an event stream announced to the caller, if it comes for one.
-fn announced_etag(query: &str) -> Option<String> {
-    let etag = query.split('&').find_map(|pair| pair.strip_prefix("flagConfigEtag="))?;
-    Some(percent_decode_str(etag).decode_utf8_lossy().trim_matches('"').to_owned())
+/// Returns the version that an event stream announced to the caller, and its time, if the caller comes for one.
+fn announced(query: &str) -> Option<(String, Option<i64>)> {
+    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let etag = percent_decode_str(value("flagConfigEtag")?).decode_utf8_lossy().trim_matches('"').to_owned();
+    Some((etag, value("flagConfigLastModified").and_then(|applied| applied.parse().ok())))
 }
 
 /// Returns the answer while no version is loaded.

@@ -29,16 +29,24 @@ impl Agent {
             let key = key.to_owned();
             return match *method {
                 Method::POST => evaluate_single(self, request, &key).await,
-                _ => wrong_method("POST"),
+                _ => self.without_body(wrong_method("POST"), request).await,
             };
         }
-        match (path, method) {
-            (BULK | SINGLE, &Method::POST) => evaluate_bulk(self, request).await,
+        let answer = match (path, method) {
+            (BULK | SINGLE, &Method::POST) => return evaluate_bulk(self, request).await,
             (BULK | SINGLE, _) => wrong_method("POST"),
             (EVENTS, &Method::GET) => events(self),
             (EVENTS, _) => wrong_method("GET"),
             _ => probe(self, method, path).unwrap_or_else(not_found),
-        }
+        };
+        self.without_body(answer, request).await
+    }
+
+    /// Returns an answer that depends on no body, once the body that the request has nevertheless is dropped.
+    async fn without_body(&self, answer: Answer, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        self.bodies.discard_unread(&parts.headers, body).await;
+        answer
     }
 }
 

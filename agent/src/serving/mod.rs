@@ -4,10 +4,9 @@
 //! of the answers too. [`Served`] has what is the same for all answers of a version, and is made anew when the version
 //! changes, and every second for the age of its verification.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -19,8 +18,8 @@ use tokio::sync::watch;
 
 /// The time between two updates of the age that answers name.
 const TICK: Duration = Duration::from_secs(1);
-/// The number of versions that are remembered, so that nobody waits for one that is over.
-const RECENT: usize = 16;
+/// The largest difference between the clocks of two agents, in seconds, at which each still waits for what the other announces.
+const CLOCKS: i64 = 60;
 
 /// One version, as it is served.
 pub(crate) struct Served {
@@ -49,20 +48,12 @@ pub(crate) struct Serving {
     announced: watch::Sender<Option<Announced>>,
     /// The text that distinguishes the answers of agents with other options.
     settings: String,
-    /// The newest versions that were served, the last one first.
-    recent: Mutex<VecDeque<Arc<str>>>,
 }
 
 impl Serving {
     /// Creates the state without a version. `settings` names the options on which answers depend.
     pub(crate) fn new(workspace: RefreshingWorkspace, settings: String) -> Self {
-        Self {
-            workspace,
-            served: ArcSwapOption::empty(),
-            announced: watch::Sender::new(None),
-            settings,
-            recent: Mutex::default(),
-        }
+        Self { workspace, served: ArcSwapOption::empty(), announced: watch::Sender::new(None), settings }
     }
 
     /// Returns the current version. It takes no lock unless the version has just changed.
@@ -79,13 +70,19 @@ impl Serving {
         self.announced.subscribe()
     }
 
-    /// Waits until a version is served, for at most `limit`. A version that was served before is not waited for.
-    pub(crate) async fn until_served(&self, etag: &str, limit: Duration) {
+    /// Waits until the version with this ETag is served, for at most `limit`. One that was served before is waited for, too: it
+    /// comes back with a revert. Only one that is over is not: its announcement, of the time `applied`, is older than the
+    /// version that is served.
+    pub(crate) async fn until_served(&self, etag: &str, applied: Option<i64>, limit: Duration) {
         let mut announced = self.announced.subscribe();
-        let was_served = || self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|one| **one == *etag);
-        let served = async { while !was_served() && announced.changed().await.is_ok() {} };
+        let is_there = |served: &Option<Announced>| {
+            served.as_ref().is_some_and(|served| {
+                let is_over = applied.is_some_and(|applied| applied.saturating_add(CLOCKS) < served.applied);
+                *served.etag == *etag || is_over
+            })
+        };
         // Without it, the caller gets what there is.
-        let _ = tokio::time::timeout(limit, served).await;
+        let _ = tokio::time::timeout(limit, announced.wait_for(is_there)).await;
     }
 
     pub(crate) fn workspace(&self) -> &RefreshingWorkspace {
@@ -116,12 +113,6 @@ impl Serving {
 
     fn announce(&self, served: &Served) {
         let announced = Announced { etag: served.etag.clone(), applied: served.applied };
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if !recent.contains(&announced.etag) {
-            recent.truncate(RECENT - 1);
-            recent.push_front(announced.etag.clone());
-        }
-        drop(recent);
         self.announced.send_if_modified(|before| {
             let is_new = before.as_ref().is_none_or(|before| before.etag != announced.etag);
             if is_new {
@@ -170,4 +161,62 @@ pub(crate) fn short_digest<T: AsRef<[u8]>>(texts: &[T]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use futures::FutureExt;
+    use rototo::RefreshOptions;
+
+    use super::*;
+
+    /// Longer than any test takes.
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    async fn serving(folder: &Path) -> Serving {
+        fs::write(folder.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        let source = folder.display().to_string();
+        let workspace = RefreshingWorkspace::load(source, RefreshOptions::new()).await.unwrap();
+        Serving::new(workspace, String::new())
+    }
+
+    /// Serves a version with this value.
+    async fn serve(serving: &Serving, folder: &Path, value: u8) -> Announced {
+        let text =
+            format!("schema_version = 1\ntype = \"int\"\nvalues = {{ a = {value} }}\n[resolve]\ndefault = \"a\"\n");
+        fs::create_dir_all(folder.join("variables")).unwrap();
+        fs::write(folder.join("variables/limit.toml"), text).unwrap();
+        serving.workspace.refresh_now().await.unwrap();
+        serving.announce(&serving.served().unwrap());
+        serving.announced().borrow().clone().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_version_that_comes_back_with_a_revert_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (serving, folder) = (serving(folder.path()).await, folder.path());
+        let first = serve(&serving, folder, 1).await;
+        let second = serve(&serving, folder, 2).await;
+        // Another agent has announced the revert already.
+        let mut waiting = Box::pin(serving.until_served(&first.etag, Some(second.applied + 1), LIMIT));
+        assert!(waiting.as_mut().now_or_never().is_none(), "the second version is still served");
+        assert_eq!(serve(&serving, folder, 1).await.etag, first.etag);
+        waiting.await;
+        assert_eq!(serving.served().unwrap().etag, first.etag);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_over_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (serving, folder) = (serving(folder.path()).await, folder.path());
+        let served = serve(&serving, folder, 1).await;
+        let waits = |etag: &str, applied| serving.until_served(etag, applied, LIMIT).now_or_never().is_none();
+        assert!(!waits("of another version", Some(served.applied - CLOCKS - 1)));
+        assert!(waits("of another version", Some(served.applied - CLOCKS)), "the clock of the other may be slow");
+        assert!(waits("of another version", None));
+        assert!(!waits(&served.etag, None), "it is served");
+    }
 }
