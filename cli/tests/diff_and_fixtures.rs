@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{VARIABLE, changed, example, fails, json, prints, replace};
+use support::{VARIABLE, changed, example, fails, json, prints, replace, rototo, throttle};
 
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 
@@ -77,4 +77,15 @@ fn fixtures_cover_every_result_of_a_decision() {
     assert!(read("rototo-fixtures.toml").contains("target = \"qualifier:high-queue-pressure\""));
     let (code, text) = fails(&example(), &["fixtures", ".", "--out", &out, "--variable", "none"]);
     assert_eq!((code, text.contains("there is no variable `none`")), (1, true), "{text}");
+}
+
+#[test]
+fn fixtures_have_the_values_that_a_context_schema_accepts() {
+    for name in ["within limits", "an interval", "a bucket"] {
+        let workspace = throttle::workspace(name);
+        let output = rototo(workspace.path(), &["fixtures", ".", "--tests", "--out", "tests", "--variables"]);
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{name}");
+        let text = prints(workspace.path(), &["test", "--coverage"]);
+        assert!(text.contains("coverage: 2 of 2 rules and defaults, 2 of 2 results"), "{name}: {text}");
+    }
 }

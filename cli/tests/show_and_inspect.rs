@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{VARIABLE, changed, example, fails, json, prints};
+use support::{VARIABLE, changed, copy, example, fails, json, prints, rototo};
 
 fn ids(items: &Value) -> Vec<&str> {
     items.as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect()
@@ -45,6 +45,47 @@ fn show_lists_the_rules_without_a_workspace() {
     assert!(one.contains("\n  why:  ") && one.contains("\n  help: "), "{one}");
     let (code, text) = fails(elsewhere.path(), &["show", "--lint-rule", "rototo/qualifier-cycles"]);
     assert_eq!((code, text.contains("did you mean `rototo/qualifier-cycle`?")), (1, true), "{text}");
+}
+
+/// Each rule id that a command prints leads to the title of its findings and to a way out, also in SARIF.
+#[test]
+fn show_knows_the_rules_that_are_not_of_lint() {
+    let tests = format!("tests/{VARIABLE}.toml");
+    let expired = changed(&format!("variables/{VARIABLE}.toml"), "[resolve]", "expires = \"2020-01-01\"\n[resolve]");
+    let failing = changed(&tests, "\"degraded\"", "\"severe\"");
+    let invalid = changed(&tests, "rows = [", "row = [");
+    let untested = tempfile::tempdir().unwrap();
+    copy(&example(), untested.path());
+    std::fs::remove_dir_all(untested.path().join("tests")).unwrap();
+    let unread = changed("rototo-workspace.toml", "schema_version = 1", "schema_version = 1\nextends = [\"../no\"]");
+    for (workspace, command, rule) in [
+        (&expired, &["lint", "--expired"][..], "rototo/expired"),
+        (&failing, &["test"], "rototo/test-failed"),
+        (&invalid, &["test"], "rototo/test-invalid"),
+        (&untested, &["test"], "rototo/test-missing"),
+        (&unread, &["lint", "."], "rototo/source-unreadable"),
+    ] {
+        let report = json(workspace.path(), command);
+        let found = &report["diagnostics"][0];
+        let shown = json(workspace.path(), &["show", "--lint-rule", rule]);
+        assert_eq!((&found["rule"], &shown["rule"]), (&json!(rule), &json!(rule)), "{report} {shown}");
+        assert_eq!(shown["severity"], found["severity"], "{rule}");
+        assert!(shown["help"] == found["help"] || rule == "rototo/source-unreadable", "{rule}: {shown}");
+        let log: Value =
+            serde_json::from_slice(&rototo(workspace.path(), &[command, &["--format", "sarif"]].concat()).stdout)
+                .unwrap();
+        let descriptor = &log["runs"][0]["tool"]["driver"]["rules"][0];
+        assert_eq!(descriptor["shortDescription"]["text"], shown["title"], "{rule}");
+        assert_eq!(descriptor["help"]["text"], shown["help"], "{rule}");
+        let text = prints(workspace.path(), &["show", "--lint-rule", rule]);
+        assert!(text.starts_with(&format!("{rule}  ")) && text.contains("\n  help: "), "{text}");
+        let all = json(workspace.path(), &["show", "--lint-rules"]);
+        assert!(all["diagnostics"].as_array().unwrap().contains(&shown), "{rule}");
+        if rule != "rototo/source-unreadable" {
+            let report = json(workspace.path(), &["show", ".", "--lint-rule", rule]);
+            assert_eq!(report["lint_rules"], json!([shown]));
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{VARIABLE, changed, copy, example, fails, json, prints, replace};
+use serde_json::Value;
+use support::{VARIABLE, changed, copy, example, fails, json, prints, replace, rototo};
 
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 const TEST: &str = "tests/service-degradation-policy.toml";
@@ -44,7 +45,7 @@ fn a_test_that_fails_shows_its_row_and_the_rule_that_decided() {
     assert_eq!(log["runs"][0]["results"][0]["ruleId"], "rototo/test-failed");
 }
 
-fn prints_failing(directory: &Path, arguments: &[&str]) -> serde_json::Value {
+fn prints_failing(directory: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&fails(directory, arguments).1).unwrap()
 }
 
@@ -104,4 +105,47 @@ fn the_first_tests_are_written_hold_and_stay() {
     replace(&written, "\"degraded\"", "\"severe\"");
     assert_eq!(prints(workspace.path(), &write), "fixtures: tests\n");
     assert!(fails(workspace.path(), &["test"]).1.contains("and `severe` is expected"));
+}
+
+/// A pipeline finds the reason in the form that it reads, whatever keeps the tests from running.
+#[test]
+fn each_form_says_why_no_test_ran() {
+    let broken = changed(&format!("variables/{VARIABLE}.toml"), "default = \"normal\"", "default = \"none\"");
+    let untested = changed(TEST, "schema_version", "schema_version");
+    std::fs::remove_dir_all(untested.path().join("tests")).unwrap();
+    let unread = changed("rototo-workspace.toml", "schema_version = 1", "schema_version = 1\nextends = [\"../nope\"]");
+    for (workspace, source, rule, is_complete) in [
+        (&broken, ".", "rototo/variable-unknown-value", false),
+        (&untested, ".", "rototo/test-missing", true),
+        (&unread, ".", "rototo/source-unreadable", false),
+        (&unread, "none", "rototo/workspace-not-found", false),
+    ] {
+        let test = |form: &str| {
+            let output = rototo(workspace.path(), &["test", source, "--format", form]);
+            assert_eq!(output.status.code(), Some(1), "{rule} in {form}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let [report, log] = ["json", "sarif"].map(|form| serde_json::from_str::<Value>(&test(form)).unwrap());
+        assert_eq!(report["diagnostics"][0]["rule"], rule);
+        assert_eq!((&report["checks"], &report["coverage"]["variables"]), (&0.into(), &serde_json::json!({})));
+        let run = &log["runs"][0];
+        assert_eq!((&run["results"][0]["ruleId"], &run["results"][1]), (&rule.into(), &Value::Null));
+        assert_eq!(run["invocations"][0]["executionSuccessful"], is_complete, "{rule}");
+        let commands = test("github");
+        assert!(commands.starts_with("::error file=") && commands.contains(&format!(",title={rule}::")), "{commands}");
+    }
+    let (_, text) = fails(unread.path(), &["test", "."]);
+    assert!(text.starts_with("error: reading . failed: it extends"), "{text}");
+}
+
+#[test]
+fn a_row_above_a_failing_one_leaves_its_fingerprint() {
+    let workspace = changed(TRIAL, "[0, 1000]", "[0, 10000]");
+    let fingerprints = || {
+        let log = prints_failing(workspace.path(), &["test", ".", "--format", "sarif"]);
+        log["runs"][0]["results"][0]["partialFingerprints"].clone()
+    };
+    let before = fingerprints();
+    replace(&workspace.path().join(TEST), "rows = [\n", "rows = [\n  [\"normal\", \"acct-002\", \"normal\"],\n");
+    assert_eq!(fingerprints(), before);
 }

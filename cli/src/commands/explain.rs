@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::compiled::compiled;
-use crate::explain::{Alternative, alternatives, explanation};
+use crate::explain::{Alternatives, alternatives, explanation};
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::style::BAD;
@@ -54,7 +54,8 @@ struct ExplainReport {
 struct ExplainedVariable {
     #[serde(flatten)]
     trace: VariableTrace,
-    alternatives: Vec<Alternative>,
+    #[serde(flatten)]
+    alternatives: Alternatives,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,17 +11,19 @@ use serde::Serialize;
 
 use crate::global::GlobalArguments;
 use crate::reports::github::github;
+use crate::reports::rules::with_custom;
 use crate::reports::sarif::sarif;
+use crate::reports::unread::UnreadWorkspace;
 use crate::reports::{LintFindings, ReportFormat};
 use crate::terminal;
 use crate::terminal::advice::of_source;
 use crate::terminal::diagnostics;
 use crate::terminal::diagnostics::LintOutcome;
 use crate::workspace;
+use crate::workspace::Workspace;
 use crate::workspace::documents::{ReportedDocument, documents};
 use crate::workspace::selection::Selectors;
 use crate::workspace::unreadable::Unreadable;
-use crate::workspace::{NotThere, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +80,7 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
     if arguments.expired {
         add_expired(&mut lint, &parsed, arguments.on.map_or_else(today, Ok)?);
     }
-    arguments.selection.check(&parsed, &lint.custom)?;
+    arguments.selection.check(&parsed, &with_custom(lint.custom.clone()))?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
     let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
@@ -124,32 +126,12 @@ fn exit_code(lint: &Lint) -> ExitCode {
 
 /// Reports a source that can't be read as a finding like any other, so that scripts read one shape. People read the error.
 fn failed(error: anyhow::Error, format: ReportFormat) -> anyhow::Result<ExitCode> {
-    let error = match error.downcast::<NotThere>() {
-        Ok(NotThere { at, reason }) => return not_there(&at, &reason, format),
-        Err(error) => error,
-    };
-    match error.downcast_ref::<Unreadable>() {
-        Some(unreadable) if format != ReportFormat::Text => unreadable_source(unreadable, format),
-        _ => Err(error),
+    if format == ReportFormat::Text && error.is::<Unreadable>() {
+        return Err(error);
     }
-}
-
-fn unreadable_source(unreadable: &Unreadable, format: ReportFormat) -> anyhow::Result<ExitCode> {
-    let diagnostics = [unreadable.finding(of_source(unreadable.error()))];
-    let directory = unreadable.directory_in_repository();
-    report_failure(&unreadable.full_name(), &directory, &diagnostics, format)?;
+    let UnreadWorkspace { name, directory, diagnostics } = UnreadWorkspace::of(error, of_source)?;
+    report_failure(&name, &directory, &diagnostics, format)?;
     Ok(ExitCode::FAILURE)
-}
-
-/// Reports a missing directory by the rule of a workspace that is not there.
-fn not_there(at: &str, reason: &str, format: ReportFormat) -> anyhow::Result<ExitCode> {
-    let mut lint = workspace::lint(&Parsed::default());
-    for diagnostic in &mut lint.diagnostics {
-        diagnostic.message = reason.to_owned();
-        at.clone_into(&mut diagnostic.location.path);
-    }
-    report_failure(at, "", &lint.diagnostics, format)?;
-    Ok(exit_code(&lint))
 }
 
 /// Reports the findings about a workspace that was not read.

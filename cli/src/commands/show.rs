@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::global::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
+use crate::reports::rules::with_custom;
 use crate::terminal;
 use crate::terminal::style::{BAD, BOLD, DIM};
 use crate::terminal::wording::{ownership, plain};
@@ -77,12 +78,12 @@ struct Authority {
 pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let ShowArguments { source, selectors } = arguments;
     if source.is_none() && selectors.is_catalog_alone() {
-        selectors.check_catalog(&Custom::default())?;
+        selectors.check_catalog(&with_custom(Custom::default()))?;
         return show_catalog(&selectors, global);
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = workspace.parse();
-    let own = workspace::lint(&parsed).custom;
+    let own = with_custom(workspace::lint(&parsed).custom);
     selectors.check(&parsed, &own)?;
     let report = report(workspace.full_name(), &parsed, &own, &selectors)?;
     if global.json {
@@ -95,8 +96,12 @@ pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> a
 
 /// Prints the rules alone, for which no workspace is needed.
 fn show_catalog(selectors: &Selectors, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    let none = Custom::default();
-    let (rules, authorities) = (rules(catalog(), selectors), authorities(catalog_in_reports(&none), selectors));
+    let of_commands = with_custom(Custom::default());
+    let in_reports = catalog_in_reports(&of_commands);
+    let others = in_reports.iter().filter(|rule| of_commands.rules.contains_key(&*rule.rule)).cloned();
+    let mut all: Vec<CatalogRule> = catalog().into_iter().chain(others).collect();
+    all.sort_by(|one, other| one.rule.cmp(&other.rule));
+    let (rules, authorities) = (rules(all, selectors), authorities(in_reports, selectors));
     if !global.json {
         let by_name = matches!(selectors.lint_rules(), Selection::Some(_));
         let shown = rules.iter().chain(authorities.iter().flat_map(|authority| &authority.rules));

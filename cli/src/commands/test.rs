@@ -5,16 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use rototo_engine::Diagnostic;
 use rototo_engine::testing::{self, Coverage, TestReport};
+use rototo_engine::{Diagnostic, Parsed};
 use serde::Serialize;
 
 use crate::commands::compiled::compiled;
 use crate::global::GlobalArguments;
 use crate::reports::github::github;
+use crate::reports::rules::TEST_MISSING;
 use crate::reports::sarif::sarif;
+use crate::reports::unread::UnreadWorkspace;
 use crate::reports::{LintFindings, ReportFormat};
 use crate::terminal;
+use crate::terminal::advice::of_source;
 use crate::terminal::diagnostics;
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
@@ -57,41 +60,90 @@ struct TestRunReport<'a> {
     coverage: &'a Coverage,
 }
 
+/// The subject of a report, and where it is.
+struct TestedWorkspace<'a> {
+    name: &'a str,
+    directory: &'a str,
+    parsed: &'a Parsed,
+}
+
 pub(crate) async fn run(arguments: TestArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let format = ReportFormat::of(arguments.format, global)?;
-    let workspace = Workspace::read_with_tests(arguments.source.as_deref(), global).await?;
+    let workspace = match Workspace::read_with_tests(arguments.source.as_deref(), global).await {
+        Ok(workspace) => workspace,
+        Err(error) => return unread(error, format),
+    };
     let parsed = workspace.parse();
+    let (name, directory) = (workspace.shown(), workspace.directory_in_repository());
+    let tested = TestedWorkspace { name, directory: &directory, parsed: &parsed };
     if parsed.tree().tests().next().is_none() {
-        bail!(
-            "{} has no tests: write tests/NAME.toml, or let `rototo fixtures SOURCE --tests --out tests` write the first",
-            workspace.shown()
-        );
+        return untested(&tested, format);
     }
-    let report = testing::run(&parsed, &compiled(&workspace, &parsed)?, parsed.tree().tests(), || true);
-    let directory = workspace.directory_in_repository();
-    let findings = LintFindings { command: "test", diagnostics: &report.diagnostics, directory: &directory };
+    let compiled = match rototo_engine::compile(&parsed) {
+        Ok(compiled) => compiled,
+        Err(error) if format != ReportFormat::Text && !error.diagnostics.is_empty() => {
+            return not_run(&tested, error.diagnostics, format);
+        }
+        // People read the errors as every command that resolves shows them.
+        Err(_) => compiled(&workspace, &parsed)?,
+    };
+    let report = testing::run(&parsed, &compiled, parsed.tree().tests(), || true);
+    let is_silent = global.quiet && report.diagnostics.is_empty();
+    let summary = if is_silent { String::new() } else { summary(&report, name) };
+    let uncovered = if arguments.coverage { uncovered(&report.coverage) } else { String::new() };
+    print(&tested, &report, format, &format!("{summary}{uncovered}"))?;
+    Ok(if report.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reports a workspace that can't be read as a finding, as lint does. People read the error.
+fn unread(error: anyhow::Error, format: ReportFormat) -> anyhow::Result<ExitCode> {
+    if format == ReportFormat::Text {
+        return Err(error);
+    }
+    let UnreadWorkspace { name, directory, diagnostics } = UnreadWorkspace::of(error, of_source)?;
+    let tested = TestedWorkspace { name: &name, directory: &directory, parsed: &Parsed::default() };
+    not_run(&tested, diagnostics, format)
+}
+
+/// Reports a workspace without tests: its pipeline would check nothing.
+fn untested(tested: &TestedWorkspace<'_>, format: ReportFormat) -> anyhow::Result<ExitCode> {
+    if format == ReportFormat::Text {
+        bail!("{} has no tests: {}", tested.name, TEST_MISSING.help);
+    }
+    not_run(tested, vec![TEST_MISSING.finding()], format)
+}
+
+/// Reports the reasons for which no test ran.
+fn not_run(
+    tested: &TestedWorkspace<'_>,
+    diagnostics: Vec<Diagnostic>,
+    format: ReportFormat,
+) -> anyhow::Result<ExitCode> {
+    let report = TestReport { diagnostics, ..TestReport::default() };
+    let summary = format!("{BAD}failed{BAD:#}: no test of {} ran\n", plain(tested.name));
+    print(tested, &report, format, &summary)?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn print(tested: &TestedWorkspace<'_>, report: &TestReport, format: ReportFormat, summary: &str) -> anyhow::Result<()> {
+    let TestedWorkspace { name, directory, parsed } = *tested;
+    let diagnostics = &report.diagnostics;
+    let findings = LintFindings { command: "test", diagnostics, directory };
     match format {
         ReportFormat::Json => terminal::json(&TestRunReport {
-            workspace: workspace.shown().to_owned(),
+            workspace: name.to_owned(),
             files: report.files,
             cases: report.cases,
             checks: report.checks,
-            diagnostics: &report.diagnostics,
+            diagnostics,
             coverage: &report.coverage,
-        })?,
-        ReportFormat::Sarif => terminal::json(&sarif(&findings))?,
-        ReportFormat::Text | ReportFormat::Github => {
-            let found = match format {
-                ReportFormat::Github => github(&findings),
-                _ => diagnostics::diagnostics(&report.diagnostics, &parsed, workspace.shown()),
-            };
-            let is_silent = global.quiet && report.diagnostics.is_empty();
-            let summary = if is_silent { String::new() } else { summary(&report, workspace.shown()) };
-            let uncovered = if arguments.coverage { uncovered(&report.coverage) } else { String::new() };
-            terminal::text(&format!("{found}{summary}{uncovered}"))?;
+        }),
+        ReportFormat::Sarif => terminal::json(&sarif(&findings)),
+        ReportFormat::Github => terminal::text(&format!("{}{summary}", github(&findings))),
+        ReportFormat::Text => {
+            terminal::text(&format!("{}{summary}", diagnostics::diagnostics(diagnostics, parsed, name)))
         }
     }
-    Ok(if report.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn summary(report: &TestReport, workspace: &str) -> String {

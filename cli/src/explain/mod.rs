@@ -4,12 +4,12 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use rototo_engine::{Compiled, Context, Parsed, VariableTrace};
+use rototo_engine::{Compiled, Context, Parsed, ResolveError, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use crate::explain::words::explanation;
-use crate::fixtures::{FixtureTarget, candidates, insert, qualifiers};
+use crate::fixtures::{FixtureTarget, at, candidates, insert, qualifiers};
 
 /// The most values of one attribute that are tried.
 const MAX_VALUES: usize = 1_000;
@@ -22,33 +22,60 @@ pub(crate) struct Alternative {
     pub(crate) value_key: String,
 }
 
-/// Returns, for each attribute, one value for each other result that it alone can bring about. The values are those that
-/// the qualifiers of the variable distinguish, so an attribute without an alternative changes nothing by itself, except
-/// in a bucket that no tried value falls into.
+/// The results that one attribute alone can bring about, and the values that were tried for them.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Alternatives {
+    /// For each attribute, one value for each other result.
+    #[serde(rename = "alternatives")]
+    pub(crate) found: Vec<Alternative>,
+    /// The number of other values that were tried, of all attributes.
+    pub(crate) tried: usize,
+    /// True if no attribute can have another value than those that were tried, so that nothing else changes the result.
+    pub(crate) exhaustive: bool,
+}
+
+/// Tries other values of each attribute alone: those that the qualifiers of the variable distinguish, and those that
+/// the context schema names.
 pub(crate) fn alternatives(
     parsed: &Parsed,
     compiled: &Compiled,
     context: &Context,
     trace: &VariableTrace,
-) -> Vec<Alternative> {
+) -> Alternatives {
     let id = trace.resolution.id.as_str();
-    let mut found = Vec::new();
-    for (attribute, values) in candidates(parsed, &qualifiers(parsed, FixtureTarget::Variable(id))) {
+    let mut all = Alternatives { found: Vec::new(), tried: 0, exhaustive: true };
+    let qualifiers = qualifiers(parsed, FixtureTarget::Variable(id));
+    for (attribute, candidates) in candidates(parsed, &qualifiers, Some(context)) {
+        all.exhaustive &= candidates.is_exhaustive && candidates.values.len() <= MAX_VALUES;
+        let present = at(context, &attribute);
         let mut seen = BTreeSet::from([trace.resolution.value_key.clone()]);
-        for value in values.into_iter().take(MAX_VALUES) {
-            let Some(value_key) = result_with(compiled, id, context, &attribute, &value) else { continue };
-            if seen.insert(value_key.clone()) {
-                found.push(Alternative { attribute: attribute.clone(), value, value_key });
+        for value in candidates.values.into_iter().take(MAX_VALUES).filter(|value| present != Some(value)) {
+            match result_with(compiled, id, context, &attribute, &value) {
+                Some(Ok(value_key)) => {
+                    all.tried += 1;
+                    if seen.insert(value_key.clone()) {
+                        all.found.push(Alternative { attribute: attribute.clone(), value, value_key });
+                    }
+                }
+                // No application may send such a context.
+                None | Some(Err(ResolveError::ContextMismatch(_))) => {}
+                Some(Err(_)) => all.exhaustive = false,
             }
         }
     }
-    found
+    all
 }
 
-/// Returns the value key with another value of one attribute; `None` where that makes no valid context.
-fn result_with(compiled: &Compiled, id: &str, context: &Context, attribute: &str, value: &Value) -> Option<String> {
+/// Returns the value key with another value of one attribute; `None` where something else than an object is in the way.
+fn result_with(
+    compiled: &Compiled,
+    id: &str,
+    context: &Context,
+    attribute: &str,
+    value: &Value,
+) -> Option<Result<String, ResolveError>> {
     let mut changed = context.value().as_object()?.clone();
     insert(&mut changed, attribute, value.clone())?;
     let context = Context::from_json(Value::Object(changed)).ok()?;
-    Some(compiled.resolve_variable(id, &context).ok()?.value_key.to_owned())
+    Some(compiled.resolve_variable(id, &context).map(|resolved| resolved.value_key.to_owned()))
 }

@@ -5,16 +5,21 @@ use std::fmt::Write;
 use rototo_engine::parse::Variable;
 use rototo_engine::resolve::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{QualifierTrace, VariableTrace};
+use serde_json::Value;
 
-use crate::explain::Alternative;
+use crate::explain::{Alternative, Alternatives};
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{ownership, plain, value};
+
+/// The most items of a list that are shown whole, and the first items that are shown of a longer one.
+const MOST_ITEMS: usize = 10;
+const FIRST_ITEMS: usize = 5;
 
 /// The depth to which qualifiers that read each other are shown.
 const MAX_DEPTH: usize = 16;
 
 /// Returns the reasons of a decision, who answers for it, and what would change it.
-pub(crate) fn explanation(trace: &VariableTrace, alternatives: &[Alternative], variable: Option<&Variable>) -> String {
+pub(crate) fn explanation(trace: &VariableTrace, alternatives: &Alternatives, variable: Option<&Variable>) -> String {
     let resolved = &trace.resolution;
     let mut text = format!("{BOLD}{}{BOLD:#} is {BOLD}{}{BOLD:#}", plain(&resolved.id), plain(&resolved.value_key));
     let _ = match trace.rules.iter().find(|rule| rule.matched) {
@@ -35,18 +40,23 @@ pub(crate) fn explanation(trace: &VariableTrace, alternatives: &[Alternative], v
         let _ = writeln!(text, "  {mark} rule {index} selects {key} if {condition} is true{owned}");
         write_qualifier(&mut text, &trace.qualifier_traces, qualifier, 2);
     }
-    if trace.rules.is_empty() {
-        return text;
-    }
-    if alternatives.is_empty() {
-        text.push_str("  no attribute alone would change it\n");
-        return text;
-    }
-    text.push_str("  one attribute alone would change it:\n");
-    for Alternative { attribute, value: other, value_key } in alternatives {
-        let _ = writeln!(text, "    {} = {} gives {}", plain(attribute), value(other), plain(value_key));
+    if !trace.rules.is_empty() {
+        write_alternatives(&mut text, alternatives);
     }
     text
+}
+
+fn write_alternatives(text: &mut String, alternatives: &Alternatives) {
+    let _ = match (alternatives.found.is_empty(), alternatives.exhaustive, alternatives.tried) {
+        (false, ..) => writeln!(text, "  one attribute alone would change it:"),
+        (true, true, _) => writeln!(text, "  no attribute alone would change it"),
+        (true, false, 0) => writeln!(text, "  no other value could be tried"),
+        (true, false, 1) => writeln!(text, "  the one other value that was tried does not change it"),
+        (true, false, tried) => writeln!(text, "  none of the {tried} values that were tried changes it"),
+    };
+    for Alternative { attribute, value: other, value_key } in &alternatives.found {
+        let _ = writeln!(text, "    {} = {} gives {}", plain(attribute), value(other), plain(value_key));
+    }
 }
 
 fn write_qualifier(text: &mut String, traces: &[QualifierTrace], id: &str, depth: usize) {
@@ -85,8 +95,19 @@ fn sentence(predicate: &PredicateTrace) -> String {
         "lte" => "must be at most",
         other => other,
     };
-    let expected = predicate.expected.as_ref().map(value).unwrap_or_default();
+    let expected = predicate.expected.as_ref().map(operand).unwrap_or_default();
     format!("{subject} is {actual}, {DIM}and {must} {expected}{DIM:#}")
+}
+
+/// Returns an operand as JSON, of a long list the first items.
+fn operand(expected: &Value) -> String {
+    match expected.as_array() {
+        Some(items) if items.len() > MOST_ITEMS => {
+            let first: Vec<String> = items.iter().take(FIRST_ITEMS).map(value).collect();
+            format!("[{}, and {} more]", first.join(", "), items.len() - FIRST_ITEMS)
+        }
+        _ => value(expected),
+    }
 }
 
 fn mark(holds: bool) -> String {

@@ -1,14 +1,17 @@
 //! The findings of lint and of tests in the formats that other programs read: SARIF, and the workflow commands of
-//! GitHub. Pure.
+//! GitHub.
 
 pub(crate) mod github;
+pub(crate) mod rules;
 pub(crate) mod sarif;
+pub(crate) mod unread;
 
 use anyhow::bail;
 use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location};
 
 use crate::global::GlobalArguments;
+use crate::reports::rules::{MANIFEST, is_of_tests};
 use crate::workspace::unreadable::UNREADABLE;
 
 /// The forms of a report on findings.
@@ -46,15 +49,16 @@ pub(crate) struct LintFindings<'a> {
 }
 
 impl LintFindings<'_> {
-    /// Returns whether the workspace was read. Otherwise, its other findings are not known.
+    /// Returns whether the workspace was read, and its tests ran if the command runs them. Otherwise, its other findings
+    /// are not known.
     fn is_complete(&self) -> bool {
-        self.diagnostics.iter().all(|found| found.rule != UNREADABLE)
+        let is_test = self.command == "test";
+        self.diagnostics.iter().all(|found| found.rule != UNREADABLE && (!is_test || is_of_tests(&found.rule)))
     }
 
-    /// Returns the path of a place in the repository. A finding about the whole workspace is shown at its manifest, as
-    /// a code host shows nothing at a directory.
+    /// Returns the path of a place in the repository.
     fn path_of(&self, location: &Location) -> String {
-        let path = if location.path.is_empty() { "rototo-workspace.toml" } else { &location.path };
+        let path = if location.path.is_empty() { MANIFEST } else { &location.path };
         if self.directory.is_empty() { path.to_owned() } else { format!("{}/{path}", self.directory) }
     }
 }

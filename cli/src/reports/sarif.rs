@@ -8,6 +8,7 @@ use rototo_engine::{Diagnostic, Digest, Entity, Location, Range, Severity};
 use serde::Serialize;
 
 use crate::reports::LintFindings;
+use crate::reports::rules::{is_of_tests, rule};
 use crate::workspace::percent_encoded;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -128,7 +129,8 @@ pub(crate) fn sarif(findings: &LintFindings<'_>) -> SarifLog {
     ids.sort_unstable();
     ids.dedup();
     let index = |found: &Diagnostic| ids.binary_search(&&*found.rule).unwrap_or_default();
-    let results = findings.diagnostics.iter().map(|found| result(findings, found, index(found))).collect();
+    let results = findings.diagnostics.iter().zip(fingerprints(findings.diagnostics));
+    let results = results.map(|(found, fingerprint)| result(findings, found, (index(found), fingerprint))).collect();
     let of_rule = |id: &&str| findings.diagnostics.iter().find(|found| found.rule == *id).map(descriptor);
     let driver = SarifDriver {
         name: "rototo",
@@ -153,15 +155,16 @@ pub(crate) fn sarif(findings: &LintFindings<'_>) -> SarifLog {
 /// Describes the rule of a finding. A custom rule has its title alone.
 fn descriptor(found: &Diagnostic) -> ReportingDescriptor {
     let built_in = rules().iter().find(|rule| rule.id == found.rule);
+    let help = built_in.map(|rule| rule.help).or_else(|| rule(&found.rule).map(|rule| rule.help));
     ReportingDescriptor {
         id: found.rule.to_string(),
         short_description: text(&found.title),
         full_description: built_in.map(|rule| text(rule.why)),
-        help: built_in.map(|rule| text(rule.help)),
+        help: help.map(text),
     }
 }
 
-fn result(findings: &LintFindings<'_>, found: &Diagnostic, rule_index: usize) -> SarifResult {
+fn result(findings: &LintFindings<'_>, found: &Diagnostic, (rule_index, fingerprint): (usize, String)) -> SarifResult {
     let help = found.help.as_ref().map(|help| format!("\n{}", readable(help))).unwrap_or_default();
     let related = found.related.iter().map(|related| SarifLocation {
         message: Some(text(&related.message)),
@@ -177,11 +180,24 @@ fn result(findings: &LintFindings<'_>, found: &Diagnostic, rule_index: usize) ->
         message: SarifText { text: format!("{}{help}", readable(&found.message)) },
         locations: [SarifLocation { message: None, physical_location: physical(findings, &found.location) }],
         related_locations: related.collect(),
-        partial_fingerprints: BTreeMap::from([("primaryLocationLineHash", identity(found))]),
+        partial_fingerprints: BTreeMap::from([("primaryLocationLineHash", fingerprint)]),
     }
 }
 
-/// Returns the name by which a code host recognises a finding in the next run: independent of its line.
+/// Returns the names by which a code host recognises the findings in the next run: independent of their lines. Findings
+/// that are equal otherwise are counted.
+fn fingerprints(diagnostics: &[Diagnostic]) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let fingerprint = |found| {
+        let identity = identity(found);
+        let count = counts.entry(identity.clone()).or_default();
+        *count += 1;
+        format!("{identity}:{count}")
+    };
+    diagnostics.iter().map(fingerprint).collect()
+}
+
+/// Returns a hash of a finding without its line.
 fn identity(found: &Diagnostic) -> String {
     let Diagnostic { rule, entity, message, location, .. } = found;
     let place = match entity {
@@ -189,8 +205,19 @@ fn identity(found: &Diagnostic) -> String {
         Entity::Rule { variable: id, .. } | Entity::Predicate { qualifier: id, .. } => id.clone(),
         other => format!("{other:?}"),
     };
+    let message = if is_of_tests(rule) { without_row(message) } else { message.clone() };
     let digest = Digest::of(format!("{rule}\n{}\n{place}\n{message}", location.path).as_bytes()).to_string();
-    format!("{}:1", digest.get(..16).unwrap_or_default())
+    digest.get(..16).unwrap_or_default().to_owned()
+}
+
+/// Returns the message about a test without the number of its row, which moves when another row is added.
+fn without_row(message: &str) -> String {
+    let row = message.split_once(", row ");
+    let without = row.and_then(|(table, rest)| {
+        let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        Some(format!("{table}: {}", rest.strip_prefix(": ")?))
+    });
+    without.unwrap_or_else(|| message.to_owned())
 }
 
 fn physical(findings: &LintFindings<'_>, location: &Location) -> PhysicalLocation {

@@ -4,8 +4,10 @@
 mod client;
 mod features;
 mod members;
+mod nested;
 mod renames;
 mod robustness;
+mod tests_of_workspace;
 
 use client::{Client, position_of, text_at};
 use serde_json::json;

@@ -80,6 +80,24 @@ fn an_edit_above_a_finding_leaves_its_fingerprint() {
     assert_ne!(fingerprint(), before);
 }
 
+/// Code hosts show findings of one fingerprint once.
+#[test]
+fn equal_findings_of_a_document_have_fingerprints_of_their_own() {
+    let predicate = "[[predicate]]\nattribute = \"account.plan\"\nop = \"equals\"\nvalue = \"pro\"\n";
+    let workspace = tempfile::tempdir().unwrap();
+    std::fs::create_dir(workspace.path().join("qualifiers")).unwrap();
+    std::fs::write(workspace.path().join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+    let path = workspace.path().join("qualifiers/pro.toml");
+    std::fs::write(path, format!("schema_version = 1\n{predicate}{predicate}")).unwrap();
+    let log = log(workspace.path(), &["--lint-rule", "rototo/qualifier-predicate-unknown-op"]);
+    let fingerprint = |index: usize| {
+        let found = &log["runs"][0]["results"][index];
+        found["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap().split_once(':').unwrap()
+    };
+    let ((first, one), (second, two)) = (fingerprint(0), fingerprint(1));
+    assert_eq!((first, one, two), (second, "1", "2"), "{log:#}");
+}
+
 #[test]
 fn every_kind_of_finding_is_valid_sarif() {
     for rule in rototo_engine::lint::rules() {

@@ -1,6 +1,8 @@
 //! The `rototo` binary, and workspaces to run it on.
 #![allow(dead_code)]
 
+pub mod throttle;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
