@@ -15,6 +15,7 @@ const FILES = [
   '**/resources/*-objects/*.toml',
   '**/schemas/*.json',
   '**/lint/*.lua',
+  '**/tests/*.toml',
 ];
 
 async function start() {

@@ -1,4 +1,4 @@
-//! The places where documents mention things by name: for editors, which follow names and change them.
+//! The places where documents and tests mention things by name: for editors, which follow names and change them.
 //!
 //! ```
 //! use rototo_engine::mention::{Name, everywhere};
@@ -14,14 +14,16 @@
 //! assert_eq!((&*found[0].path, found[0].span.start), ("variables/limit.toml", 32));
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
 use crate::document::tree::DocumentKind;
 use crate::parse::{
-    Field, ObjectReference, Op, PathStep, Places, Predicate, QUALIFIER_PREFIX, Qualifier, RESOURCE_PREFIX, Resource,
-    Schema, Spanned, Type, Variable, object_references, refers_to_objects, target,
+    Expected, ExpectedResult, Field, ObjectReference, Op, PathStep, Places, Predicate, QUALIFIER_PREFIX, Qualifier,
+    RESOURCE_PREFIX, Resource, Schema, Spanned, TestAttributes, TestFile, Type, Variable, object_references,
+    refers_to_objects, target,
 };
 use crate::parse::{Parse, Parsed, resource_of, stem};
 
@@ -43,11 +45,11 @@ pub enum Name {
 pub struct Mention {
     /// The thing.
     pub name: Name,
-    /// The document.
+    /// The document, or the test.
     pub path: Arc<str>,
     /// The bytes of the key or of the text, with its quotes.
     pub span: Span,
-    /// The part of the workspace that has the mention.
+    /// The part of the workspace that has the mention. A test is none, so that of its mentions is the workspace.
     pub by: Entity,
     /// The way in which the name is written.
     pub form: Form,
@@ -58,6 +60,8 @@ pub struct Mention {
 pub enum Form {
     /// A key, which declares the thing.
     Key,
+    /// A key of a test, which has the expected result as its value.
+    ExpectationKey,
     /// A text of this prefix and the name.
     Text(&'static str),
     /// A text that is a path relative to the document.
@@ -103,7 +107,8 @@ impl Name {
     }
 }
 
-/// Returns the mentions in the document at `path`, as far as it can be read.
+/// Returns the mentions in the document or the test at `path`, as far as it can be read. Those in a test are in the order
+/// of their places; several rows have one mention of a variable together.
 #[must_use]
 pub fn in_document(parsed: &Parsed, path: &str) -> Vec<Mention> {
     let Some((path, id)) = parsed.tree().path(path).map(|path| (path, stem(path))) else { return Vec::new() };
@@ -125,16 +130,38 @@ pub fn in_document(parsed: &Parsed, path: &str) -> Vec<Mention> {
             }
         }
         Some(DocumentKind::ResourceObject) => found.of_object(parsed, resource_of(path), id),
-        _ => {}
+        Some(DocumentKind::Manifest | DocumentKind::Schema | DocumentKind::CustomLint) => {}
+        None => {
+            if let Some(bytes) = parsed.tree().test(path) {
+                found.of_test(parsed, bytes);
+            }
+        }
     }
     found.found
 }
 
-/// Returns the mentions of a thing in the whole workspace, in the order of documents.
+/// Returns the mentions of a thing in the whole workspace, in the order of documents, and then of
+/// [tests](crate::Tree::tests).
 #[must_use]
 pub fn everywhere(parsed: &Parsed, name: &Name) -> Vec<Mention> {
-    let paths = parsed.tree().iter().map(|(path, _)| path);
-    paths.flat_map(|path| in_document(parsed, path)).filter(|mention| mention.name == *name).collect()
+    let tests = parsed.tree().tests().map(|(path, _)| path);
+    let mut found = in_documents(parsed, name);
+    found.extend(in_files(parsed, tests, name));
+    found
+}
+
+/// Returns the mentions of a thing in documents alone: a test selects and reads nothing.
+#[must_use]
+pub fn in_documents(parsed: &Parsed, name: &Name) -> Vec<Mention> {
+    in_files(parsed, parsed.tree().iter().map(|(path, _)| path), name).collect()
+}
+
+fn in_files<'p>(
+    parsed: &'p Parsed,
+    paths: impl Iterator<Item = &'p Arc<str>> + 'p,
+    name: &'p Name,
+) -> impl Iterator<Item = Mention> + 'p {
+    paths.flat_map(|path| in_document(parsed, path)).filter(|mention| mention.name == *name)
 }
 
 struct Mentions<'p> {
@@ -154,14 +181,14 @@ impl Mentions<'_> {
         }
         self.schema(Entity::variable(id), &variable.schema);
         for (key, value) in variable.inline_values() {
-            let name = value_name(id, variable, key);
+            let name = value_name(id, Some(variable), key);
             self.add(name, Entity::value(id, key), value.key_span, Form::Key);
         }
         let default = variable.default().map(|default| (Entity::variable(id), default));
         let rules = variable.rules().iter().enumerate();
         let rules = rules.map(|(index, rule)| (Entity::rule(id, index), &rule.value));
         for (by, field) in default.into_iter().chain(rules) {
-            self.text(by, field, |key| value_name(id, variable, key));
+            self.text(by, field, |key| value_name(id, Some(variable), key));
         }
         for (index, rule) in variable.rules().iter().enumerate() {
             self.text(Entity::rule(id, index), &rule.qualifier, |id| Name::Qualifier { id: Arc::clone(id) });
@@ -179,6 +206,32 @@ impl Mentions<'_> {
             let (name, form) = subject(predicate, attribute);
             self.add(name, Entity::predicate(id, index), attribute.span, form);
         }
+    }
+
+    /// Adds the ids and the value keys of the expected results.
+    fn of_test(&mut self, parsed: &Parsed, bytes: &[u8]) {
+        let mut variables = BTreeMap::new();
+        for case in TestFile::readable(bytes).cases {
+            let form = match case.attributes {
+                TestAttributes::Object(_) => Form::ExpectationKey,
+                TestAttributes::Row(..) => Form::Text(""),
+            };
+            for Expected { id: Spanned { value: id, span }, result, .. } in case.expected {
+                let name = match &result {
+                    ExpectedResult::Qualifier(_) => Name::Qualifier { id: Arc::clone(&id) },
+                    ExpectedResult::Key(_) | ExpectedResult::Value(_) => Name::Variable { id: Arc::clone(&id) },
+                };
+                self.add(name, Entity::Workspace, span, form);
+                if let ExpectedResult::Key(key) = result {
+                    let variable =
+                        variables.entry(Arc::clone(&id)).or_insert_with(|| parsed.readable_variable(&id)).as_deref();
+                    let name = value_name(&id, variable, &key.value);
+                    self.add(name, Entity::Workspace, key.span, Form::Text(""));
+                }
+            }
+        }
+        self.found.sort_by_key(|mention| mention.span);
+        self.found.dedup_by_key(|mention| mention.span);
     }
 
     fn of_object(&mut self, parsed: &Parsed, resource: &str, key: &str) {
@@ -229,8 +282,8 @@ impl Mentions<'_> {
 }
 
 /// Returns the thing that a key of a value names: the values of a resource variable are the objects of the resource.
-fn value_name(id: &str, variable: &Variable, key: &Arc<str>) -> Name {
-    match variable.value_type() {
+fn value_name(id: &str, variable: Option<&Variable>, key: &Arc<str>) -> Name {
+    match variable.and_then(Variable::value_type) {
         Some(Type::Resource(resource)) => Name::Object { resource: resource.into(), key: Arc::clone(key) },
         _ => Name::Value { variable: id.into(), key: Arc::clone(key) },
     }
@@ -256,7 +309,8 @@ mod tests {
         let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let parsed = parse(tree);
         let text = |mention: &Mention| {
-            let bytes = &parsed.tree().get(&mention.path).unwrap().bytes;
+            let document = parsed.tree().get(&mention.path).map(|document| &document.bytes);
+            let bytes = document.or_else(|| parsed.tree().test(&mention.path)).unwrap();
             let text = std::str::from_utf8(&bytes[mention.span.start..mention.span.end]).unwrap();
             format!("{}: {text}", mention.path)
         };
@@ -298,6 +352,78 @@ mod tests {
         let of = |path: &str| texts(&files, &Name::of_document(path).unwrap());
         assert_eq!(of("resources/plan.toml"), ["variables/current.toml: \"resource:plan\""]);
         assert_eq!(of("schemas/plan.json"), ["resources/plan.toml: \"../schemas/plan.json\""]);
+    }
+
+    const TEST: &str = "schema_version = 1\n[[case]]\nexpect = { limit = \"small\", current = { key = 'b' } }\n\
+        qualifiers.pro = false\n[[table]]\nattributes = [\"small\"]\nvariables = [\"limit\", \"current\"]\n\
+        rows = [[1, \"small\", \"b\"], [2, { key = \"large\" }, { value = \"b\" }]]\n";
+
+    const CURRENT: (&str, &str) = ("variables/current.toml", "type = \"resource:plan\"");
+
+    #[test]
+    fn a_test_mentions_each_id_and_value_key_once_at_each_place() {
+        let files = [CURRENT, ("variables/limit.toml", VARIABLE), ("tests/limits.toml", TEST)];
+        let check = |name: &Name, expected: &[&str]| {
+            let found = texts(&files, name).into_iter().filter(|found| found.starts_with("tests/"));
+            let expected: Vec<String> = expected.iter().map(|text| format!("tests/limits.toml: {text}")).collect();
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{name:?}");
+        };
+        check(&Name::Variable { id: "limit".into() }, &["limit", "\"limit\""]);
+        check(&Name::Variable { id: "current".into() }, &["current", "\"current\""]);
+        check(&Name::Qualifier { id: "pro".into() }, &["pro"]);
+        check(&Name::Value { variable: "limit".into(), key: "small".into() }, &["\"small\"", "\"small\""]);
+        check(&Name::Value { variable: "limit".into(), key: "large".into() }, &["\"large\""]);
+        // The value is compared with the value of an object, and names none.
+        check(&Name::Object { resource: "plan".into(), key: "b".into() }, &["'b'", "\"b\""]);
+        check(&Name::Value { variable: "current".into(), key: "b".into() }, &[]);
+    }
+
+    #[test]
+    fn the_header_of_an_expectation_is_a_mention() {
+        let text = "[[case]]\n[case.expect.limit]\nkey = \"small\"\n[case.qualifiers]\n\"pro\" = true\n";
+        let files = [("variables/limit.toml", VARIABLE.replace("small", "x")), ("tests/a.toml", text.to_owned())];
+        let files = files.each_ref().map(|(path, text)| (*path, &**text));
+        assert_eq!(texts(&files, &Name::Variable { id: "limit".into() }), ["tests/a.toml: limit"]);
+        let small = Name::Value { variable: "limit".into(), key: "small".into() };
+        assert_eq!(texts(&files, &small), ["tests/a.toml: \"small\""]);
+        let pro = texts(&files, &Name::Qualifier { id: "pro".into() });
+        assert_eq!(pro, ["variables/limit.toml: \"pro\"", "tests/a.toml: \"pro\""]);
+    }
+
+    #[test]
+    fn the_key_of_an_expectation_declares_nothing() {
+        let parsed = parse([("tests/limits.toml".to_owned(), TEST.into())].into_iter().collect());
+        let found = in_document(&parsed, "tests/limits.toml");
+        let forms: Vec<Form> = found.iter().map(|mention| mention.form).collect();
+        let [key, text] = [Form::ExpectationKey, Form::Text("")];
+        assert_eq!(forms, [key, text, key, text, key, text, text, text, text, text]);
+        assert!(found.iter().all(|mention| mention.by == Entity::Workspace));
+        assert!(found.is_sorted_by_key(|mention| mention.span));
+    }
+
+    #[test]
+    fn tests_are_left_out_where_documents_alone_are_asked_for() {
+        let files = [("variables/limit.toml", VARIABLE), ("tests/limits.toml", TEST)];
+        let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        let (parsed, name) = (parse(tree), Name::Qualifier { id: "pro".into() });
+        let paths = |found: Vec<Mention>| found.into_iter().map(|mention| mention.path.to_string()).collect::<Vec<_>>();
+        assert_eq!(paths(in_documents(&parsed, &name)), ["variables/limit.toml"]);
+        assert_eq!(paths(everywhere(&parsed, &name)), ["variables/limit.toml", "tests/limits.toml"]);
+    }
+
+    #[test]
+    fn mentions_are_found_in_a_test_with_a_fault() {
+        let id = || Name::Variable { id: "limit".into() };
+        let broken = TEST.replace("[[table]]\n", "[[table]]\nname =\n");
+        assert_eq!(
+            texts(&[("tests/limits.toml", &broken)], &id()),
+            ["tests/limits.toml: limit", "tests/limits.toml: \"limit\""]
+        );
+        let fault = |text: &str| {
+            parse(Tree::from_iter([("tests/a.toml".to_owned(), text.into())])).fault_of_test("tests/a.toml")
+        };
+        assert!(fault(TEST).is_none() && fault(&broken).is_some());
+        assert!(fault(&TEST.replace("expect =", "expects =")).is_some());
     }
 
     #[test]

@@ -69,6 +69,10 @@ fn what_stands_beside_the_documents_is_reported_once() {
         &["workspace-path-unread nothing reads `variables/w.yaml`: documents in `variables` end in `.toml`"],
     );
     check(
+        &[("variables/w.toml.txt", Some(VARIABLE))],
+        &["workspace-path-unread nothing reads `variables/w.toml.txt`: documents in `variables` end in `.toml`"],
+    );
+    check(
         &[("variable/w.toml", Some(VARIABLE))],
         &["workspace-path-unread nothing reads `variable`; is `variables` meant?"],
     );
@@ -276,7 +280,7 @@ fn keys_of_any_length_and_number_are_a_thousand_warnings() {
 
 #[test]
 fn notes_of_an_author_are_not_reported() {
-    let notes = "owner = \"billing\"\nteam = \"growth\"\nexpires = 2027-01-01\nticket = 123\nnote = \"x\"\ntags = [\"a\"]\n\
+    let notes = "team = \"growth\"\nticket = 123\nnote = \"x\"\ntags = [\"a\"]\n\
                  created_by = \"x\"\nreviewers = [\"a\"]\njira = \"A-1\"\nname = \"x\"\ntitle = \"x\"\nurl = \"x\"\n\
                  meta = { a = true }\ntodo = \"x\"\ndeprecated_since = \"x\"\n\
                  comment = \"x\"\ncomments = []\nnotes = \"x\"\nid = 7\nissue = 1\nlink = \"x\"\nlinks = []\ndocs = \"x\"\n\
@@ -285,13 +289,94 @@ fn notes_of_an_author_are_not_reported() {
                  metadata = { enabled = false }\nannotations.until = \"x\"\ncreatedAt = \"x\"\nReviewed-By = \"x\"\n";
     for (path, text) in [
         ("qualifiers/q.toml", format!("{QUALIFIER}{notes}")),
-        ("qualifiers/q.toml", format!("{notes}{QUALIFIER}")),
+        ("qualifiers/q.toml", format!("owner = \"billing\"\nexpires = 2027-01-01\n{notes}{QUALIFIER}")),
         ("variables/v.toml", format!("{VARIABLE}description = \"x\"\n{notes}")),
         ("variables/v.toml", format!("{notes}{VARIABLE}")),
         ("variables/v.toml", VARIABLE.replace("[resolve]\n", &format!("[resolve]\n{notes}"))),
         (MANIFEST.0, format!("{}description = \"x\"\n{notes}", MANIFEST.1)),
     ] {
         assert_eq!(keys(path, &text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn an_owner_or_an_expiry_a_table_too_deep_is_reported() {
+    for line in ["owner = \"a\"", "expires = \"2027-01-01\""] {
+        let (key, _) = line.split_once(' ').unwrap();
+        for (place, (path, document, at, name)) in places().iter().enumerate() {
+            let expected = match place {
+                1 => vec![format!(
+                    "{path}:{at} {name} does not read `{key}`; `{key}` stands at the top of the file, or in a rule"
+                )],
+                4 => vec![format!(
+                    "{path}:{at} {name} does not read `{key}`, only a variable and a rule do; a note about the qualifier \
+                     stands at the top of the file"
+                )],
+                _ => Vec::new(),
+            };
+            assert_eq!(keys(path, &document.replace('@', line)), expected, "{name}");
+        }
+    }
+    // Words that resemble them, and other notes, mean nothing anywhere.
+    for line in ["owners = [\"a\"]", "Owner = \"a\"", "expiry = \"x\"", "team = \"a\"", "metadata = { owner = \"a\" }"]
+    {
+        for (path, document, ..) in places() {
+            assert_eq!(keys(path, &document.replace('@', line)), Vec::<String>::new(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_object_that_requires_an_undeclared_name_is_reported() {
+    let found = |members: &str| {
+        let context = CONTEXT.replacen('{', &format!("{{\"$defs\": {{\"a\": {{{members}}}}}, "), 1);
+        found(&lint(&parse(tree(&[("schemas/context.schema.json", Some(&context))]))))
+    };
+    let closed = "\"properties\": {\"user\": {}}, \"additionalProperties\": false";
+    let message = "schema-required-undeclared no object matches: it must have `usr`, and `additionalProperties: false` allows \
+                   only names in `properties`; is `user` meant? (/$defs/a/required)";
+    for more in ["", ", \"type\": \"object\"", ", \"type\": [\"null\", \"object\"]", ", \"anyOf\": [{}]"] {
+        assert_eq!(found(&format!("\"required\": [\"user\", \"usr\"], {closed}{more}")), [message], "{more}");
+    }
+    let without = found("\"required\": [\"usr\", \"other\"], \"additionalProperties\": false");
+    assert!(without.len() == 1 && without[0].contains("must have `usr`, and"), "{without:?}");
+    for other in [
+        "\"required\": [\"usr\"], \"properties\": {\"user\": {}}".to_owned(),
+        "\"required\": [\"usr\"], \"additionalProperties\": {}".to_owned(),
+        format!("\"required\": [\"user\"], {closed}"),
+        format!("\"required\": [], {closed}"),
+        format!("\"required\": [\"usr\"], {closed}, \"patternProperties\": {{\"^u\": {{}}}}"),
+        format!("\"required\": [\"usr\"], {closed}, \"allOf\": [{{}}]"),
+        format!("\"required\": [\"usr\"], {closed}, \"$ref\": \"#/properties/n\""),
+        format!("\"required\": [\"usr\"], {closed}, \"type\": \"string\""),
+        format!("\"default\": {{\"required\": [\"usr\"], {closed}}}"),
+    ] {
+        assert_eq!(found(&other), Vec::<String>::new(), "{other}");
+    }
+}
+
+#[test]
+fn a_reference_to_another_file_is_named_at_its_place() {
+    let object = "schema_version = 1\ntype = \"object\"\nschema = \"../schemas/a.json\"\nvalues = { a = {} }\n\
+                  resolve = { default = \"a\" }\n";
+    let message = |path: &str, schema: &str| {
+        let user = ("schemas/user.schema.json", Some("{\"type\": \"object\"}"));
+        let lint = lint(&parse(tree(&[user, ("variables/o.toml", Some(object)), (path, Some(schema))])));
+        let found = lint.diagnostics.iter().find(|found| found.rule == "rototo/schema-invalid");
+        found.map(|found| (found.message.clone(), found.key.clone().unwrap_or_default()))
+    };
+    for path in ["schemas/context.schema.json", "schemas/a.json"] {
+        for reference in ["user.schema.json", "./user.schema.json#/$defs/a", "../schemas/user.schema.json"] {
+            let expected = format!(
+                "a reference to another file is not followed: copy `{reference}` under `$defs` (/properties/country/$ref)"
+            );
+            let schema = CONTEXT.replacen("{\"enum\"", &format!("{{\"$ref\": \"{reference}\", \"enum\""), 1);
+            assert_eq!(message(path, &schema), Some((expected, "/properties/country/$ref".to_owned())), "{path}");
+            let based = schema.replacen('{', "{\"$id\": \"https://example.com/schemas/context.schema.json\", ", 1);
+            assert_eq!(message(path, &based), message(path, &schema), "{path}");
+        }
+        let other = message(path, "{\"type\": \"objekt\", \"$ref\": \"#/a\"}").unwrap_or_default().0;
+        assert!(other.starts_with("not a valid JSON Schema: "), "{other}");
     }
 }
 

@@ -80,6 +80,7 @@ pub const OWN_RULES: &[&str] = &[
     "rototo/qualifier-predicate-constant",
     "rototo/schema-key-duplicate",
     "rototo/schema-keyword-unread",
+    "rototo/schema-required-undeclared",
     "rototo/variable-ownership-shape",
     "rototo/workspace-name-deceptive",
     "rototo/workspace-path-misnamed",

@@ -206,14 +206,15 @@ impl<'a> Lines<'a> {
         start.map_or(self.bytes.len(), |start| start.saturating_add(column.saturating_sub(1)).min(self.bytes.len()))
     }
 
-    /// Returns the byte at a position. A position beyond its line is the end of the line, and one beyond the text is
-    /// its end.
+    /// Returns the byte at a position. A position beyond its line is the end of the line, before its line break, and one
+    /// beyond the text is its end.
     #[must_use]
     pub fn byte_of(&self, position: Position) -> usize {
         let start_of = |line: usize| self.starts.get(line).copied();
         let Some(start) = position.line.checked_sub(1).and_then(start_of) else { return self.bytes.len() };
         let end = start_of(position.line).map_or(self.bytes.len(), |next| next - 1);
         let line = self.bytes.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").filter(|_| end < self.bytes.len()).unwrap_or(line);
         let mut units = position.column.saturating_sub(1);
         match std::str::from_utf8(line).ok().filter(|line| !line.is_ascii()) {
             None => start + units.min(line.len()),
@@ -290,15 +291,27 @@ mod tests {
     fn positions_lead_back_to_their_bytes() {
         let text = "aé\r\nb😀c\n\nend";
         let lines = Lines::of(text.as_bytes());
-        for byte in (0..=text.len()).filter(|byte| text.is_char_boundary(*byte)) {
+        // No position is between the two characters of a line break.
+        let inside = text.find('\n');
+        for byte in (0..=text.len()).filter(|byte| text.is_char_boundary(*byte) && Some(*byte) != inside) {
             let position = lines.range(Span { start: byte, end: byte }).start;
             assert_eq!(lines.byte_of(position), byte, "{position}");
         }
         let at = |line, column| lines.byte_of(Position { line, column });
-        assert_eq!(at(1, 99), "aé\r".len());
+        assert_eq!(at(1, 99), "aé".len());
         assert_eq!(at(2, 3), at(2, 2), "the middle of a surrogate pair is its start");
         assert_eq!(at(0, 1), text.len());
         assert_eq!(Lines::of(b"\xff\xfe").byte_of(Position { line: 1, column: 2 }), 1);
+    }
+
+    #[test]
+    fn a_line_ends_before_its_line_break() {
+        let at = |text: &str, line| Lines::of(text.as_bytes()).byte_of(Position { line, column: 99 });
+        assert_eq!(at("a\r\nb", 1), 1);
+        assert_eq!(at("a\nb", 1), 1);
+        assert_eq!(at("\r\nb", 1), 0);
+        assert_eq!(at("a\r\r\nb", 1), 2, "one of two belongs to the line");
+        assert_eq!(at("a\r\nb\r", 2), 5, "a text may end in one");
     }
 
     #[test]

@@ -148,6 +148,12 @@ impl Tree {
         self.tests.iter()
     }
 
+    /// Returns the file of tests at `path`, if it was read.
+    #[must_use]
+    pub fn test(&self, path: &str) -> Option<&Arc<[u8]>> {
+        self.tests.get(path)
+    }
+
     /// Returns whether both have the same [tests](Self::tests).
     #[must_use]
     pub fn has_same_tests(&self, other: &Self) -> bool {
@@ -177,6 +183,9 @@ impl Tree {
         if self.documents.contains_key(path) {
             self.fingerprint = OnceLock::new();
             self.documents.remove(path);
+        }
+        if self.tests.contains_key(path) {
+            Arc::make_mut(&mut self.tests).remove(path);
         }
     }
 
@@ -224,7 +233,7 @@ impl Tree {
         tree
     }
 
-    /// Removes the files whose paths `keep` rejects.
+    /// Removes the documents whose paths `keep` rejects.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let gone: Vec<Arc<str>> = self.documents.keys().filter(|path| !keep(path)).cloned().collect();
         gone.iter().for_each(|path| self.remove(path));
@@ -252,9 +261,10 @@ impl Tree {
         self.documents.get(path)
     }
 
-    /// Returns the stored path that equals `path`, if there is a document.
+    /// Returns the stored path that equals `path`, if there is a document or a file of tests.
     pub(crate) fn path(&self, path: &str) -> Option<&Arc<str>> {
-        self.documents.get_key_value(path).map(|(path, _)| path)
+        let document = self.documents.get_key_value(path).map(|(path, _)| path);
+        document.or_else(|| self.tests.get_key_value(path).map(|(path, _)| path))
     }
 
     /// Returns the fingerprint of the content.
@@ -321,6 +331,18 @@ mod tests {
 
     fn tree(files: &[(&str, &str)]) -> Tree {
         files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn a_test_is_replaced_and_removed_as_a_document_is() {
+        let mut after = tree(&[("tests/a.toml", "1"), ("variables/a.toml", "")]);
+        let before = after.clone();
+        after.insert("tests/a.toml", *b"2");
+        assert_eq!(after.test("tests/a.toml").map(|bytes| &**bytes), Some(&b"2"[..]));
+        after.remove("tests/a.toml");
+        assert!(after.test("tests/a.toml").is_none() && after.get("variables/a.toml").is_some());
+        assert!(after.changed_since(&before).is_empty() && !after.has_same_tests(&before));
+        assert_eq!(before.test("tests/a.toml").map(|bytes| &**bytes), Some(&b"1"[..]));
     }
 
     #[test]

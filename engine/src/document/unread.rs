@@ -1,14 +1,16 @@
 //! The paths of a source that are no documents, but look as if an author meant them as some: `Variables/limit.toml`,
 //! `variables/limit.TOML`, `variables/team/limit.toml`. They travel with a `Tree` from its reader
-//! to lint, which reports them; they are no content, and no part of the fingerprint.
+//! to lint, which reports them; they are no content, and no part of the fingerprint. The same holds for files that look
+//! as if meant as tests: `Tests/limits.toml`, `tests/limits.TOML`.
 //!
 //! A repository holds much beside a workspace. So only the format's own directories are judged, and directories at the
-//! root whose names resemble them; files that belong to people or tools (dotfiles, `README.md`, `tests/`) are passed over.
+//! root whose names resemble them; files that belong to people or tools (dotfiles, `README.md`, `tests/a.rs`) are passed
+//! over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST};
+use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST, is_file};
 use crate::document::text::{distance, shortened};
 
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
@@ -30,8 +32,8 @@ pub(crate) enum UnreadReason {
     Misnamed(String),
     /// A part of the path is longer than [`LONGEST_NAME`].
     TooLong,
-    /// The name of the directory resembles this one.
-    Resembles(&'static str),
+    /// The path resembles this one.
+    Resembles(String),
     /// The path is a directory inside this one, which holds documents only itself.
     Nested(String),
     /// The documents of this directory have another extension.
@@ -82,17 +84,30 @@ impl UnreadPaths {
 struct Folder {
     name: &'static str,
     extension: &'static str,
-    /// Other extensions that an author may use by mistake. Tools for Lua keep TOML and YAML beside scripts.
-    mistaken: &'static [&'static str],
+    /// The files in it that may be meant as documents.
+    suspects: Suspects,
+}
+
+/// The files of a directory that may be meant as documents, although their extension is another one.
+#[derive(Clone, Copy)]
+enum Suspects {
+    /// All: the directory belongs to the format.
+    All,
+    /// Only files that look like a slip, or have one of these extensions: other software has a directory of this name
+    /// too. Tools for Lua keep TOML and YAML beside scripts.
+    Some(&'static [&'static str]),
 }
 
 const FOLDERS: [Folder; 5] = [
-    Folder { name: "variables", extension: ".toml", mistaken: &[".json", ".lua", ".yaml", ".yml"] },
-    Folder { name: "qualifiers", extension: ".toml", mistaken: &[".json", ".lua", ".yaml", ".yml"] },
-    Folder { name: "resources", extension: ".toml", mistaken: &[".json", ".lua", ".yaml", ".yml"] },
-    Folder { name: "schemas", extension: ".json", mistaken: &[".toml", ".lua", ".yaml", ".yml"] },
-    Folder { name: "lint", extension: ".lua", mistaken: &[] },
+    Folder { name: "variables", extension: ".toml", suspects: Suspects::All },
+    Folder { name: "qualifiers", extension: ".toml", suspects: Suspects::All },
+    Folder { name: "resources", extension: ".toml", suspects: Suspects::Some(&[".json", ".lua", ".yaml", ".yml"]) },
+    Folder { name: "schemas", extension: ".json", suspects: Suspects::Some(&[".toml", ".lua", ".yaml", ".yml"]) },
+    Folder { name: "lint", extension: ".lua", suspects: Suspects::Some(&[]) },
 ];
+
+/// The directory of tests, which are no documents. Other software has a directory of this name too.
+const TESTS: &str = "tests";
 
 /// Returns whether the name of a directory at the root of a workspace resembles one of the format, so that its files
 /// are worth a look.
@@ -100,14 +115,16 @@ const FOLDERS: [Folder; 5] = [
 /// ```
 /// use rototo_engine::tree::resembles_directory;
 ///
-/// assert!(resembles_directory("Variables") && resembles_directory("variable"));
+/// assert!(resembles_directory("Variables") && resembles_directory("variable") && resembles_directory("Tests"));
 /// assert!(!resembles_directory("variables") && !resembles_directory("src") && !resembles_directory("resources/a"));
 /// ```
 #[must_use]
 pub fn resembles_directory(name: &str) -> bool {
+    let resembles = |folder: &Folder| folded(name) == folded(folder.name) || is_near(name, folder.name);
     !name.contains('/')
+        && name != TESTS
         && FOLDERS.iter().all(|folder| folder.name != name)
-        && FOLDERS.iter().any(|folder| folded(name) == folded(folder.name) || is_near(name, folder.name))
+        && (name.eq_ignore_ascii_case(TESTS) || FOLDERS.iter().any(resembles))
 }
 
 /// Returns the path to report instead of `path`, and the reason; `None` if the path is read, or none of the format's
@@ -122,6 +139,9 @@ fn judge(path: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     };
     let (first, rest) = (path.get(..at)?, path.get(at + 1..)?);
     let has_backslash = path.get(at..=at) == Some("\\");
+    if first.eq_ignore_ascii_case(TESTS) {
+        return test(path, first, rest).filter(|_| kind == PathKind::File);
+    }
     if let Some(folder) = FOLDERS.iter().find(|folder| folder.name == first) {
         return if has_backslash { of_windows(path, folder, rest, kind) } else { inside(folder, path, rest, kind) };
     }
@@ -140,13 +160,29 @@ fn judge(path: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let document = document_in(folder, rest)?;
     // Other software has a directory `schema` too. A schema that a document names is missed there; this one is not.
     let is_missed = folder.name == "schemas" && document != "schemas/context.schema.json";
-    (!is_missed).then(|| (first.to_owned(), UnreadReason::Resembles(folder.name)))
+    (!is_missed).then(|| (first.to_owned(), UnreadReason::Resembles(folder.name.to_owned())))
 }
 
 /// Returns a path whose separators are backslashes, as some programs write them into archives.
 fn of_windows(path: &str, folder: &Folder, rest: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let meant = document_in(folder, &rest.replace('\\', "/")).filter(|_| kind == PathKind::File)?;
     Some((path.to_owned(), UnreadReason::Misnamed(meant)))
+}
+
+/// Returns a path that may be meant as a test: `rest` in the directory `first`, which is named `tests` but for its case. The
+/// directory may belong to other software, so that no such path is a mistake.
+fn test(path: &str, first: &str, rest: &str) -> Option<(String, UnreadReason)> {
+    let rest = rest.replace('\\', "/");
+    let file = format!("{}.toml", with_extension(&rest, ".toml")?);
+    let meant = format!("{TESTS}/{file}");
+    if path == meant || !is_file(&file, ".toml") || is_passed_over(&file, false) {
+        return None;
+    }
+    let is_in_other_directory = first != TESTS && path.get(first.len()..)?.starts_with('/');
+    Some(match is_in_other_directory {
+        true => (first.to_owned(), UnreadReason::Resembles(TESTS.to_owned())),
+        false => (path.to_owned(), UnreadReason::Resembles(meant)),
+    })
 }
 
 /// Returns the document that `rest` would be in `folder`, whatever the case of its extension.
@@ -161,13 +197,13 @@ fn document_in(folder: &Folder, rest: &str) -> Option<String> {
 /// Returns a path inside one of the format's directories.
 fn inside(folder: &Folder, path: &str, rest: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let (name, below) = rest.split_once('/').map_or((rest, None), |(name, below)| (name, Some(below)));
-    if is_passed_over(name) {
+    let is_directory = below.is_some() || kind == PathKind::Directory;
+    if is_passed_over(name, is_directory) {
         return None;
     }
     if name.len() > LONGEST_NAME {
         return Some((path.to_owned(), UnreadReason::TooLong));
     }
-    let is_directory = below.is_some() || kind == PathKind::Directory;
     if folder.name != "resources" || !is_directory {
         return entry(folder, folder.name.to_owned(), name, is_directory);
     }
@@ -176,10 +212,11 @@ fn inside(folder: &Folder, path: &str, rest: &str, kind: PathKind) -> Option<(St
         (Some(_), Some(below)) => {
             let (name, deeper) = below.split_once('/').map_or((below, None), |(name, deeper)| (name, Some(deeper)));
             let objects = path.get(..path.len() - below.len() - 1)?.to_owned();
+            let is_directory = deeper.is_some() || kind == PathKind::Directory;
             match name {
-                _ if is_passed_over(name) => None,
+                _ if is_passed_over(name, is_directory) => None,
                 _ if name.len() > LONGEST_NAME => Some((path.to_owned(), UnreadReason::TooLong)),
-                _ => entry(folder, objects, name, deeper.is_some() || kind == PathKind::Directory),
+                _ => entry(folder, objects, name, is_directory),
             }
         }
         (None, _) => {
@@ -203,8 +240,20 @@ fn entry(folder: &Folder, directory: String, name: &str, is_directory: bool) -> 
         let meant = format!("{directory}/{stem}{}", folder.extension);
         return (!stem.is_empty()).then_some((path, UnreadReason::Misnamed(meant)));
     }
-    let is_mistaken = folder.mistaken.iter().any(|extension| with_extension(name, extension).is_some());
-    is_mistaken.then_some((path, UnreadReason::Extension(directory, folder.extension)))
+    let may_be_document = match folder.suspects {
+        Suspects::Some(extensions) if directory == folder.name => is_slip(name, folder.extension, extensions),
+        _ => true,
+    };
+    may_be_document.then_some((path, UnreadReason::Extension(directory, folder.extension)))
+}
+
+/// Returns whether the extension of a file looks like a slip: one of `others`, none at all, nearly the right one, or the
+/// right one before `.txt`, which an editor of Windows adds.
+fn is_slip(name: &str, extension: &str, others: &[&str]) -> bool {
+    let Some((_, last)) = name.rsplit_once('.') else { return true };
+    let is_other = others.iter().any(|other| with_extension(name, other).is_some());
+    let is_hidden = with_extension(name, ".txt").is_some_and(|stem| with_extension(stem, extension).is_some());
+    is_other || is_hidden || distance(&last.to_ascii_lowercase(), extension.trim_start_matches('.')) <= 1
 }
 
 /// Returns the part of `name` before `extension`, whatever its case, and without blanks or dots after it.
@@ -215,12 +264,52 @@ fn with_extension<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
 }
 
 /// Returns whether a name inside the format's directories belongs to people or tools.
-fn is_passed_over(name: &str) -> bool {
+fn is_passed_over(name: &str, is_directory: bool) -> bool {
     const DIRECTORIES: [&str; 9] =
         ["doc", "docs", "test", "tests", "testdata", "fixtures", "examples", "node_modules", "__macosx"];
-    const FILES: [&str; 4] = ["readme", "license", "licence", "changelog"];
-    let name = name.to_ascii_lowercase();
-    name.starts_with('.') || DIRECTORIES.contains(&&*name) || FILES.iter().any(|file| name.starts_with(file))
+    let lower = name.to_ascii_lowercase();
+    let is_of_tools = || if is_directory { DIRECTORIES.contains(&&*lower) } else { is_beside_documents(name, &lower) };
+    name.starts_with('.') || is_of_tools()
+}
+
+/// Returns whether nobody means a file as a document: it is text for people, a copy, or a file of a tool. `lower` is its
+/// name in lower case.
+fn is_beside_documents(name: &str, lower: &str) -> bool {
+    const TEXTS: [&str; 4] = ["readme", "license", "licence", "changelog"];
+    const OF_PEOPLE: [&str; 4] = [".md", ".markdown", ".rst", ".adoc"];
+    const COPIES: [&str; 13] = [
+        "~",
+        "#",
+        ".bak",
+        ".backup",
+        ".disabled",
+        ".example",
+        ".old",
+        ".orig",
+        ".rej",
+        ".sample",
+        ".swo",
+        ".swp",
+        ".tmp",
+    ];
+    const OF_TOOLS: [&str; 10] = [
+        "AUTHORS",
+        "BUILD",
+        "BUILD.bazel",
+        "CODEOWNERS",
+        "COPYING",
+        "Makefile",
+        "NOTICE",
+        "OWNERS",
+        "Thumbs.db",
+        "desktop.ini",
+    ];
+    let is_text = || {
+        let stem = lower.strip_suffix(".txt").unwrap_or(lower);
+        TEXTS.iter().any(|text| lower.starts_with(text)) && !stem.contains('.')
+    };
+    let ends_in = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
+    OF_TOOLS.contains(&name) || ends_in(&OF_PEOPLE) || ends_in(&COPIES) || is_text()
 }
 
 /// Returns a name without case and separators.
@@ -294,6 +383,45 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_in_an_extension_is_suspicious_and_one_of_case_a_mistake() {
+        check("variables/v.toml.txt", "variables/v.toml.txt in variables not .toml");
+        check("variables/v", "variables/v in variables not .toml");
+        check("variables/docs", "variables/docs in variables not .toml");
+        check("qualifiers/pro.tom", "qualifiers/pro.tom in qualifiers not .toml");
+        for file in ["pro.toml.txt", "pro2.tml", "pro3", "logo.png"] {
+            let path = format!("resources/plan-objects/{file}");
+            check(&path, &format!("{path} in resources/plan-objects not .toml"));
+        }
+        check("resources/plan.toml.txt", "resources/plan.toml.txt in resources not .toml");
+        check("resources/plan", "resources/plan in resources not .toml");
+        check("schemas/context.schema.jsonc", "schemas/context.schema.jsonc in schemas not .json");
+        check("schemas/context.schema.json.TXT", "schemas/context.schema.json.TXT in schemas not .json");
+        check("lint/x.luau", "lint/x.luau in lint not .lua");
+        check("variables/license-seats.TOML", "variables/license-seats.TOML -> variables/license-seats.toml");
+        check("variables/license-seats.toml.txt", "variables/license-seats.toml.txt in variables not .toml");
+        check("variables/changelog-banner.yaml", "variables/changelog-banner.yaml in variables not .toml");
+        check(
+            "resources/license-objects/a.TOML",
+            "resources/license-objects/a.TOML -> resources/license-objects/a.toml",
+        );
+        check("resources/license_objects/", "resources/license_objects -> resources/license-objects");
+    }
+
+    #[test]
+    fn a_name_that_resembles_that_of_a_test_is_suspicious() {
+        check("Tests/limits.toml", "Tests ~ tests");
+        check("TESTS/limits.TOML", "TESTS ~ tests");
+        check("tests/limits.TOML", "tests/limits.TOML ~ tests/limits.toml");
+        check("tests/limits.toml ", "tests/limits.toml  ~ tests/limits.toml");
+        check("tests\\limits.toml", "tests\\limits.toml ~ tests/limits.toml");
+        check("Tests\\limits.toml", "Tests\\limits.toml ~ tests/limits.toml");
+        check("tests/README.TOML", "tests/README.TOML ~ tests/README.toml");
+        for directory in ["tests", "test", "text", "te-sts"] {
+            assert!(!resembles_directory(directory), "{directory}");
+        }
+    }
+
+    #[test]
     fn the_rest_of_a_repository_is_passed_over() {
         for path in [
             "variables/limit.toml",
@@ -301,6 +429,16 @@ mod tests {
             "Cargo.toml",
             "package.json",
             "tests/a.toml",
+            "tests/.a.TOML",
+            "tests/fixtures/a.TOML",
+            "tests/A.TOML/",
+            "tests/a.RS",
+            "Tests/",
+            "Tests/ImageTests.swift",
+            "Tests/Fixtures/a.toml",
+            "Tests\\Fixtures\\a.toml",
+            "test/a.toml",
+            "test/main/resources/a.toml",
             "src/variables/limit.toml",
             "Resources/logo.png",
             "Resources/",
@@ -314,8 +452,32 @@ mod tests {
             "variables/._limit.toml",
             "variables/.DS_Store",
             "variables/notes.md",
+            "variables/LICENSE",
+            "variables/LICENSE-MIT",
+            "variables/Changelog.txt",
+            "variables/readme.de.rst",
+            "variables/OWNERS",
+            "variables/Makefile",
+            "variables/Thumbs.db",
             "variables/limit.toml.orig",
+            "variables/limit.toml.rej",
+            "variables/limit.toml.bak",
+            "variables/limit.toml.BAK",
+            "variables/limit.toml.swp",
+            "variables/limit.toml.disabled",
+            "variables/limit.toml.example",
             "variables/limit.toml~",
+            "variables/#limit.toml#",
+            "resources/logo.png",
+            "resources/robots.txt",
+            "resources/application.properties",
+            "schemas/user.proto",
+            "schemas/user.ts",
+            "schemas/check.sh",
+            "lint/run.sh",
+            "lint/words.txt",
+            "lint/eslint.config.js",
+            "lint/std.yml",
             "variables/tests/a.toml",
             "schemas/__MACOSX/a.json",
             "resources/plan-objects/",

@@ -17,6 +17,7 @@ mod report;
 mod rule;
 mod rules;
 pub(crate) mod similar;
+mod subschemas;
 mod uses;
 mod version;
 mod workspace_index;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::document::tree::DocumentKind;
 use crate::parse::toml::{TomlTable, recover};
-use crate::parse::{Parse, ParseError, Parsed, Qualifier, Resource, Variable, resource_of, stem};
+use crate::parse::{Parse, ParseError, Parsed, Qualifier, Resource, TestFile, Variable, resource_of, stem};
 
 impl Parsed {
     /// Returns the fault that hides the content of the document at `path`, if it has one.
@@ -28,6 +28,24 @@ impl Parsed {
             DocumentKind::Schema => self.schemas.get(path)?.fault(),
             DocumentKind::CustomLint => None,
         }
+    }
+
+    /// Returns a fault in the test at `path` that may hide an expected result. A file that declares no version may belong
+    /// to other software, and has such a fault only if it is no TOML.
+    ///
+    /// ```
+    /// use rototo_engine::{Tree, parse};
+    ///
+    /// let mut tree = Tree::default();
+    /// tree.insert("tests/limits.toml", *b"schema_version = 1\n[[case]]\nexpects = { limit = \"small\" }");
+    /// tree.insert("tests/other.toml", *b"speed = 3");
+    /// let parsed = parse(tree);
+    /// assert!(parsed.fault_of_test("tests/limits.toml").unwrap().message.starts_with("nothing reads `expects` here"));
+    /// assert_eq!(parsed.fault_of_test("tests/other.toml"), None);
+    /// ```
+    #[must_use]
+    pub fn fault_of_test(&self, path: &str) -> Option<ParseError> {
+        TestFile::fault_in(self.tree().test(path)?)
     }
 
     /// Returns the variable of that id, as far as it can be read. A document with faults may lack any part.

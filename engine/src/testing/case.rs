@@ -6,7 +6,7 @@ use crate::compile::compiled::Compiled;
 use crate::diagnostic::Entity;
 use crate::document::text::shortened_to;
 use crate::lint::similar::{nearest, question};
-use crate::parse::{Expected, ExpectedResult, Parsed, TestAttributes, TestCase};
+use crate::parse::{Expected, ExpectedResult, Parsed, Spanned, TestAttributes, TestCase};
 use crate::resolve::context::Context;
 use crate::resolve::trace::VariableTrace;
 use crate::resolve::{ResolveError, ResolveOptions};
@@ -43,7 +43,7 @@ impl<'a> CaseRunner<'_, 'a> {
     }
 
     fn check_qualifier(&mut self, case: &TestCase, context: &Context, expected: &Expected, holds: bool) {
-        let id = &*expected.id;
+        let id = &*expected.id.value;
         let entity = Entity::qualifier(id);
         let trace = match self.compiled.trace_qualifier(id, context, ResolveOptions::default()) {
             Ok(trace) => trace,
@@ -57,7 +57,7 @@ impl<'a> CaseRunner<'_, 'a> {
     }
 
     fn check_variable(&mut self, case: &TestCase, context: &Context, expected: &Expected) {
-        let id = &*expected.id;
+        let id = &*expected.id.value;
         let trace = match self.compiled.trace_variable(id, context, ResolveOptions::default()) {
             Ok(trace) => trace,
             Err(error) => return self.unresolved(case, Entity::variable(id), expected, &error),
@@ -65,10 +65,10 @@ impl<'a> CaseRunner<'_, 'a> {
         self.coverage.note_variable(&trace);
         let resolved = &trace.resolution;
         let wanted = match &expected.result {
-            ExpectedResult::Key(key) if self.knows_value(id, key) => {
+            ExpectedResult::Key(Spanned { value: key, .. }) if self.knows_value(id, key) => {
                 (**key != *resolved.value_key).then(|| format!("`{key}`"))
             }
-            ExpectedResult::Key(key) => {
+            ExpectedResult::Key(Spanned { value: key, .. }) => {
                 let keys = self.compiled.values(id).into_iter().flatten().map(|(key, _)| key);
                 let meant = question(nearest(key, keys));
                 let message = format!("{}: variable `{id}` has no value `{key}`{meant}", case.name);

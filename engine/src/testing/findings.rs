@@ -69,7 +69,7 @@ impl<'a> TestFindings<'a> {
         message: &str,
         decided: Option<DecidedBy<'a>>,
     ) {
-        self.add(&FAILED, entity, (Some(&expected.id), Some(expected.span)), message, decided);
+        self.add(&FAILED, entity, (Some(&expected.id.value), Some(expected.span)), message, decided);
     }
 
     fn add(

@@ -62,6 +62,9 @@ pub fn run<'a>(
         let file = TestFile::read(bytes);
         findings.begin_file(path, bytes);
         file.faults.iter().for_each(|fault| findings.invalid(fault.span, &fault.message));
+        if file.cases.is_empty() && file.faults.is_empty() {
+            findings.invalid(None, "the file tests nothing: add a `[[case]]` or a `[[table]]`");
+        }
         for case in &file.cases {
             if !keep_going() {
                 report.interrupted = true;

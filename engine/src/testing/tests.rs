@@ -151,6 +151,19 @@ fn mistakes_in_a_file_are_reported_all_at_once() {
             table("attributes = [\"a\", \"a.b\"]\nvariables = [\"limit\"]\nrows = [[1, 2, \"small\"]]"),
             "contradict each other",
         ),
+        (
+            table("attributes = [\"a.b\", \"a\"]\nvariables = [\"limit\"]\nrows = [[1, 2, \"small\"]]"),
+            "the `attributes` `a.b` and `a` contradict each other",
+        ),
+        (
+            table("attributes = [\"a\", \"ab\", \"a\"]\nvariables = [\"limit\"]\nrows = [[1, 2, 3, \"small\"]]"),
+            "the `attributes` `a` and `a` contradict each other",
+        ),
+        (
+            table("attributes = [\"qualifier.pro\"]\nvariables = [\"limit\"]\nrows = [[true, \"small\"]]"),
+            "`qualifier.pro` is no attribute",
+        ),
+        (String::new(), "the file tests nothing"),
         ("case = 1\n".to_owned(), "write `[[case]]` above each case"),
         ("[[cases]]\n".to_owned(), "nothing reads `cases` here"),
         ("schema_version = 1\n".to_owned(), "is not TOML"),

@@ -36,7 +36,7 @@ pub(crate) fn highlights(site: Site<'_>) -> Vec<lsp::DocumentHighlight> {
     let same = same.filter(|other| other.name == mention.name);
     let kind = |form| match form {
         Form::Key => lsp::DocumentHighlightKind::Write,
-        Form::Text(_) | Form::RelativePath => lsp::DocumentHighlightKind::Read,
+        Form::ExpectationKey | Form::Text(_) | Form::RelativePath => lsp::DocumentHighlightKind::Read,
     };
     same.map(|other| lsp::DocumentHighlight { range: range_of(bytes, other.span), kind: Some(kind(other.form)) })
         .collect()

@@ -19,7 +19,7 @@ use rototo_engine::text::Span;
 use crate::position::{byte_at, range_of, uri_of};
 use crate::workspace::Workspace;
 
-/// A place in a document of a workspace.
+/// A place in a document or a test of a workspace.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) workspace: &'a Workspace,
@@ -47,7 +47,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Returns the address of a document, as the client knows it.
+/// Returns the address of a document or a test, as the client knows it.
 pub(crate) fn uri(workspace: &Workspace, path: &str) -> lsp::Uri {
     match workspace.buffers.get(path) {
         Some(buffer) => buffer.uri.clone(),

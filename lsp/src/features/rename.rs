@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gen_lsp_types as lsp;
 use rototo_engine::mention::{Form, Mention, Name, everywhere};
 use rototo_engine::parse::{OBJECT_OF, Schema, quoted};
-use rototo_engine::text::Span;
+use rototo_engine::text::{Lines, Span};
 use rototo_engine::{DocumentKind, Parsed, parse_after};
 
 use crate::features::{Site, toml_key, uri};
@@ -74,7 +74,7 @@ pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp:
 pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::WorkspaceEdit> {
     let (name, target) = (Name::of_document(old)?, Name::of_document(new)?);
     let stays = match (&name, &target) {
-        (Name::Qualifier { .. }, Name::Qualifier { .. }) => true,
+        (Name::Variable { .. }, Name::Variable { .. }) | (Name::Qualifier { .. }, Name::Qualifier { .. }) => true,
         (Name::Object { resource, .. }, Name::Object { resource: other, .. }) => resource == other,
         _ => false,
     };
@@ -131,7 +131,7 @@ fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, Str
             return Err(format!("`{}` is a document of a layer, and mentions it", mention.path));
         }
         let text = match mention.form {
-            Form::Key => toml_key(target.text()),
+            Form::Key | Form::ExpectationKey => toml_key(target.text()),
             Form::Text(prefix) => quoted(&format!("{prefix}{}", target.text())),
             Form::RelativePath => continue,
         };
@@ -168,20 +168,28 @@ fn refuse_impossible(workspace: &Workspace, name: &Name, target: &Name) -> Resul
     if !everywhere(parsed, target).is_empty() {
         return Err(format!("`{new}` is mentioned already: the two could not be told apart"));
     }
-    match parsed.tree().iter().find(|(path, _)| parsed.fault_of(path).is_some()) {
-        Some((path, _)) => Err(format!("`{path}` has a fault, and may mention it: correct that first")),
-        None => Ok(()),
+    if let Some((path, _)) = parsed.tree().iter().find(|(path, _)| parsed.fault_of(path).is_some()) {
+        return Err(format!("`{path}` has a fault, and may mention it: correct that first"));
     }
+    if let Some(reason) = workspace.fault_of_tests() {
+        return Err(format!("the tests can't be read, and may mention it: {reason}"));
+    }
+    let fault = parsed.tree().tests().find_map(|(path, bytes)| Some((path, bytes, parsed.fault_of_test(path)?)));
+    let Some((path, bytes, fault)) = fault else { return Ok(()) };
+    // The client shows no findings in tests.
+    let line = fault.span.map(|span| format!("line {}: ", Lines::of(bytes).range(span).start.line)).unwrap_or_default();
+    Err(format!("`{path}` has a fault, and may mention it: correct that first ({line}{})", fault.message))
 }
 
 /// Returns the workspace after the edits.
 fn applied(parsed: &Parsed, edits: &Edits) -> Parsed {
     let mut tree = parsed.tree().clone();
     for (path, edits) in edits {
-        let Some(document) = parsed.tree().get(path) else { continue };
+        let document = parsed.tree().get(path).map(|document| &document.bytes);
+        let Some(bytes) = document.or_else(|| parsed.tree().test(path)) else { continue };
         let mut edits: Vec<&(Span, String)> = edits.iter().collect();
         edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
-        let mut bytes = document.bytes.to_vec();
+        let mut bytes = bytes.to_vec();
         for (span, text) in edits {
             let end = span.end.min(bytes.len());
             bytes.splice(span.start.min(end)..end, text.bytes());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use rototo_engine::Entity;
-use rototo_engine::mention::{Form, Mention, Name, everywhere};
+use rototo_engine::mention::{Form, Mention, Name, in_documents};
 use rototo_engine::parse::{CONTEXT_SCHEMA, Field, Object, Op, Ownership, Parse, Parsed, Predicate, Type};
 use rototo_engine::text::{Lines, readable, shortened_to};
 use serde_json::Value;
@@ -195,9 +195,12 @@ fn description(page: &mut String, field: &Field<Arc<str>>) -> std::fmt::Result {
     }
 }
 
-/// Lists everything that selects, reads, or names a thing.
+/// Lists everything that selects, reads, or names a thing. Applications ask for variables, and no document does.
 fn users(workspace: &Workspace, name: &Name) -> String {
-    let mentions = everywhere(workspace.parsed(), name);
+    if matches!(name, Name::Variable { .. }) {
+        return String::new();
+    }
+    let mentions = in_documents(workspace.parsed(), name);
     let uses: Vec<&Mention> = mentions.iter().filter(|mention| mention.form != Form::Key).collect();
     let (nobody, somebody) = match name {
         Name::Object { .. } | Name::Value { .. } => ("Nothing selects it.", "It is selected by"),

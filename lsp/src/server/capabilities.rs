@@ -49,7 +49,7 @@ pub(super) fn capabilities() -> lsp::ServerCapabilities {
         scheme: Some("file".to_owned()),
         pattern: lsp::FileOperationPattern { glob: glob.to_owned(), ..lsp::FileOperationPattern::default() },
     };
-    let moved = ["**/qualifiers/*.toml", "**/resources/*-objects/*.toml"].map(files).to_vec();
+    let moved = ["**/variables/*.toml", "**/qualifiers/*.toml", "**/resources/*-objects/*.toml"].map(files).to_vec();
     lsp::ServerCapabilities {
         position_encoding: Some(lsp::PositionEncodingKind::UTF16),
         text_document_sync: Some(
@@ -97,7 +97,9 @@ pub(super) fn capabilities() -> lsp::ServerCapabilities {
 /// Returns the request that the client watches the files of workspaces.
 pub(super) fn watchers() -> lsp::RegistrationParams {
     let folders = ["variables", "qualifiers", "resources", "schemas", "lint"];
-    let globs = folders.iter().map(|folder| format!("**/{folder}/**")).chain([format!("**/{MANIFEST}")]);
+    // Directories below `tests` may hold much that belongs to other software.
+    let others = ["**/tests", "**/tests/*.toml"].map(str::to_owned);
+    let globs = folders.iter().map(|folder| format!("**/{folder}/**")).chain(others).chain([format!("**/{MANIFEST}")]);
     let watchers: Vec<_> = globs.map(|glob| serde_json::json!({ "globPattern": glob })).collect();
     lsp::RegistrationParams {
         registrations: vec![lsp::Registration {

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use gen_lsp_types as lsp;
 use lsp_server::Notification;
-use rototo_engine::DocumentKind;
 use serde::de::DeserializeOwned;
 
 use crate::position::{path_of, span_at};
 use crate::server::Server;
 use crate::server::capabilities::watchers;
-use crate::workspace::{Buffer, MANIFEST, Workspace};
+use crate::workspace::{Buffer, MANIFEST, Workspace, is_read};
 
 impl Server {
     /// Reacts to a notification. Unknown ones, and those without the parameters that they need, are ignored, as the
@@ -62,11 +61,7 @@ impl Server {
         }
         self.catch_up(&path);
         let buffer = Buffer { uri: document.uri, version: document.version, text: document.text };
-        if self.around(&path).is_some() {
-            self.in_workspace(&path, |workspace, path| workspace.put_buffer(path, buffer));
-        } else {
-            self.outside.insert(path, buffer);
-        }
+        self.put_buffer(path, buffer);
     }
 
     fn changed(&mut self, params: lsp::DidChangeTextDocumentParams) {
@@ -108,13 +103,13 @@ impl Server {
         }
     }
 
-    /// Reads the files that have changed. Anything but a document may be a directory with documents in it.
+    /// Reads the files that have changed. Anything but a document or a test may be a directory with some in it.
     fn files_changed(&mut self, changed: &[PathBuf]) {
         let mut whole: BTreeSet<PathBuf> = BTreeSet::new();
         for absolute in changed {
             let Some(root) = self.around(absolute).map(|workspace| workspace.root().to_owned()) else { continue };
             let Some(workspace) = self.workspaces.get_mut(&root) else { continue };
-            match workspace.path_of(absolute).filter(|path| DocumentKind::at(path).is_some()) {
+            match workspace.path_of(absolute).filter(|path| is_read(path)) {
                 Some(path) => workspace.file_changed(&path),
                 None => drop(whole.insert(root)),
             }

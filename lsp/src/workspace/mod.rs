@@ -1,5 +1,5 @@
-//! One workspace as its client sees it: the files of a directory, with the open documents in their place, over the
-//! layers that it extends.
+//! One workspace as its client sees it: the documents and the tests of a directory, with the open ones in their place,
+//! over the layers that it extends.
 
 mod layers;
 mod linter;
@@ -11,8 +11,9 @@ use std::sync::mpsc::Sender;
 
 use gen_lsp_types as lsp;
 use rototo_engine::parse::{Extends, Parse};
+use rototo_engine::tree::is_test;
 use rototo_engine::{Diagnostic, DocumentKind, Parsed, Tree, parse, parse_after};
-use rototo_source::{Limits, read_directory, read_document};
+use rototo_source::{Limits, read_directory, read_directory_with_tests, read_document};
 
 pub(crate) use crate::workspace::layers::LayerDocuments;
 pub(crate) use crate::workspace::linter::LintResult;
@@ -26,6 +27,11 @@ pub(crate) const LARGEST_BUFFER: usize = 8 << 20;
 
 /// The most tries of reading a directory whose files change meanwhile, as git does.
 const MAX_TRIES: usize = 3;
+
+/// Returns whether the file at a path is one that a workspace reads: a document or a test.
+pub(crate) fn is_read(path: &str) -> bool {
+    DocumentKind::at(path).is_some() || is_test(path)
+}
 
 /// An event from a thread of the server.
 pub(crate) enum WorkspaceEvent {
@@ -64,6 +70,8 @@ pub(crate) struct Workspace {
     events: Sender<WorkspaceEvent>,
     /// The reason for which the directory can't be read.
     fault: Option<String>,
+    /// The reason for which the tests can't be read beside the documents.
+    fault_of_tests: Option<String>,
     /// The newest findings, and what was linted.
     findings: LintResult,
     /// The numbers of the first and of the last job of the linter.
@@ -102,6 +110,7 @@ impl Workspace {
             linter,
             events,
             fault: None,
+            fault_of_tests: None,
             findings: LintResult::default(),
             first_job: last_job + 1,
             job: last_job,
@@ -142,14 +151,20 @@ impl Workspace {
         &self.parsed
     }
 
-    /// Returns the bytes of a document.
+    /// Returns the bytes of a document or a test.
     pub(crate) fn bytes(&self, path: &str) -> Option<&[u8]> {
-        self.tree.get(path).map(|document| &*document.bytes)
+        let document = self.tree.get(path).map(|document| &document.bytes);
+        document.or_else(|| self.tree.test(path)).map(|bytes| &**bytes)
     }
 
-    /// Returns whether a document belongs to the directory, and not to a layer.
+    /// Returns whether a document or a test belongs to the directory, and not to a layer.
     pub(crate) fn is_own(&self, path: &str) -> bool {
-        self.base.tree.get(path).is_none() && self.tree.get(path).is_some()
+        self.base.tree.get(path).is_none() && self.bytes(path).is_some()
+    }
+
+    /// Returns the reason for which the tests can't be read, so that only the open ones are known.
+    pub(crate) fn fault_of_tests(&self) -> Option<&str> {
+        self.fault_of_tests.as_deref()
     }
 
     /// Returns the file of a document that comes from a layer in a directory of this machine.
@@ -210,13 +225,13 @@ impl Workspace {
 
     /// Reads a file that may have changed. An open document stays what it is.
     pub(crate) fn file_changed(&mut self, path: &str) {
-        if self.fault.is_some() {
+        if self.fault.is_some() || self.fault_of_tests.is_some() && is_test(path) {
             self.read_again();
         }
         let is_gone = !self.root.join(path).exists();
         self.update(path);
-        // A document of a layer may come to light, and the manifest may name other layers.
-        if path == MANIFEST || is_gone && self.extends() {
+        // A document of a layer may come to light, and the manifest may name other layers. The tests of a layer are its own.
+        if path == MANIFEST || is_gone && !is_test(path) && self.extends() {
             self.read_layers();
         }
     }
@@ -224,13 +239,15 @@ impl Workspace {
     /// Reads all files, of which any may have changed.
     pub(crate) fn read_again(&mut self) {
         let limits = Limits::default();
-        let mut read = read_directory(&self.root, &limits);
+        let mut read = read_directory_with_tests(&self.root, &limits);
         for _ in 1..MAX_TRIES {
             if read.is_ok() {
                 break;
             }
-            read = read_directory(&self.root, &limits);
+            read = read_directory_with_tests(&self.root, &limits);
         }
+        self.fault_of_tests = read.as_ref().err().map(ToString::to_string);
+        let read = read.or_else(|_| read_directory(&self.root, &limits));
         let own = match read {
             Ok(own) => {
                 self.fault = None;
@@ -272,13 +289,13 @@ impl Workspace {
         self.linter.lint(LintJob { number: self.job, parsed: self.parsed.clone(), versions });
     }
 
-    /// Updates one document: what is open, or else the file, or else that of a layer.
+    /// Updates one document or test: what is open, or else the file, or else that of a layer.
     fn update(&mut self, path: &str) {
         let mut tree = self.tree.clone();
         match self.buffers.get(path) {
             // It keeps its last text.
             Some(buffer) if buffer.text.len() > LARGEST_BUFFER => {}
-            Some(buffer) if DocumentKind::at(path).is_some() => tree.insert(path, buffer.text.as_bytes()),
+            Some(buffer) if is_read(path) => tree.insert(path, buffer.text.as_bytes()),
             Some(_) => {}
             None => match read_document(&self.root, path, &Limits::default()) {
                 Ok(Some(bytes)) => tree.insert(path, bytes),

@@ -30,7 +30,16 @@ pub fn read_directory(root: &Path, limits: &Limits) -> Result<Tree, SourceFault>
     read(root, ReadScope::Documents, limits)
 }
 
-/// Reads one document of a directory; `None` if there is no plain file at `path`. Blocks on the disk.
+/// Reads the documents of a directory as [`read_directory`] does, and the [tests](Tree::tests) beside them. Blocks on the disk.
+///
+/// # Errors
+/// When the directory, a document, or a test can't be read, or exceeds a limit. The directory `tests` may belong to other
+/// software, so a caller that can do without tests reads the documents alone then.
+pub fn read_directory_with_tests(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
+    read(root, ReadScope::WithTests, limits)
+}
+
+/// Reads one document or test of a directory; `None` if there is no plain file at `path`. Blocks on the disk.
 ///
 /// # Errors
 /// When the file can't be read, or exceeds a limit.

@@ -22,7 +22,7 @@ use crate::hosts::Recent;
 use crate::limits::ReadBudget;
 use crate::pinned_source::{Layer, PinnedSource};
 use crate::reader::layers::{Parent, Walk};
-pub use crate::reader::local::{read_directory, read_document};
+pub use crate::reader::local::{read_directory, read_directory_with_tests, read_document};
 pub use crate::reader::options::{FileSources, ReaderOptions};
 use crate::reader::single::SingleReader;
 use crate::signatures::SignaturePolicy;

@@ -9,7 +9,7 @@ use crate::parse::{KeyPlace, OWNERSHIP_KEYS, Op, Predicate, Qualifier, Resource,
 mod notes;
 mod remedies;
 
-use notes::is_note;
+use notes::{is_misplaced, is_note};
 use remedies::remedy;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -77,11 +77,16 @@ fn check_manifest(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
 
 fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadKey) {
     let name = &*key.name;
-    if is_note(name) || !findings.has_room() {
+    let is_misplaced = is_misplaced(key.place, name);
+    if is_note(name) && !is_misplaced || !findings.has_room() {
         return;
     }
     let known = key.place.keys();
     let place = key.place.name();
+    if is_misplaced {
+        let message = format!("{place} does not read `{name}`{}", where_it_belongs(key.place, name));
+        return findings.add(Finding::new(entity, path, Some(key.span), message).key(name));
+    }
     let decisive: Vec<&str> = known.iter().copied().filter(|key| !OWNERSHIP_KEYS.contains(key)).collect();
     let meant = resembling(name, &decisive);
     let message = if let Some(meant) = meant {
@@ -93,4 +98,14 @@ fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadK
     };
     let fix = meant.map(str::to_owned);
     findings.add(Finding::new(entity, path, Some(key.span), message).key(name).fix(Some(key.span), fix));
+}
+
+/// Returns where an owner or an expiry belongs, in words that follow the message about it at a place that is too deep.
+fn where_it_belongs(place: KeyPlace, name: &str) -> String {
+    match place {
+        KeyPlace::Predicate(_) => {
+            ", only a variable and a rule do; a note about the qualifier stands at the top of the file".to_owned()
+        }
+        _ => format!("; `{name}` stands at the top of the file, or in a rule"),
+    }
 }

@@ -31,6 +31,7 @@ mod qualifier_schema_version;
 mod resource_schema_version;
 mod schema_invalid;
 mod schema_keyword_unread;
+mod schema_required_undeclared;
 mod variable_ownership_shape;
 mod variable_resolve_missing_default;
 mod variable_resolve_shape;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Entity;
-use crate::document::text::shortened_to;
 use crate::lint::similar::resembling;
+use crate::lint::subschemas::{below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
 
@@ -180,17 +180,12 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
         return;
     }
     let draft = Draft::of(&schema.json);
-    // The walk needs no stack of its own: documents nest at most 128 levels.
-    let mut open = vec![(String::new(), &schema.json)];
-    while let Some((at, schema)) = open.pop() {
-        let Some(members) = schema.as_object() else { continue };
+    for (at, members) in subschemas(&schema.json) {
         for (key, message) in faults(members, draft) {
             let place = below(&at, key);
             let message = format!("{message} ({place})");
             findings.add(Finding::new(Entity::schema(path), path, None, message).key(place));
         }
-        // The last one is taken first.
-        open.extend(parts(&at, members).into_iter().rev());
     }
 }
 
@@ -243,46 +238,4 @@ fn wrong_format(format: &str, draft: Draft) -> Option<String> {
     }
     let is_known = formats.iter().any(|known| known.contains(&format));
     (!is_known).then(|| format!("this draft of JSON Schema has no format `{format}`"))
-}
-
-/// The schemas directly inside a schema, with their pointers.
-fn parts<'s>(at: &str, members: &'s Map<String, Value>) -> Vec<(String, &'s Value)> {
-    let mut parts = Vec::new();
-    for (key, value) in members {
-        let named = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
-        let single = [
-            "additionalItems",
-            "additionalProperties",
-            "contains",
-            "else",
-            "if",
-            "items",
-            "not",
-            "propertyNames",
-            "then",
-            "unevaluatedItems",
-            "unevaluatedProperties",
-            "contentSchema",
-        ];
-        let lists = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-        match value {
-            Value::Object(all) if named.contains(&&**key) => {
-                parts.extend(all.iter().map(|(name, schema)| (below(at, &format!("{key}/{name}")), schema)));
-            }
-            Value::Object(_) if single.contains(&&**key) => parts.push((below(at, key), value)),
-            Value::Array(all) if lists.contains(&&**key) => {
-                parts.extend(
-                    all.iter().enumerate().map(|(place, schema)| (below(at, &format!("{key}/{place}")), schema)),
-                );
-            }
-            _ => {}
-        }
-    }
-    parts
-}
-
-/// The pointer to a part. Names may have megabytes, and many parts below them.
-fn below(at: &str, name: &str) -> String {
-    const LONGEST: usize = 300;
-    shortened_to(&format!("{at}/{name}"), LONGEST).into_owned()
 }

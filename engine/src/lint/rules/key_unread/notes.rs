@@ -1,8 +1,9 @@
 //! Keys that are deliberate notes. Nothing reads them, and nobody expects an effect of them.
 
 use super::remedies::MAX_WORD;
+use crate::parse::{KeyPlace, OWNERSHIP_KEYS};
 
-/// Names of notes, at every place. `doc.md` lists the same names, which a test compares.
+/// Names of notes, at every place except those of [`is_misplaced`]. `doc.md` lists the same names, which a test compares.
 pub(super) const NOTES: &[&str] = &[
     "$schema",
     "annotations",
@@ -74,6 +75,12 @@ pub(super) const NOTES: &[&str] = &[
 pub(super) fn is_note(name: &str) -> bool {
     let is_private = name.starts_with('_') || matches!(name.as_bytes(), [b'x' | b'X', b'-' | b'_', ..]);
     is_private || name.len() <= MAX_WORD && NOTES.iter().any(|note| letters(name).eq(letters(note)))
+}
+
+/// Returns whether a key is an owner or an expiry a table too deep: a line after the header of a table belongs to that
+/// table, and an author may mean the file.
+pub(super) fn is_misplaced(place: KeyPlace, name: &str) -> bool {
+    matches!(place, KeyPlace::Resolve | KeyPlace::Predicate(_)) && OWNERSHIP_KEYS.contains(&name)
 }
 
 fn letters(name: &str) -> impl Iterator<Item = char> {
