@@ -56,12 +56,23 @@ impl Caller {
 
     /// Sends a request with a token. Returns the status of the answer.
     pub async fn call(&mut self, method: Method, path: &str, token: &str, body: String) -> anyhow::Result<u16> {
+        self.send(method, path, ("authorization", &format!("Bearer {token}")), body).await
+    }
+
+    /// Sends a request with a header. Returns the status of the answer.
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        (name, value): (&str, &str),
+        body: String,
+    ) -> anyhow::Result<u16> {
         let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         let request = Request::builder().method(method).uri(path).header("host", "operator");
-        let request = request.header("authorization", format!("Bearer {token}")).body(Full::new(body.into()))?;
+        let request = request.header(name, value).body(Full::new(body.into()))?;
         connection.ready().await.context("the connection was closed")?;
         let answer = connection.send_request(request).await.context("send a request")?;
         let status = answer.status().as_u16();

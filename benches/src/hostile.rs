@@ -1,21 +1,22 @@
 //! `cargo xtask bench hostile`: measures what requests of hostile callers cost an operator, and the others.
 //!
-//! The callers are on one machine, so that all share one address; a known process reports meanwhile over a connection of
-//! its own. The figures are the operator's memory and open files before and after, and the time to an answer of the
+//! Each hostile connection is that of a pod with an address of its own; a known process reports meanwhile over a connection
+//! of its own. The figures are the operator's memory and open files before and after, and the time to an answer of the
 //! known process before and during the flood.
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use http::Method;
 use rototo_api::fleet::{ProcessState, Report};
 use rototo_api::names::{ANNOTATION_SNAPSHOTS, fleet_path, snapshot_path, workspace_label};
+use rototo_benches::caller::{Caller, Target};
 use rototo_benches::environment::{ACCOUNT, BenchEnvironment, WORKSPACE};
 use rototo_benches::figures::{Spread, Table, resident_megabytes};
 use rototo_tests::harness::{Endpoint, Pod};
@@ -27,9 +28,9 @@ struct HostileOptions {
     /// The number of requests.
     #[arg(long, default_value_t = 100_000)]
     requests: usize,
-    /// The number of connections that send them.
+    /// The number of pods that send them.
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pods: u8,
     /// The number of further connections that send nothing.
     #[arg(long, default_value_t = 500)]
     silent: usize,
@@ -39,7 +40,6 @@ struct HostileOptions {
 struct Attack {
     namespace: String,
     fingerprint: String,
-    token: String,
     answers: [AtomicU64; 6],
 }
 
@@ -53,11 +53,15 @@ async fn main() -> anyhow::Result<()> {
         let pod = Pod::create(&environment.namespace, name, ACCOUNT, &labels).await?;
         Ok(std::fs::read_to_string(pod.rototo_token_file())?)
     };
-    let (known, hostile) = (token("known").await?, token("hostile").await?);
+    let known = token("known").await?;
+    let mut hostile = Vec::new();
+    for number in 0..options.pods {
+        hostile.push(token(&format!("hostile-{number}")).await?);
+    }
     let status = environment.namespace.workspace(WORKSPACE).await?.status.context("the workspace has no status")?;
     let fingerprint = status.published.context("nothing is published")?.fingerprint;
     let namespace = environment.namespace.name().to_owned();
-    let attack = Arc::new(Attack { namespace, fingerprint, token: hostile, answers: Default::default() });
+    let attack = Arc::new(Attack { namespace, fingerprint, answers: Default::default() });
 
     let process = Endpoint::of(&environment.namespace).await?;
     let path = fleet_path(&attack.namespace, WORKSPACE);
@@ -74,14 +78,15 @@ async fn main() -> anyhow::Result<()> {
     let address = address.and_then(|all| all.get(ANNOTATION_SNAPSHOTS).cloned()).context("no address")?;
     let address = address.trim_start_matches("https://").to_owned();
     let silent: Vec<_> = (0..options.silent).map(|_| TcpStream::connect(&address)).collect();
-    let endpoints = (0..options.connections).map(|_| Endpoint::of(&environment.namespace));
+    let target = Target::of(&environment.namespace).await?;
     let began = Instant::now();
-    let sent = try_join_all(endpoints).await?.into_iter().enumerate().map(|(number, endpoint)| {
+    let sent = hostile.into_iter().zip(0..options.pods).map(|(token, pod)| {
         let attack = attack.clone();
-        let numbers = (number..options.requests).step_by(options.connections);
+        let mut caller = Caller::new(&target, Ipv4Addr::new(127, 0, 1, pod + 1));
+        let numbers = (usize::from(pod)..options.requests).step_by(usize::from(options.pods));
         tokio::spawn(async move {
-            for number in numbers {
-                attack.send(&endpoint, number).await;
+            for (kind, number) in numbers.enumerate() {
+                attack.send(&mut caller, &token, kind % 6, number).await;
             }
         })
     });
@@ -128,26 +133,25 @@ fn report(number: usize) -> Report {
 }
 
 impl Attack {
-    /// Sends the request with this number. Its kind depends on the number.
-    async fn send(&self, endpoint: &Endpoint, number: usize) {
+    /// Sends a request of this kind, with a number of its own, as the pod with this token.
+    async fn send(&self, caller: &mut Caller, token: &str, kind: usize, number: usize) {
         let fleet = |name: &str| fleet_path(&self.namespace, name);
         let body = serde_json::to_string(&report(number)).unwrap_or_default();
-        let reply = match number % 6 {
-            0 => endpoint.post(&fleet(WORKSPACE), &format!("bad-{number}"), &body).await,
-            1 => endpoint.post(&fleet(&format!("{}{number}", "a".repeat(9_000))), &self.token, &body).await,
-            2 => endpoint.post(&fleet(&format!("other-{number}")), &self.token, &body).await,
-            3 => endpoint.post(&fleet(WORKSPACE), &self.token, &body).await,
+        let reply = match kind {
+            0 => caller.call(Method::POST, &fleet(WORKSPACE), &format!("bad-{number}"), body).await,
+            1 => caller.call(Method::POST, &fleet(&format!("{}{number}", "a".repeat(9_000))), token, body).await,
+            2 => caller.call(Method::POST, &fleet(&format!("other-{number}")), token, body).await,
+            3 => caller.call(Method::POST, &fleet(WORKSPACE), token, body).await,
             4 => {
                 let snapshot = snapshot_path(&self.namespace, WORKSPACE, &self.fingerprint);
-                endpoint.get(&format!("{snapshot}?base=sha256:{number:064}"), &self.token).await
+                caller.call(Method::GET, &format!("{snapshot}?base=sha256:{number:064}"), token, String::new()).await
             }
             _ => {
                 let path = format!("/hooks/{}/{WORKSPACE}", self.namespace);
-                let signature = format!("{number:064x}");
-                endpoint.send(Method::POST, &path, &[("x-gitea-signature", &signature)], &body).await
+                caller.send(Method::POST, &path, ("x-gitea-signature", &format!("{number:064x}")), body).await
             }
         };
-        let class = reply.map_or(0, |reply| usize::from(reply.status / 100));
+        let class = reply.map_or(0, |status| usize::from(status / 100));
         if let Some(count) = self.answers.get(class) {
             count.fetch_add(1, Ordering::Relaxed);
         }

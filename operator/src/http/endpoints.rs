@@ -18,13 +18,14 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::{Digest, Fingerprint};
 use rototo_protocol::windows::Windows;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::fleet::clock;
 use crate::http::access::{Authorizer, Caller, Denied, Grant};
 use crate::http::body;
 use crate::http::connections::Peer;
 use crate::http::error::HttpError;
+use crate::http::pace::Pace;
 use crate::http::webhook::Webhooks;
 use crate::leader::peers::Peers;
 use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
@@ -56,6 +57,7 @@ pub(crate) struct Endpoints {
     context: Arc<OperatorContext>,
     authorizer: Arc<Authorizer>,
     webhooks: Arc<Webhooks>,
+    pace: Arc<Pace>,
     places: Turns<String>,
     of_sender: Turns<Digest>,
     bodies: Turns<Peer>,
@@ -80,6 +82,7 @@ impl Endpoints {
             context,
             authorizer: Arc::new(authorizer),
             webhooks: Arc::new(webhooks),
+            pace: Arc::default(),
             places: Turns::new(PLACES),
             of_sender: Turns::new(OF_SENDER),
             bodies: Turns::new(BODIES),
@@ -104,10 +107,19 @@ impl Endpoints {
         &self.webhooks
     }
 
+    /// Returns the pace of callers.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// Waits for a place among the requests that are worked on. The place is free when the returned value is dropped.
     pub(super) async fn place(&self, caller: &Caller, key: &WorkspaceKey) -> Result<Place, HttpError> {
         let place = async {
             let of_sender = self.of_sender.take(&caller.source()).await?;
+            if let Some(wait) = self.pace.of_request(caller) {
+                self.context.load().delayed("requests_of_pod");
+                sleep(wait).await;
+            }
             Ok::<_, Crowded>(Place { _in_namespace: self.places.take(&key.namespace).await?, _of_sender: of_sender })
         };
         timeout(WAITS, place).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("places"))

@@ -16,6 +16,9 @@ pub(crate) mod endpoints;
 mod error;
 mod forward;
 mod hooks;
+mod pace;
+#[cfg(test)]
+mod pace_tests;
 pub(crate) mod probes;
 mod replicas;
 mod reports;
@@ -67,6 +70,7 @@ pub(crate) fn routes(endpoints: Endpoints, ui: bool) -> Router {
         .route("/hooks/{namespace}/{name}", post(hooks::hook))
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::NoSuchMethod)
-        .with_state(endpoints)
+        .with_state(endpoints.clone())
         .merge(page)
+        .layer(from_fn_with_state(endpoints, pace::delay_refusals))
 }

@@ -11,7 +11,8 @@ use prometheus_client::registry::Registry;
 pub(crate) struct LoadMetrics {
     connections: Family<ListenerLabels, Gauge>,
     ended: Family<ConnectionLabels, Counter>,
-    refused: Family<RefusalLabels, Counter>,
+    refused: Family<LimitLabels, Counter>,
+    delayed: Family<LimitLabels, Counter>,
     evicted: Counter,
     on_disk: Family<DiskLabels, Gauge>,
 }
@@ -28,7 +29,7 @@ struct ConnectionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
+struct LimitLabels {
     reason: &'static str,
 }
 
@@ -60,6 +61,11 @@ impl LoadMetrics {
             "requests_refused",
             "Requests and polls that were refused because of a limit, by limit",
             self.refused.clone(),
+        );
+        registry.register(
+            "requests_delayed",
+            "Requests whose answers were delayed because their sender asks without a pause, by limit",
+            self.delayed.clone(),
         );
         registry.register(
             "repositories_evicted",
@@ -97,7 +103,12 @@ impl LoadMetrics {
 
     /// Records that a request was refused because of a limit.
     pub(crate) fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&RefusalLabels { reason }).inc();
+        self.refused.get_or_create(&LimitLabels { reason }).inc();
+    }
+
+    /// Records that the answer to a request is delayed because of a limit.
+    pub(crate) fn delayed(&self, reason: &'static str) {
+        self.delayed.get_or_create(&LimitLabels { reason }).inc();
     }
 
     /// Returns the number of open connections of a listener.
@@ -112,9 +123,15 @@ impl LoadMetrics {
         self.ended.get_or_create(&ConnectionLabels { listener, reason }).get()
     }
 
+    /// Returns the number of answers that were delayed because of this limit.
+    #[cfg(test)]
+    pub(crate) fn requests_delayed(&self, reason: &'static str) -> u64 {
+        self.delayed.get_or_create(&LimitLabels { reason }).get()
+    }
+
     /// Returns the number of requests that were refused because of this limit.
     #[cfg(test)]
     pub(crate) fn requests_refused(&self, reason: &'static str) -> u64 {
-        self.refused.get_or_create(&RefusalLabels { reason }).get()
+        self.refused.get_or_create(&LimitLabels { reason }).get()
     }
 }

@@ -17,6 +17,12 @@ use crate::load::budgets::Budgets;
 use crate::load::turns::Turns;
 use crate::workspace_key::WorkspaceKey;
 
+/// The largest number of approvals of one account that are remembered. An account without a limit on names in its Role may
+/// have any name approved.
+const REMEMBERED_OF_ACCOUNT: usize = 1_024;
+/// The time between two looks at everything that is remembered.
+const SWEEP_EACH: Duration = Duration::from_secs(1);
+
 /// The question of a review: may this account use this grant on this workspace?
 #[derive(Clone, Debug)]
 pub(super) struct AccessReview {
@@ -44,10 +50,23 @@ struct Approval {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// The approvals that are remembered. One account may be allowed to use any name, and has a share of them.
+#[derive(Default)]
+struct Approvals {
+    by_question: HashMap<Digest, Remembered>,
+    of_account: HashMap<Digest, usize>,
+    swept: Option<Instant>,
+}
+
+struct Remembered {
+    account: Digest,
+    approval: Arc<Approval>,
+}
+
 /// The approvals of grants.
 pub(super) struct Grants {
     client: Client,
-    approvals: Mutex<HashMap<Digest, Arc<Approval>>>,
+    approvals: Mutex<Approvals>,
     turns: Turns<Digest>,
     refusals: Budgets<Digest>,
 }
@@ -61,8 +80,66 @@ impl Approval {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
+    /// Returns whether it lasts, or somebody is asking for it.
+    fn is_used(self: &Arc<Self>) -> bool {
+        self.lasts(Duration::ZERO) || Arc::strong_count(self) > 1
+    }
+
     fn was_given(&self) -> bool {
         self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Approvals {
+    /// Returns the approval of a question of an account. Beyond a limit it is not remembered.
+    fn of(&mut self, question: Digest, account: Digest) -> Arc<Approval> {
+        if let Some(remembered) = self.by_question.get(&question) {
+            return remembered.approval.clone();
+        }
+        if !self.has_room(account) {
+            self.sweep(Instant::now());
+        }
+        let approval = Arc::<Approval>::default();
+        if self.has_room(account) {
+            self.by_question.insert(question, Remembered { account, approval: approval.clone() });
+            *self.of_account.entry(account).or_default() += 1;
+        }
+        approval
+    }
+
+    fn has_room(&self, account: Digest) -> bool {
+        let own = self.of_account.get(&account).copied().unwrap_or_default();
+        self.by_question.len() < REMEMBERED && own < REMEMBERED_OF_ACCOUNT
+    }
+
+    /// Forgets what has ended, at most once in a second: it looks at everything, and others wait meanwhile.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now < swept + SWEEP_EACH) {
+            return;
+        }
+        self.swept = Some(now);
+        self.by_question.retain(|_, remembered| remembered.approval.is_used());
+        self.of_account.clear();
+        for Remembered { account, .. } in self.by_question.values() {
+            *self.of_account.entry(*account).or_default() += 1;
+        }
+    }
+
+    fn was_given(&self, question: Digest) -> bool {
+        self.by_question.get(&question).is_some_and(|remembered| remembered.approval.was_given())
+    }
+
+    /// Forgets what was asked and not approved.
+    fn forget(&mut self, question: Digest, approval: &Arc<Approval>) {
+        let known = self.by_question.get(&question).filter(|known| Arc::ptr_eq(&known.approval, approval));
+        let Some(account) = known.map(|known| known.account) else { return };
+        self.by_question.remove(&question);
+        if let Some(count) = self.of_account.get_mut(&account) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_account.remove(&account);
+            }
+        }
     }
 }
 
@@ -84,7 +161,7 @@ impl Grants {
         ApprovalWindow { margin, lasts }: ApprovalWindow,
     ) -> Result<(), Denied> {
         let digest = asked.digest();
-        let approval = self.approval(digest);
+        let approval = self.approvals().of(digest, asked.account.digest);
         if approval.lasts(margin) {
             return Ok(());
         }
@@ -100,7 +177,7 @@ impl Grants {
             Err(_) => {}
         }
         if !approval.was_given() {
-            self.forget(digest, &approval);
+            self.approvals().forget(digest, &approval);
         }
         reviewed
     }
@@ -131,44 +208,21 @@ impl Grants {
     /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
     /// hour costs no review.
     pub(super) async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
-        let known = self.approvals().get(&asked.digest()).is_some_and(|approval| approval.was_given());
+        let known = self.approvals().was_given(asked.digest());
         if known {
             // The next reader sees the result.
             let _ = self.approve(&asked, remembered).await;
         }
     }
 
-    fn approval(&self, asked: Digest) -> Arc<Approval> {
-        let mut grants = self.approvals();
-        if let Some(approval) = grants.get(&asked) {
-            return approval.clone();
-        }
-        if grants.len() >= REMEMBERED {
-            grants.retain(|_, approval| approval.lasts(Duration::ZERO));
-        }
-        let approval = Arc::<Approval>::default();
-        if grants.len() < REMEMBERED {
-            grants.insert(asked, approval.clone());
-        }
-        approval
-    }
-
-    /// Forgets what was asked and not approved.
-    fn forget(&self, asked: Digest, approval: &Arc<Approval>) {
-        let mut grants = self.approvals();
-        if grants.get(&asked).is_some_and(|known| Arc::ptr_eq(known, approval)) {
-            grants.remove(&asked);
-        }
-    }
-
-    fn approvals(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Approval>>> {
+    fn approvals(&self) -> MutexGuard<'_, Approvals> {
         self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the number of grants that are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.approvals().len()
+        self.approvals().by_question.len()
     }
 
     async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
@@ -235,5 +289,31 @@ mod tests {
         check(None, false, false);
         // An approval that was refused or never asked for is not renewed.
         assert!(!approval.was_given());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_takes_the_memory_of_no_other_and_a_sweep_is_rare() {
+        let digest = |text: String| Digest::of(text.as_bytes());
+        let (hostile, other) = (digest("hostile".to_owned()), digest("other".to_owned()));
+        let mut approvals = Approvals::default();
+        let ask = |approvals: &mut Approvals, account: Digest, number: usize| {
+            let approval = approvals.of(digest(format!("{account} {number}")), account);
+            approval.set(Some(Instant::now() + Duration::from_secs(90)));
+        };
+        for number in 0..70_000 {
+            ask(&mut approvals, hostile, number);
+        }
+        assert_eq!(approvals.by_question.len(), REMEMBERED_OF_ACCOUNT);
+        ask(&mut approvals, other, 0);
+        assert!(approvals.was_given(digest(format!("{other} 0"))));
+        let swept = approvals.swept;
+        ask(&mut approvals, hostile, 70_001);
+        assert!(swept.is_some() && approvals.swept == swept, "it looked at everything a moment ago");
+        tokio::time::advance(Duration::from_secs(91)).await;
+        ask(&mut approvals, hostile, 70_002);
+        assert_eq!((approvals.by_question.len(), approvals.of_account.len()), (1, 1), "what has ended is forgotten");
+        let approval = approvals.of(digest(format!("{hostile} 70002")), hostile);
+        approvals.forget(digest(format!("{hostile} 70002")), &approval);
+        assert!(approvals.by_question.is_empty() && approvals.of_account.is_empty());
     }
 }

@@ -208,6 +208,12 @@ impl Caller {
         self.source
     }
 
+    /// Returns whether the token is bound to a pod.
+    #[must_use]
+    pub(crate) fn is_pod(&self) -> bool {
+        self.pod.is_some()
+    }
+
     /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.
     #[must_use]
     pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {

@@ -25,6 +25,8 @@ use crate::load::turns::Turns;
 const UNDATED: Duration = Duration::from_secs(120);
 /// The time for which a bad token is known to be bad.
 pub(crate) const BAD_TOKEN: Duration = Duration::from_secs(5);
+/// The number of subjects of one address that may spend their budgets of bad tokens before others of it are refused.
+const SUBJECTS: u32 = 4;
 /// The memory of approved tokens, in bytes.
 const REMEMBERED_BYTES: usize = 32 * 1024 * 1024;
 /// The largest number of bad tokens that are remembered.
@@ -39,6 +41,7 @@ pub(super) struct Tokens {
     bad: Remembered<String>,
     turns: Turns<Peer>,
     refusals: Budgets<Peer>,
+    refusals_of_subject: Budgets<(Peer, Digest)>,
 }
 
 impl Tokens {
@@ -49,7 +52,8 @@ impl Tokens {
             known: Remembered::new(REMEMBERED, REMEMBERED_BYTES),
             bad: Remembered::new(BAD_TOKENS, BAD_TOKENS * 2 * EXPLANATION),
             turns: Turns::new(REVIEWS),
-            refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
+            refusals: Budgets::new(REFUSALS * SUBJECTS, REFUSAL_EACH / SUBJECTS),
+            refusals_of_subject: Budgets::new(REFUSALS, REFUSAL_EACH),
         }
     }
 
@@ -64,18 +68,20 @@ impl Tokens {
         if let Some(known) = known(remembered.margin) {
             return known;
         }
+        let claimed = (peer, claimed_subject(token));
         let reviewed = async {
-            self.may_be_reviewed(peer, &digest)?;
+            self.may_be_reviewed(&claimed, &digest)?;
             let _turn = turn(&self.turns, &peer).await?;
             // Another request may have shown the same token meanwhile, and others of this address bad ones.
             if let Some(known) = known(remembered.margin) {
                 return known;
             }
-            self.may_be_reviewed(peer, &digest)?;
+            self.may_be_reviewed(&claimed, &digest)?;
             let reviewed = self.review_token(token).await;
             if let Err(Denied::BadToken(reason)) = &reviewed {
                 let now = Instant::now();
                 self.refusals.spend(&peer, now);
+                self.refusals_of_subject.spend(&claimed, now);
                 self.known.forget(&digest);
                 self.bad.put(digest, reason.clone(), reason.len(), now + BAD_TOKEN);
             }
@@ -93,11 +99,12 @@ impl Tokens {
         Ok(caller)
     }
 
-    /// Returns an error if an address has shown too many bad tokens. A token that was good a moment ago is reviewed all
-    /// the same: pods behind one address must not lose what they have because of one of them.
-    fn may_be_reviewed(&self, peer: Peer, token: &Digest) -> Result<(), Denied> {
+    /// Returns an error if an address has shown too many bad tokens, in all or for one subject. A token that was good a
+    /// moment ago is reviewed all the same: pods behind one address must not lose what they have because of one of them.
+    fn may_be_reviewed(&self, claimed: &(Peer, Digest), token: &Digest) -> Result<(), Denied> {
         let now = Instant::now();
-        match self.refusals.wait(&peer, now).filter(|_| self.known.get(token, now).is_none()) {
+        let wait = self.refusals.wait(&claimed.0, now).max(self.refusals_of_subject.wait(claimed, now));
+        match wait.filter(|_| self.known.get(token, now).is_none()) {
             Some(wait) => Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait }),
             None => Ok(()),
         }
@@ -135,13 +142,21 @@ fn pod(user: &UserInfo) -> Option<PodIdentity> {
     Some(PodIdentity { name: first("pod-name")?, uid: first("pod-uid")? })
 }
 
+/// Returns the digest of the subject that an unknown token claims. Nothing is believed of it: a pod that shows its token of
+/// yesterday again and again spends its own budget first, and not that of others behind the same address.
+fn claimed_subject(token: &str) -> Digest {
+    let subject = || payload(token)?.get("sub")?.as_str().map(|subject| Digest::of(subject.as_bytes()));
+    subject().unwrap_or_else(|| Digest::of(b""))
+}
+
+/// Returns the payload of a token that is a JWT.
+fn payload(token: &str) -> Option<serde_json::Value> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()
+}
+
 /// Returns the time that a reviewed token has left, by its own `exp`; [`UNDATED`] for one without.
 fn lives_for(token: &str) -> Duration {
-    let expires = || {
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-        let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
-        payload.get("exp")?.as_i64()
-    };
+    let expires = || payload(token)?.get("exp")?.as_i64();
     let left = expires().map(|expires| expires.saturating_sub(Timestamp::now().as_second()));
     left.map_or(UNDATED, |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)))
 }

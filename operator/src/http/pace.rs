@@ -1,0 +1,100 @@
+//! The pace of callers. One who asks without a pause waits for each answer, so that the processors have time for others.
+//!
+//! A pod has a budget of requests. An account without a pod has none: any number of processes may share it. An address
+//! has a budget of refusals, which cost it no place anywhere. Nobody is refused here, and nobody waits for somebody
+//! else's budget.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use axum::middleware::Next;
+use rototo_engine::Digest;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use crate::http::access::Caller;
+use crate::http::connections::Peer;
+use crate::http::endpoints::Endpoints;
+use crate::load::budgets::Budgets;
+
+/// The requests that one pod may send at once. A pod of 32 processes sends some 100 at a change.
+const OF_POD: u32 = 200;
+/// The time after which it may send one more: 50 a second.
+const OF_POD_EACH: Duration = Duration::from_millis(20);
+/// The refusals that one address gets at once. All pods of a node, or behind a proxy, may share an address.
+const REFUSALS: u32 = 1_000;
+/// The time after which it gets one more without a delay: 100 a second.
+const REFUSAL_EACH: Duration = Duration::from_millis(10);
+/// The longest delay of a refusal.
+const LONGEST: Duration = Duration::from_secs(1);
+/// The refusals that are delayed at a time. Others are sent at once.
+const DELAYED: usize = 2_048;
+
+/// The budgets.
+pub(super) struct Pace {
+    of_pod: Budgets<Digest>,
+    refusals: Budgets<Peer>,
+    delayed: Semaphore,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            of_pod: Budgets::new(OF_POD, OF_POD_EACH),
+            refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
+            delayed: Semaphore::new(DELAYED),
+        }
+    }
+}
+
+impl Pace {
+    /// Takes a request from the budget of a pod, and returns the time for which the pod has to wait.
+    pub(super) fn of_request(&self, caller: &Caller) -> Option<Duration> {
+        if !caller.is_pod() {
+            return None;
+        }
+        let (pod, now) = (caller.source(), Instant::now());
+        let wait = self.of_pod.wait(&pod, now);
+        self.of_pod.spend(&pod, now);
+        wait
+    }
+
+    /// Takes a refusal from the budget of an address, and returns the time for which the address has to wait.
+    fn of_refusal(&self, sender: Peer) -> Option<Duration> {
+        let now = Instant::now();
+        let wait = self.refusals.wait(&sender, now);
+        self.refusals.spend(&sender, now);
+        wait.map(|wait| wait.min(LONGEST))
+    }
+}
+
+#[cfg(test)]
+impl Pace {
+    /// Spends the budget of a pod.
+    pub(super) fn spend_of_pod(&self, pod: Digest, requests: usize) {
+        (0..requests).for_each(|_| self.of_pod.spend(&pod, Instant::now()));
+    }
+
+    /// Spends the budget of an address.
+    pub(super) fn spend_refusals(&self, sender: Peer, refusals: usize) {
+        (0..refusals).for_each(|_| self.refusals.spend(&sender, Instant::now()));
+    }
+}
+
+/// Delays refusals of an address that has had many. A replica that passes requests on delays those of its own callers.
+pub(super) async fn delay_refusals(State(endpoints): State<Endpoints>, request: Request, next: Next) -> Response<Body> {
+    let peer =
+        request.extensions().get::<Peer>().copied().filter(|_| endpoints.require_peer(request.headers()).is_err());
+    let answer = next.run(request).await;
+    let pace = endpoints.pace();
+    if answer.status().is_client_error()
+        && let Some(wait) = peer.and_then(|peer| pace.of_refusal(peer))
+        && let Ok(_delayed) = pace.delayed.try_acquire()
+    {
+        endpoints.context().load().delayed("refusals");
+        sleep(wait).await;
+    }
+    answer
+}
