@@ -14,6 +14,7 @@ pub mod chart_readme;
 pub mod control_plane;
 pub mod demo;
 pub mod deny;
+mod disk;
 mod folder;
 pub mod fuzz;
 pub mod generate;

@@ -6,6 +6,7 @@ use clap::Args;
 use crate::cargo::{self, binaries, cargo};
 use crate::chaos;
 use crate::control_plane::Programs;
+use crate::disk;
 
 /// The arguments of `cargo xtask test`.
 #[derive(Args)]
@@ -24,6 +25,7 @@ impl TestArguments {
 
 /// Runs the tests, and after a complete run a share of the chaos histories.
 pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
+    disk::warn_if_short();
     Programs::ensure_with_controllers()?;
     // The tests start the operator, the example service, the agent, and the CLI as processes.
     let programs = ["rototo-operator", "degradation-service", "rototo-agent", "rototo-cli"];
