@@ -7,8 +7,8 @@ use rototo_engine::Digest;
 use crate::credentials::Access;
 use crate::spec::{Commit, GitReference, Revision, Source};
 
-/// A source with its version at one time: for git a commit, for an archive the server's validator, for a directory
-/// none. It holds the versions of all workspaces that the source extends, as far as they are known.
+/// A source with its version at one time: for git a commit, for an archive its digest and the server's validator, for
+/// a directory none. It holds the versions of all workspaces that the source extends, as far as they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedSource {
     own: Layer,
@@ -28,7 +28,7 @@ pub struct Layer {
 pub enum Version {
     /// A commit of a git repository.
     Commit(Commit),
-    /// The validator of an archive's server: its `ETag`, or else its `Last-Modified`.
+    /// The validator of an archive's server, its `ETag` or else its `Last-Modified`, with the digest of the archive.
     Validator(String),
     /// The digest of an archive whose server sends no validator.
     Content(Digest),

@@ -134,7 +134,8 @@ async fn an_unchanged_archive_is_not_sent_again() {
     let reader = reader();
     let access = access(&server, "a.tar.gz");
     let (first, before) = reader.read(&access).await.unwrap();
-    assert_eq!(first.version(), Some(&Version::Validator("etag:\"v1\"".to_owned())));
+    let Some(Version::Validator(validator)) = first.version() else { panic!("{first:?}") };
+    assert!(validator.starts_with("etag:\"v1\" sha256:"), "{validator}");
     assert!(reader.pin(&access).await.unwrap().is_same_content(&first));
     assert_eq!(server.requests().len(), 2);
     assert!(reader.pin_within(&access, Duration::from_secs(3600)).await.unwrap().is_same_content(&first));
@@ -147,6 +148,25 @@ async fn an_unchanged_archive_is_not_sent_again() {
     assert_ne!(after.fingerprint(), before.fingerprint());
     let error = reader.fetch(&first).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("archive_changed", true), "{error}");
+}
+
+#[tokio::test]
+async fn an_archive_that_changes_under_the_same_validator_is_another_version() {
+    for validator in [("Last-Modified", "Thu, 01 Jan 1970 00:00:01 GMT"), ("ETag", "W/\"1\"")] {
+        let text = Arc::new(Mutex::new("1"));
+        let now = Arc::clone(&text);
+        let server = HttpsServer::start(move |_| {
+            respond(200, &[validator], tar_gz(&[MANIFEST, ("variables/a.toml", *now.lock().unwrap())]))
+        });
+        let (reader, access) = (reader(), access(&server, "a.tar.gz"));
+        let (first, before) = reader.read(&access).await.unwrap();
+        assert!(reader.pin(&access).await.unwrap().is_same_content(&first), "{validator:?}");
+
+        *text.lock().unwrap() = "2";
+        let second = reader.pin(&access).await.unwrap();
+        assert_ne!(second.version(), first.version(), "{validator:?}");
+        assert_ne!(reader.fetch(&second).await.unwrap().fingerprint(), before.fingerprint(), "{validator:?}");
+    }
 }
 
 #[tokio::test]

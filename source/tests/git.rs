@@ -313,6 +313,46 @@ async fn one_request_covers_all_refs_in_use() {
 }
 
 #[tokio::test]
+async fn refs_of_others_that_are_missing_do_not_make_a_repository_unreadable() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let reader = reader();
+    let long = "a".repeat(1946);
+    let named = |length: usize, number: usize| {
+        format!("git+file://{}#{number:0>4}{}", repository.path().display(), &long[..length - 4])
+    };
+    let mut refused = 0;
+    for number in 0..400 {
+        match named(1950, number).parse::<Source>() {
+            Ok(missing) => drop(reader.pin(&missing).await.unwrap_err()),
+            Err(_) => refused += 1,
+        }
+    }
+    pin(&reader, &repository.source("main")).await;
+    assert_eq!(refused, 400);
+    // A ref may be as long as git hosts allow.
+    let error = reader.pin(named(255, 1).parse::<Source>().unwrap()).await.unwrap_err();
+    assert_eq!(error.code(), "no_reference", "{error}");
+    let error = named(256, 1).parse::<Source>().unwrap_err().to_string();
+    assert!(error.contains("longer than 255 bytes") && error.len() < 300, "{error}");
+}
+
+#[tokio::test]
+async fn a_tag_of_a_directory_or_a_file_is_named() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let (tree, file) = ("HEAD^{tree}", "HEAD:rototo-workspace.toml");
+    for (name, options, object) in
+        [("t1", &[][..], tree), ("t2", &[][..], file), ("t3", &["-m", "t"], tree), ("t4", &["-m", "t"], file)]
+    {
+        repository.git(&[&["tag"], options, &[name, object]].concat());
+        let error = read(&reader(), &repository.source(name)).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("not_a_commit", false), "{name}: {error}");
+        assert!(error.to_string().contains(&format!("`{name}` names no commit")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn repositories_on_the_disk_are_refused_where_they_are_switched_off() {
     let repository = Repository::new();
     let options = ReaderOptions { file_sources: FileSources::Refused, ..ReaderOptions::default() };

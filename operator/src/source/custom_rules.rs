@@ -23,6 +23,9 @@ const QUEUE: TurnLimits = TurnLimits { at_once: 64, per_key: 4, waiting: 65_536,
 #[derive(Clone, Debug)]
 pub struct CustomRules(Option<Arc<SandboxProgram>>);
 
+/// The turn of a workspace to run its rules, and its place among those that wait for one.
+pub(crate) type RulesTurn = (Option<Turn<String>>, Option<Turn<String>>);
+
 #[derive(Debug)]
 struct SandboxProgram {
     program: PathBuf,
@@ -54,6 +57,14 @@ impl CustomRules {
         sandbox.queue.try_take(&namespace.to_owned()).map(Some)
     }
 
+    /// Takes the turn of a workspace of `namespace` to run its rules, if it is free.
+    pub(crate) fn try_both(&self, namespace: &str) -> Option<RulesTurn> {
+        let queued = self.try_queue(namespace)?;
+        let Some(sandbox) = &self.0 else { return Some((None, queued)) };
+        let turn = sandbox.turns.try_take(&namespace.to_owned())?;
+        Some((Some(turn), queued))
+    }
+
     /// Waits until a workspace of `namespace` may wait for its turn. It waits, or runs its rules, until the returned value
     /// is dropped.
     pub(crate) async fn queue(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
@@ -67,10 +78,10 @@ impl CustomRules {
         sandbox.turns.take(&namespace.to_owned()).await.map(Some)
     }
 
-    /// Returns the number of workspaces that wait without a turn.
+    /// Returns the number of workspaces that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.0.as_ref().map_or(0, |sandbox| sandbox.queue.waiting())
+        self.0.as_ref().map_or(0, |sandbox| sandbox.queue.waiting() + sandbox.turns.waiting())
     }
 
     /// Lints a workspace, custom rules included.

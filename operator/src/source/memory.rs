@@ -61,6 +61,11 @@ impl DocumentMemory {
         self.turns.take(&namespace.to_owned()).await
     }
 
+    /// Waits until a large workspace of another namespace waits for its turn.
+    pub(crate) async fn crowded(&self) {
+        self.turns.crowded().await;
+    }
+
     /// Returns the number of large workspaces that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {

@@ -15,12 +15,16 @@ use rototo_source::{
     Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
 };
 
-use crate::load::turns::Turn;
-use crate::source::custom_rules::CustomRules;
+use crate::load::turns::{Crowded, Turn};
+use crate::source::custom_rules::{CustomRules, RulesTurn};
 use crate::source::disk::DiskShares;
 use crate::source::memory::{self, DocumentMemory, KeptLint};
 use crate::source::poll_error::PollError;
-use crate::source::poll_turn::PollTurn;
+use crate::source::poll_turn::{PollTurn, SLOW_AFTER};
+
+/// The workspaces among which one waits, in the words of messages.
+const LARGE: &str = "large workspaces";
+const WITH_RULES: &str = "workspaces with custom rules";
 
 /// The largest number of findings in a status.
 const NAMED_FINDINGS: usize = 10;
@@ -71,6 +75,13 @@ pub struct VerifiedSignature {
     pub signer: String,
     /// The policy by which it was verified. Another policy needs another verification.
     policy: Digest,
+}
+
+impl VerifiedSignature {
+    /// Returns whether another signature was verified by the same policy.
+    pub(crate) fn has_policy_of(&self, other: &Self) -> bool {
+        self.policy == other.policy
+    }
 }
 
 /// Lint's verdict on a candidate.
@@ -149,80 +160,139 @@ impl Poll {
     /// Polls for a workspace, within `turn`. Returns the known result when no layer of the source has
     /// moved.
     ///
-    /// The turn ends with the poll, or when a workspace with custom rules waits for its turn to run them. `spec.timeout`
-    /// limits all of it since `began`.
+    /// The turn ends with the poll, or when the workspace waits for another turn to be linted. `spec.timeout` limits all of
+    /// it since `began`.
     pub(crate) async fn run(
         self,
         reader: &Reader,
         store: Arc<SnapshotStore>,
         mut turn: PollTurn,
     ) -> Result<PollResult, PollError> {
-        let (timeout, end) = (self.timeout, self.began + self.timeout);
-        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await?;
-        let fetched = match read.map_err(|_| PollError::TimedOut(timeout))?? {
+        let read = self.in_time(PollError::TimedOut, turn.reading(Box::pin(self.read(reader)))).await?;
+        let fetched = match read?? {
             Fetch::Known(found) => return Ok(*found),
             Fetch::New(fetched) => *fetched,
         };
-        let rest = async {
-            let mut fetched = fetched;
-            let mut large = None;
-            if self.memory.is_large(&fetched.tree) {
-                large = self.memory.try_turn(&self.namespace);
-                if large.is_none() {
-                    // It waits without its documents and without its turn.
-                    turn.release();
-                    fetched.tree = Tree::default();
-                    let crowded = |_| PollError::Crowded("large workspaces");
-                    large = Some(self.memory.turn(&self.namespace).await.map_err(crowded)?);
-                    fetched = fetch_again(reader, fetched, &mut turn).await?;
-                }
+        let (is_large, has_rules) = (self.memory.is_large(&fetched.tree), self.custom_rules.needs_turn(&fetched.tree));
+        let (fetched, turns) = match (is_large, has_rules) {
+            (true, _) => self.large_turn(reader, fetched, turn, has_rules).await?,
+            (false, true) => self.rules_turn(reader, fetched, turn).await?,
+            (false, false) => {
+                self.in_turn("polls", turn.resume()).await?;
+                (fetched, (Some(turn), None, None))
             }
-            if self.custom_rules.needs_turn(&fetched.tree) {
-                return self.lint_with_rules(reader, fetched, store, (turn, large)).await;
-            }
-            turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-            self.lint_beside(fetched, store, (turn, large)).await
         };
-        let limited = tokio::time::timeout_at(end, Box::pin(rest)).await;
-        limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
+        let (timeout, end) = (self.timeout, self.end());
+        let linted = tokio::time::timeout_at(end, self.lint_beside(fetched, store, turns)).await;
+        linted.unwrap_or(Err(PollError::LintTimedOut(timeout)))
     }
 
-    /// Lints a workspace with custom rules once it is its turn. If many polls wait already, it drops its documents and
-    /// its turn, waits, and then reads the documents again.
-    async fn lint_with_rules(
-        self,
+    /// Waits until a large workspace may be linted: first for its custom rules, then for the turn of large workspaces. So
+    /// whoever has that turn waits for nothing that other workspaces of its namespace could hold. If it has to wait, it
+    /// drops its documents and its turn, and reads the documents again in the end.
+    async fn large_turn(
+        &self,
         reader: &Reader,
         fetched: Fetched,
-        store: Arc<SnapshotStore>,
-        (mut poll_turn, large): (PollTurn, Option<Turn<String>>),
-    ) -> Result<PollResult, PollError> {
-        let crowded = |_| PollError::Crowded("workspaces with custom rules");
-        let (custom_rules, namespace) = (self.custom_rules.clone(), &self.namespace.clone());
-        let (queued, fetched) = match custom_rules.try_queue(namespace) {
-            Some(queued) => (queued, fetched),
-            None => {
-                poll_turn.release();
-                let waits = Fetched { tree: Tree::default(), ..fetched };
-                let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
-                (queued, fetch_again(reader, waits, &mut poll_turn).await?)
+        turn: PollTurn,
+        has_rules: bool,
+    ) -> Result<(Fetched, LintTurns), PollError> {
+        let namespace = &self.namespace;
+        let rules = if has_rules { self.custom_rules.try_both(namespace) } else { None };
+        if rules.is_some() == has_rules
+            && let Some(large) = self.memory.try_turn(namespace)
+        {
+            return Ok((fetched, (None, rules, Some(large))));
+        }
+        drop(turn);
+        let waits = Fetched { tree: Tree::default(), ..fetched };
+        let rules = match rules {
+            None if has_rules => {
+                let queued = self.in_turn(WITH_RULES, self.custom_rules.queue(namespace)).await?;
+                Some((self.in_turn(WITH_RULES, self.custom_rules.turn(namespace)).await?, queued))
             }
+            rules => rules,
         };
-        drop(poll_turn);
-        let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
-        self.lint_beside(fetched, store, (turn, queued, large)).await
+        let large = self.in_turn(LARGE, self.memory.turn(namespace)).await?;
+        let fetched = self.in_time(PollError::TimedOut, self.fetch_large(reader, waits)).await??;
+        Ok((fetched, (None, rules, Some(large))))
     }
 
-    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turn ends with
+    /// Reads the documents of a large workspace again, once it is its turn. A source that takes long leaves the turn to
+    /// others.
+    async fn fetch_large(&self, reader: &Reader, waited: Fetched) -> Result<Fetched, PollError> {
+        let mut read = Box::pin(waited.again(reader));
+        if let Ok(fetched) = tokio::time::timeout(SLOW_AFTER, &mut read).await {
+            return Ok(fetched?);
+        }
+        tokio::select! {
+            biased;
+            fetched = &mut read => Ok(fetched?),
+            () = self.memory.crowded() => Err(PollError::Displaced(SLOW_AFTER)),
+        }
+    }
+
+    /// Waits until a workspace with custom rules may be linted. If many polls wait already, it drops its documents and its
+    /// turn, waits, and then reads the documents again.
+    async fn rules_turn(
+        &self,
+        reader: &Reader,
+        mut fetched: Fetched,
+        mut turn: PollTurn,
+    ) -> Result<(Fetched, LintTurns), PollError> {
+        let namespace = &self.namespace;
+        let queued = match self.custom_rules.try_queue(namespace) {
+            Some(queued) => queued,
+            None => {
+                turn.release();
+                fetched.tree = Tree::default();
+                let queued = self.in_turn(WITH_RULES, self.custom_rules.queue(namespace)).await?;
+                self.in_turn("polls", turn.resume()).await?;
+                let read = self.in_time(PollError::TimedOut, turn.reading(Box::pin(fetched.again(reader)))).await?;
+                fetched = read??;
+                queued
+            }
+        };
+        drop(turn);
+        let running = self.in_turn(WITH_RULES, self.custom_rules.turn(namespace)).await?;
+        Ok((fetched, (None, Some((running, queued)), None)))
+    }
+
+    /// Waits for a turn among these workspaces, within `spec.timeout`.
+    async fn in_turn<T>(
+        &self,
+        among: &'static str,
+        turn: impl Future<Output = Result<T, Crowded>>,
+    ) -> Result<T, PollError> {
+        let late = |timeout| PollError::WaitedForTurn(among, timeout);
+        self.in_time(late, turn).await?.map_err(|Crowded| PollError::Crowded(among))
+    }
+
+    /// Runs a part of the poll within `spec.timeout`. Returns what `late` makes of that time if it has passed.
+    async fn in_time<T>(
+        &self,
+        late: impl FnOnce(Duration) -> PollError,
+        part: impl Future<Output = T>,
+    ) -> Result<T, PollError> {
+        tokio::time::timeout_at(self.end(), part).await.map_err(|_| late(self.timeout))
+    }
+
+    /// Returns the time at which the poll ends, however far it is.
+    fn end(&self) -> tokio::time::Instant {
+        self.began + self.timeout
+    }
+
+    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turns end with
     /// the lint, also if nobody waits for its end any more.
     async fn lint_beside(
         self,
         fetched: Fetched,
         store: Arc<SnapshotStore>,
-        turn: impl Send + 'static,
+        turns: LintTurns,
     ) -> Result<PollResult, PollError> {
         let lint_fetched = move || {
             let result = self.lint_fetched(fetched, &store);
-            drop(turn);
+            drop(turns);
             result
         };
         tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
@@ -268,6 +338,10 @@ impl Poll {
         // Paths and tests beside the documents are no content, but lint reports them.
         let last = before.parsed().tree();
         let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
+        // Without tests, the verdict depends on whether the spec asks for some.
+        let has_tests = tree.tests().next().is_some();
+        let known =
+            known.filter(|known| has_tests || known.verdict == LintVerdict::Accepted && !self.access.reads_tests());
         let (verdict, contents, expiries, provisional, linted) = match known {
             Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept.cloned()),
             None => {
@@ -307,16 +381,19 @@ impl Poll {
         let failed_tests = if lint.has_errors() { Vec::new() } else { self.failed_tests(&parsed)? };
         let refused = lint.has_errors() || self.fail_on == FailOn::Warning && lint.warnings() > 0;
         let verdict = match refused || !failed_tests.is_empty() {
-            true => LintVerdict::Refused(refusal(lint, &failed_tests)),
+            true => LintVerdict::Refused(refusal(lint, failed_tests)),
             false => LintVerdict::Accepted,
         };
         Ok((verdict, contents(&parsed), linted))
     }
 
-    /// Runs the tests of a workspace without errors, if they were read.
-    fn failed_tests(&self, parsed: &Parsed) -> Result<Vec<Diagnostic>, PollError> {
-        if parsed.tree().tests().next().is_none() {
+    /// Runs the tests of a workspace without errors, if the spec asks for them.
+    fn failed_tests(&self, parsed: &Parsed) -> Result<Vec<RejectedDiagnostic>, PollError> {
+        if !self.access.reads_tests() {
             return Ok(Vec::new());
+        }
+        if parsed.tree().tests().next().is_none() {
+            return Ok(vec![no_tests()]);
         }
         // A workspace that does not compile has errors of lint.
         let Ok(compiled) = rototo_engine::compile(parsed) else { return Ok(Vec::new()) };
@@ -325,7 +402,7 @@ impl Poll {
         if report.interrupted {
             return Err(PollError::TestsTimedOut(self.timeout));
         }
-        Ok(report.diagnostics)
+        Ok(report.diagnostics.iter().map(finding).collect())
     }
 }
 
@@ -344,12 +421,16 @@ struct Fetched {
     fetched: Instant,
 }
 
-/// Reads the documents again of a poll that had to wait without them. What was signed is named by its digest.
-async fn fetch_again(reader: &Reader, waited: Fetched, turn: &mut PollTurn) -> Result<Fetched, PollError> {
-    turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
-    let (pinned, tree) = turn.reading(Box::pin(reader.fetch_layers(&waited.pinned))).await??;
-    Ok(Fetched { pinned, tree, fetched: Instant::now(), ..waited })
+impl Fetched {
+    /// Reads the documents again of a poll that had to wait without them. What was signed is named by its digest.
+    async fn again(self, reader: &Reader) -> Result<Self, SourceError> {
+        let (pinned, tree) = reader.fetch_layers(&self.pinned).await?;
+        Ok(Self { pinned, tree, fetched: Instant::now(), ..self })
+    }
 }
+
+/// The turns in which a workspace is linted: that of its poll, or those for its custom rules and its size.
+type LintTurns = (Option<PollTurn>, Option<RulesTurn>, Option<Turn<String>>);
 
 fn layer(layer: &Layer) -> SourceLayer {
     SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
@@ -366,12 +447,24 @@ fn contents(parsed: &Parsed) -> WorkspaceStatus {
     }
 }
 
-/// Returns the refusal for what lint and the tests have found.
-fn refusal(lint: &Lint, failed_tests: &[Diagnostic]) -> LintRefusal {
-    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().chain(failed_tests).collect();
+/// Returns the refusal for what lint and the tests have found. Tests run only if lint finds no errors.
+fn refusal(lint: &Lint, failed_tests: Vec<RejectedDiagnostic>) -> LintRefusal {
+    let errors = count(lint.errors() + failed_tests.len());
+    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().collect();
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity != Severity::Error);
-    let findings = diagnostics.into_iter().take(NAMED_FINDINGS).map(finding).collect();
-    LintRefusal { errors: count(lint.errors() + failed_tests.len()), warnings: count(lint.warnings()), findings }
+    let findings = failed_tests.into_iter().chain(diagnostics.into_iter().map(finding)).take(NAMED_FINDINGS).collect();
+    LintRefusal { errors, warnings: count(lint.warnings()), findings }
+}
+
+/// Returns the finding in a workspace that has no test although its spec asks for tests. A directory of tests that was
+/// renamed would else let every change pass.
+fn no_tests() -> RejectedDiagnostic {
+    RejectedDiagnostic {
+        rule: "rototo/test-invalid".to_owned(),
+        path: Some("tests".to_owned()),
+        line: None,
+        message: "there are no tests: add tests/NAME.toml, or set spec.lint.tests to false".to_owned(),
+    }
 }
 
 fn finding(diagnostic: &Diagnostic) -> RejectedDiagnostic {

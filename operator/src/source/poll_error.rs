@@ -23,16 +23,19 @@ pub enum PollError {
     /// The source did not answer in the time that the spec gives it.
     #[error("the source did not answer within {0:?} (spec.timeout)")]
     TimedOut(Duration),
-    /// The custom rules did not end in the time that the spec gives the poll.
-    #[error("the custom rules did not end within {0:?} of the beginning of the poll (spec.timeout)")]
+    /// The poll still waited for a turn at the end of the time that the spec gives it.
+    #[error("the poll waited for its turn among {0} until {1:?} had passed since its beginning (spec.timeout)")]
+    WaitedForTurn(&'static str, Duration),
+    /// Lint, which runs the custom rules, did not end in the time that the spec gives the poll.
+    #[error("lint, which runs the custom rules, did not end within {0:?} of the beginning of the poll (spec.timeout)")]
     LintTimedOut(Duration),
     /// The tests of the workspace did not end in the time that the spec gives the poll.
     #[error("the tests of the workspace did not end within {0:?} of the beginning of the poll (spec.timeout)")]
     TestsTimedOut(Duration),
     /// The source is slow, and others waited for its place.
     #[error(
-        "the source had not answered after {0:?}, and others waited for its place among the polls (--polls, limits.polls); \
-         it is read again once one of the places for slow sources is free"
+        "the source had not answered after {0:?}, and others waited for its place among the polls (--polls, limits.polls), or \
+         among large workspaces; it is read again once one of the places for slow sources is free"
     )]
     Displaced(Duration),
     /// Too many polls wait for a turn.
@@ -64,6 +67,7 @@ impl PollError {
             Self::Secret(_) => "secret_unusable",
             Self::Source(error) => error.code(),
             Self::TimedOut(_) => "timed_out",
+            Self::WaitedForTurn(..) => "turn_timed_out",
             Self::LintTimedOut(_) => "lint_timed_out",
             Self::TestsTimedOut(_) => "tests_timed_out",
             Self::Crowded(_) => "crowded",
@@ -105,6 +109,7 @@ impl PollError {
             // A Secret that is created or mended does not change the spec.
             Self::Secret(_)
             | Self::TimedOut(_)
+            | Self::WaitedForTurn(..)
             | Self::LintTimedOut(_)
             | Self::TestsTimedOut(_)
             | Self::Displaced(_)

@@ -2,8 +2,9 @@
 //!
 //! There are as many places for sources that are slow as for all others. A source that has not answered for a while
 //! goes on in one of the places for slow ones. If none is free, it goes on where it is while nobody waits for that place,
-//! and is given up otherwise. The next polls of its namespace begin among the slow ones. So however many namespaces have
-//! slow sources, together they take a place that others wait for once, and for that while.
+//! and is given up otherwise. Its next polls begin among the slow ones: for a minute, as hosts recover, and for longer if it
+//! is slow again. The other sources of its namespace begin there too once the namespace had many slow answers. So however
+//! many namespaces have slow sources, each takes places that others wait for only so often, and for that while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +16,13 @@ use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
 use crate::source::poll_error::PollError;
 
 /// The time after which a source counts as slow. An ordinary source answers within seconds.
-const SLOW_AFTER: Duration = Duration::from_secs(10);
-/// The time for which a namespace with a slow source begins its polls among the slow ones.
+pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(10);
+/// The time for which a slow answer counts. A source with two of them begins its polls among the slow ones.
 const SLOW_FOR: Duration = Duration::from_secs(3600);
+/// The time for which a source with one slow answer begins its polls among the slow ones.
+const SLOW_AT_FIRST: Duration = Duration::from_secs(60);
+/// The number of slow answers with which all sources of a namespace begin their polls among the slow ones.
+const SLOW_ANSWERS: usize = 8;
 /// The number of polls that may wait for a turn. Each workspace has one poll at a time, so this is no limit for an
 /// install of ordinary size; a waiting poll takes a few hundred bytes.
 const WAITING_POLLS: usize = 65_536;
@@ -27,8 +32,15 @@ const WAITING_POLLS: usize = 65_536;
 pub(crate) struct PollTurns {
     others: Turns<String>,
     slow: Turns<String>,
-    /// The namespaces with slow sources, and until when they count as such.
-    slow_until: Arc<Mutex<HashMap<String, Instant>>>,
+    /// The slow answers of each namespace that count.
+    slow_answers: Arc<Mutex<HashMap<String, Vec<SlowAnswer>>>>,
+}
+
+/// A source that has not answered for a while.
+#[derive(Debug)]
+struct SlowAnswer {
+    source: String,
+    at: Instant,
 }
 
 /// The turn of a poll.
@@ -36,6 +48,7 @@ pub(crate) struct PollTurns {
 pub(crate) struct PollTurn {
     turns: PollTurns,
     namespace: String,
+    source: String,
     turn: Option<Turn<String>>,
     is_slow: bool,
 }
@@ -45,34 +58,41 @@ impl PollTurns {
     pub(crate) fn new(at_once: usize, per_namespace: usize) -> Self {
         let limits =
             TurnLimits { at_once, per_key: per_namespace, waiting: WAITING_POLLS, waiting_per_key: WAITING_POLLS };
-        Self { others: Turns::new(limits), slow: Turns::new(limits), slow_until: Arc::default() }
+        Self { others: Turns::new(limits), slow: Turns::new(limits), slow_answers: Arc::default() }
     }
 
-    /// Waits until a source of a workspace of `namespace` may be read.
-    pub(crate) async fn take(&self, namespace: &str) -> Result<PollTurn, Crowded> {
-        let key = namespace.to_owned();
+    /// Waits until `source`, that of a workspace of `namespace`, may be read.
+    pub(crate) async fn take(&self, namespace: &str, source: &str) -> Result<PollTurn, Crowded> {
+        let (key, source) = (namespace.to_owned(), address(source));
         let mut turn = None;
-        if !self.is_slow(namespace) {
-            // The namespace may have become slow while the poll waited.
-            turn = Some(self.others.take(&key).await?).filter(|_| !self.is_slow(namespace));
+        if !self.is_slow(namespace, source) {
+            // The source may have become slow while the poll waited.
+            turn = Some(self.others.take(&key).await?).filter(|_| !self.is_slow(namespace, source));
         }
         let (turn, is_slow) = match turn {
             Some(turn) => (turn, false),
             None => (self.slow.take(&key).await?, true),
         };
-        Ok(PollTurn { turns: self.clone(), namespace: key, turn: Some(turn), is_slow })
+        Ok(PollTurn { turns: self.clone(), namespace: key, source: source.to_owned(), turn: Some(turn), is_slow })
     }
 
-    fn is_slow(&self, namespace: &str) -> bool {
-        let slow = self.slow_until.lock().unwrap_or_else(PoisonError::into_inner);
-        slow.get(namespace).is_some_and(|until| *until > Instant::now())
+    fn is_slow(&self, namespace: &str, source: &str) -> bool {
+        let answers = self.slow_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.get(namespace).is_some_and(|answers| is_slow(answers, source, Instant::now()))
     }
 
-    fn note_slow(&self, namespace: &str) {
-        let now = Instant::now();
-        let mut slow = self.slow_until.lock().unwrap_or_else(PoisonError::into_inner);
-        slow.retain(|_, until| *until > now);
-        slow.insert(namespace.to_owned(), now + SLOW_FOR);
+    fn note_slow(&self, namespace: &str, source: &str) {
+        let at = Instant::now();
+        let mut answers = self.slow_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, answers| {
+            answers.retain(|answer| answer.counts(at));
+            !answers.is_empty()
+        });
+        let answers = answers.entry(namespace.to_owned()).or_default();
+        // The polls that read it at the same time have one slow answer together.
+        if !is_slow(answers, source, at) {
+            answers.push(SlowAnswer { source: source.to_owned(), at });
+        }
     }
 
     /// Returns the number of turns of ordinary sources that are taken.
@@ -94,6 +114,29 @@ impl PollTurns {
     }
 }
 
+impl SlowAnswer {
+    fn counts(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < SLOW_FOR
+    }
+}
+
+/// Returns the address in the text of a source, without the part of it that is one workspace.
+fn address(source: &str) -> &str {
+    source.split_once('#').map_or(source, |(address, _)| address)
+}
+
+/// Returns whether a source of the namespace with these slow answers begins its poll among the slow ones.
+fn is_slow(answers: &[SlowAnswer], source: &str, now: Instant) -> bool {
+    let counting = || answers.iter().filter(|answer| answer.counts(now));
+    let mut own = counting().filter(|answer| answer.source == source);
+    match (own.next(), own.next()) {
+        _ if counting().count() >= SLOW_ANSWERS => true,
+        (Some(_), Some(_)) => true,
+        (Some(once), None) => now.duration_since(once.at) < SLOW_AT_FIRST,
+        (None, _) => false,
+    }
+}
+
 impl PollTurn {
     /// Reads a source. One that takes long leaves its place to others: it goes on among the slow ones, or is given up.
     pub(crate) async fn reading<T>(&mut self, mut read: impl Future<Output = T> + Unpin) -> Result<T, PollError> {
@@ -103,7 +146,7 @@ impl PollTurn {
         if let Ok(ended) = timeout(SLOW_AFTER, &mut read).await {
             return Ok(ended);
         }
-        self.turns.note_slow(&self.namespace);
+        self.turns.note_slow(&self.namespace, &self.source);
         let turns = self.turns.clone();
         tokio::select! {
             biased;
@@ -134,5 +177,41 @@ impl PollTurn {
             self.is_slow = false;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_slow_again_and_a_namespace_with_many_slow_answers_begin_among_the_slow_ones() {
+        let turns = PollTurns::new(1, 1);
+        let slow = |namespace: &str, source: &str| turns.is_slow(namespace, source);
+        turns.note_slow("a", "s1");
+        assert!(slow("a", "s1") && !slow("a", "s2") && !slow("b", "s1"));
+        tokio::time::advance(SLOW_AT_FIRST).await;
+        assert!(!slow("a", "s1"));
+        for _ in 0..20 {
+            // Twenty polls at the same time.
+            turns.note_slow("a", "s1");
+        }
+        tokio::time::advance(SLOW_FOR / 2).await;
+        assert!(slow("a", "s1") && !slow("a", "s2"));
+        for number in 2..8 {
+            assert!(!slow("a", "fast"), "{number}");
+            turns.note_slow("a", &format!("s{number}"));
+        }
+        tokio::time::advance(SLOW_FOR / 3).await;
+        assert!(slow("a", "fast") && !slow("b", "fast"));
+        tokio::time::advance(SLOW_FOR).await;
+        assert!(!slow("a", "fast") && !slow("a", "s1"));
+        turns.note_slow("b", "s1");
+        assert_eq!(turns.slow_answers.lock().unwrap().len(), 1, "what no longer counts is forgotten");
+    }
+
+    #[test]
+    fn the_workspaces_of_one_repository_are_one_source() {
+        assert_eq!(address("git+https://h/r.git#main:prod"), address("git+https://h/r.git"));
     }
 }

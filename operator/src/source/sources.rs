@@ -126,7 +126,7 @@ impl Sources {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
         // The turn is taken before anything is fetched, because a poll that waits later keeps its documents in memory.
         // The wait is no fault of the source, and spec.timeout begins after it.
-        let turn = self.take_turn(key).await?;
+        let turn = self.take_turn(key, &spec.source).await?;
         let (limit, began) = (spec.timeout(), Instant::now());
         let secrets = async {
             let signatures = signature_policy(&self.client, key, spec).await?;
@@ -175,7 +175,7 @@ impl Sources {
         let limit: Duration = spec.timeout();
         let recovered = async {
             // After the loss of a disk every workspace reads its source again.
-            let mut turn = self.take_turn(key).await?;
+            let mut turn = self.take_turn(key, &spec.source).await?;
             let Some(source) = at_revision(&spec.source, revision) else { return Ok(false) };
             let access = self.access(spec, source, key).await?;
             let recovered = recover(access, fingerprint, &self.reader, self.snapshots.store(key)?);
@@ -184,9 +184,9 @@ impl Sources {
         tokio::time::timeout(limit, recovered).await.unwrap_or(Err(PollError::TimedOut(limit)))
     }
 
-    /// Waits until a source of this workspace's namespace may be read.
-    async fn take_turn(&self, key: &WorkspaceKey) -> Result<PollTurn, PollError> {
-        self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))
+    /// Waits until the source of this workspace may be read.
+    async fn take_turn(&self, key: &WorkspaceKey, source: &str) -> Result<PollTurn, PollError> {
+        self.polls.take(&key.namespace, source).await.map_err(|_| PollError::Crowded("polls"))
     }
 
     /// Returns `source` with the credentials that open it for this workspace.

@@ -104,6 +104,41 @@ async fn a_test_that_fails_refuses_a_commit_with_its_line_and_without_values() {
 }
 
 #[tokio::test]
+async fn a_workspace_without_tests_is_refused_if_its_spec_asks_for_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path(), CustomRules::off());
+    let repository = folder.path().join("repository");
+    let test = "schema_version = 1\n[[case]]\nexpect = { limit = \"small\" }\n";
+    let variable = "schema_version = 1\ntype = \"int\"\nvalues = { small = 1 }\nresolve = { default = \"small\" }\n";
+    // The directory has another name than that of tests.
+    write_workspace(&repository, &[("variables/limit.toml", variable), ("Tests/a.toml", test)]);
+    let on = json!({ "tests": true });
+
+    let accepted = poll_commit(&sources, &repository, None, json!({})).await;
+    assert_eq!(accepted.candidate.verdict, LintVerdict::Accepted);
+    // The same commit, once the spec asks for tests.
+    let refused = poll_commit(&sources, &repository, Some(accepted), on.clone()).await;
+    let LintVerdict::Refused(refusal) = &refused.candidate.verdict else { panic!("{refused:?}") };
+    let message = "there are no tests: add tests/NAME.toml, or set spec.lint.tests to false";
+    let unread = "a file or a directory stands where nothing reads it";
+    assert_eq!(
+        serde_json::to_value(&refusal.findings).unwrap(),
+        json!([
+            {"rule": "rototo/test-invalid", "path": "tests", "message": message},
+            {"rule": "rototo/workspace-path-unread", "path": "Tests", "message": unread},
+        ])
+    );
+    assert_eq!((refusal.errors, refusal.warnings), (1, 1));
+    // Nothing changes, and the spec no longer asks for them.
+    let accepted = poll_commit(&sources, &repository, Some(refused.clone()), json!({})).await;
+    assert_eq!(accepted.candidate.verdict, LintVerdict::Accepted);
+
+    write_workspace(&repository, &[("tests/a.toml", test)]);
+    let accepted = poll_commit(&sources, &repository, Some(refused), on).await;
+    assert_eq!(accepted.candidate.verdict, LintVerdict::Accepted);
+}
+
+#[tokio::test]
 async fn polls_of_one_namespace_that_hang_do_not_hold_up_another() {
     let folder = tempfile::tempdir().unwrap();
     let sources = sources(folder.path(), CustomRules::off());
@@ -142,7 +177,7 @@ async fn hosts_of_many_namespaces_that_drip_do_not_hold_up_others() {
     // The other namespace waits behind sixteen that nobody knows yet, and later behind none.
     for limit in [41, 0] {
         let began = Instant::now();
-        let turn = sources.take_turn(&key("other", 0)).await.unwrap();
+        let turn = sources.take_turn(&key("other", 0), "https://fast/a.zip").await.unwrap();
         assert!(began.elapsed() <= Duration::from_secs(limit), "{:?}", began.elapsed());
         drop(turn);
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -179,6 +214,31 @@ async fn a_slow_source_is_not_given_up_while_nobody_waits_for_its_place() {
         let ended = poll.await.unwrap();
         assert!(matches!(ended, Err(PollError::TimedOut(_))), "{ended:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_puts_no_other_source_of_its_namespace_behind_slow_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path(), CustomRules::off());
+    let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slow = format!("https://{}/config.tar.gz", host.local_addr().unwrap());
+    let mut polls = Vec::new();
+    for number in 0..16 {
+        let (sources, slow) = (sources.clone(), slow.clone());
+        let key = key(&format!("greedy-{}", number / 4), number);
+        polls.push(tokio::spawn(async move { poll(&sources, &slow, &key, "1h").await }));
+    }
+    while sources.polls.taken_by_slow() < 16 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let once = poll(&sources, &slow, &key("team", 0), "15s").await;
+    assert!(matches!(once, Err(PollError::TimedOut(_))), "{once:?}");
+    let fast = write_workspace(&folder.path().join("workspace"), &[]);
+    let began = Instant::now();
+    poll(&sources, &fast, &key("team", 1), "1m").await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(sources.polls.taken_by_slow(), 16);
+    polls.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
@@ -249,6 +309,35 @@ async fn large_workspaces_are_linted_one_at_a_time_and_wait_without_documents_an
     let again = sources.poll(&spec, due, &key("greedy-0", 0)).await.unwrap();
     assert_eq!(again.candidate.fingerprint, known.candidate.fingerprint);
     assert_eq!(again.candidate.verdict, known.candidate.verdict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn custom_rules_of_one_namespace_do_not_hold_up_the_large_workspaces_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let custom_rules = CustomRules::run_by("/nonexistent".into());
+    let limits = PollLimits { documents: 160 << 10, ..PollLimits::default() };
+    let sources = limited_sources(folder.path(), custom_rules.clone(), limits);
+    let text = format!("# {}\nschema_version = 1\n", "a".repeat(20 << 10));
+    let evil = [("qualifiers/a.toml", text.as_str()), ("lint/rule.lua", "return {}\n")];
+    let evil = write_workspace(&folder.path().join("evil"), &evil);
+    let held = custom_rules.turn("evil").await.unwrap();
+    let waits = {
+        let sources = sources.clone();
+        tokio::spawn(async move { poll(&sources, &evil, &key("evil", 0), "10m").await })
+    };
+    while custom_rules.waiting() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sources.polls.taken(), 0);
+    let good = write_workspace(&folder.path().join("good"), &[("qualifiers/a.toml", &text)]);
+    poll(&sources, &good, &key("good", 0), "1m").await.unwrap();
+    // And the one that waited is linted once its rules may run.
+    drop(held);
+    waits.await.unwrap().unwrap();
+    // Who waits too long for large workspaces learns that, also without rules.
+    let _large = sources.memory.try_turn("another").unwrap();
+    let late = poll(&sources, &good, &key("good", 0), "1m").await.unwrap_err().to_string();
+    assert!(late.contains("waited for its turn among large workspaces"), "{late}");
 }
 
 #[tokio::test]
@@ -326,7 +415,7 @@ async fn the_wait_for_custom_rules_is_part_of_the_poll() {
     let local = write_workspace(&folder.path().join("workspace"), &[("lint/rule.lua", "return {}\n")]);
     let _held = custom_rules.turn("greedy").await.unwrap();
     let waits = poll(&sources, &local, &key("greedy", 0), "1s").await;
-    assert!(matches!(waits, Err(PollError::LintTimedOut(_))), "{waits:?}");
+    assert!(matches!(waits, Err(PollError::WaitedForTurn("workspaces with custom rules", _))), "{waits:?}");
     assert_eq!(sources.polls.taken(), 0, "a poll that waits for custom rules has given its turn back");
     poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
 }

@@ -53,14 +53,16 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Returns the server's validator, or the digest of the bytes where the server sends none.
+    /// Returns the digest of the bytes, with the server's validator where it sends one. A validator alone may stay while
+    /// the archive changes: many tools write archives with one date.
     pub(super) fn version(&self) -> Version {
         let Validators { etag, last_modified } = &self.validators;
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let digest = self.digest;
         match (etag, last_modified) {
-            (Some(etag), _) => Version::Validator(format!("etag:{}", text(etag))),
-            (None, Some(date)) => Version::Validator(format!("last-modified:{}", text(date))),
-            (None, None) => Version::Content(self.digest),
+            (Some(etag), _) => Version::Validator(format!("etag:{} sha256:{digest}", text(etag))),
+            (None, Some(date)) => Version::Validator(format!("last-modified:{} sha256:{digest}", text(date))),
+            (None, None) => Version::Content(digest),
         }
     }
 }

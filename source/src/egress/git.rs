@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::http::uri::Authority;
 
 use crate::egress::Egress;
-use crate::egress::route::{Routes, host};
+use crate::egress::route::{Routes, connect_to_any, host};
 use crate::egress::tunnel::Tunnel;
 use crate::error::EgressFault;
 use crate::hosts::Proxy;
@@ -58,8 +58,15 @@ impl GitWay {
     async fn ssh(egress: &Egress, to: &Authority) -> Result<Self, EgressFault> {
         let (host, port) = (host(to), to.port_u16().unwrap_or(22));
         let addresses = egress.addresses(host, port).await?;
-        let unknown = || EgressFault::Unreachable(format!("{host}: it has no address"));
-        let address = addresses.first().ok_or_else(unknown)?.ip();
+        let address = match addresses.as_slice() {
+            [only] => *only,
+            // Ssh gets one address and tries no other, so it gets one that accepts connections.
+            several => {
+                let accepted = connect_to_any(host, several).await?.peer_addr();
+                accepted.map_err(|error| EgressFault::Unreachable(format!("{host}: {error}")))?
+            }
+        };
+        let address = address.ip();
         let alias = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
         let ssh_options = format!(" -o HostName={address} -o HostKeyAlias='{alias}' -o CheckHostIP=no");
         Ok(Self { ssh_options, ..Self::default() })
@@ -82,5 +89,33 @@ impl GitWay {
     /// Returns the reason why a connection could not be made.
     pub(crate) fn fault(&self) -> Option<EgressFault> {
         self.tunnel.as_ref().and_then(Tunnel::fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::egress::EgressRules;
+    use crate::spec::Source;
+
+    #[tokio::test]
+    async fn ssh_gets_an_address_that_accepts_connections() {
+        // Nothing listens at the first one.
+        fn lookup(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok([[127, 0, 0, 2], [127, 0, 0, 1]].map(|address| SocketAddr::from((address, port))).into())
+        }
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let rules = EgressRules { loopback: true, lookup, ..EgressRules::default() };
+        let Source::Git(source) = format!("git+ssh://git@git.example.com:{port}/r.git").parse().unwrap() else {
+            panic!()
+        };
+        let way = GitWay::open(&Egress::Checked(rules), None, source.remote()).await.unwrap();
+        assert!(way.ssh_options().contains(" HostName=127.0.0.1 "), "{}", way.ssh_options());
     }
 }

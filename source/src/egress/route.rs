@@ -1,6 +1,9 @@
 //! Connects to a host: directly, or through an HTTP proxy.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::http::HeaderValue;
@@ -19,8 +22,10 @@ use crate::hosts::Proxy;
 /// The largest header of a proxy's response.
 const MAX_HEADER_BYTES: usize = 8 << 10;
 
-/// The time for one address of a host before the next one is tried. The time of the whole request is limited too.
+/// The time for one address of a host. The time of the whole request is limited too.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// The time after which the next address of a host is tried as well, as RFC 8305 recommends.
+const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// A connection, with or without TLS.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -82,15 +87,60 @@ pub(super) fn host(of: &Authority) -> &str {
 
 async fn open(egress: &Egress, to: &Authority, port: u16) -> Result<TcpStream, EgressFault> {
     let host = host(to);
-    let mut failure = "it has no address".to_owned();
-    for address in egress.addresses(host, to.port_u16().unwrap_or(port)).await? {
-        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = error.to_string(),
-            Err(_) => failure = format!("no connection within {} s", CONNECT_WITHIN.as_secs()),
+    let addresses = egress.addresses(host, to.port_u16().unwrap_or(port)).await?;
+    connect_to_any(host, &addresses).await
+}
+
+/// Connects to the address of `host` that accepts first.
+pub(super) async fn connect_to_any(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, EgressFault> {
+    let attempt = |address: &SocketAddr| {
+        let address = *address;
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+                Ok(connected) => connected.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no connection within {} s", CONNECT_WITHIN.as_secs())),
+            }
+        })
+    };
+    let failure = match first_of(addresses.iter().map(attempt)).await {
+        Ok(stream) => return Ok(stream),
+        Err(failure) => failure.unwrap_or_else(|| "it has no address".to_owned()),
+    };
+    Err(EgressFault::Unreachable(format!("{host}: {failure}")))
+}
+
+/// Runs attempts until one succeeds. The next one begins after a short while, or when one fails, and those before go on.
+/// Returns the last failure if all fail.
+async fn first_of<T, E, F>(attempts: impl IntoIterator<Item = F>) -> Result<T, Option<E>>
+where
+    F: Future<Output = Result<T, E>> + Unpin,
+{
+    let (mut attempts, mut running, mut failure) = (attempts.into_iter().fuse(), Vec::new(), None);
+    loop {
+        running.extend(attempts.next());
+        if running.is_empty() {
+            return Err(failure);
+        }
+        match tokio::time::timeout(NEXT_AFTER, any_of(&mut running)).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(failed)) => failure = Some(failed),
+            Err(_) => {}
         }
     }
-    Err(EgressFault::Unreachable(format!("{host}: {failure}")))
+}
+
+/// Waits for the end of any of these, and takes it out.
+async fn any_of<T>(running: &mut Vec<impl Future<Output = T> + Unpin>) -> T {
+    std::future::poll_fn(|context| {
+        for at in 0..running.len() {
+            if let Some(Poll::Ready(ended)) = running.get_mut(at).map(|attempt| Pin::new(attempt).poll(context)) {
+                drop(running.swap_remove(at));
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn secure(
@@ -145,4 +195,32 @@ pub(super) async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> std::i
 
 fn proxy_failed(reason: &str) -> EgressFault {
     EgressFault::Unreachable(format!("the proxy did not connect us: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs attempts, of which `None` never ends.
+    async fn first(attempts: &[Option<Result<u8, u8>>]) -> Option<Result<u8, Option<u8>>> {
+        let attempt = |outcome: &Option<Result<u8, u8>>| {
+            let outcome = *outcome;
+            Box::pin(async move {
+                match outcome {
+                    Some(outcome) => outcome,
+                    None => std::future::pending().await,
+                }
+            })
+        };
+        tokio::time::timeout(CONNECT_WITHIN, first_of(attempts.iter().map(attempt))).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_address_is_tried_while_those_before_do_not_answer() {
+        assert_eq!(first(&[None, None, Some(Ok(3))]).await, Some(Ok(3)));
+        assert_eq!(first(&[None, Some(Err(2)), Some(Ok(3))]).await, Some(Ok(3)));
+        assert_eq!(first(&[Some(Err(1)), Some(Err(2))]).await, Some(Err(Some(2))));
+        assert_eq!(first(&[Some(Err(1)), None]).await, None);
+        assert_eq!(first(&[]).await, Some(Err(None)));
+    }
 }

@@ -53,6 +53,9 @@ pub enum GitFault {
     /// The commit does not exist, or not any more.
     #[error("the commit {0} is not in the repository (any more): the next poll of the ref finds the current one")]
     NoCommit(Commit),
+    /// The ref is a tag of a directory or a file.
+    #[error("`{0}` names no commit, but a directory or a file: name a branch, or a tag of a commit")]
+    NotACommit(GitReference),
     /// The transfer exceeds the limit.
     #[error("the transfer is larger than {limit} bytes: keep workspaces in a small repository")]
     TransferTooLarge {
@@ -142,6 +145,7 @@ impl GitFault {
             | Self::ForeignOwner(_)
             | Self::UnknownUser(_)
             | Self::NoReference(_)
+            | Self::NotACommit(_)
             | Self::OutOfMemory { .. }
             | Self::TooManyReferences { .. }
             | Self::AddressRefused(_)
@@ -168,6 +172,7 @@ impl GitFault {
             Self::OutOfMemory { .. } => "git_out_of_memory",
             Self::TooManyReferences { .. } => "too_many_references",
             Self::NoCommit(_) => "no_commit",
+            Self::NotACommit(_) => "not_a_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
             Self::AddressRefused(_) => "address_refused",
             Self::Unreachable(_) => "unreachable",

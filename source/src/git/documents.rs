@@ -107,6 +107,9 @@ impl<'a> Reading<'a> {
         if !reading.has_commit(place.commit).await? {
             kept.bring_commit(program, place.commit, place.reference).await?;
             if !reading.has_commit(place.commit).await? {
+                if reading.is_no_commit(place.commit).await? {
+                    return Err(GitFault::NotACommit(place.reference.clone()).into());
+                }
                 return Err(GitFault::NoCommit(place.commit.clone()).into());
             }
         }
@@ -118,6 +121,19 @@ impl<'a> Reading<'a> {
         let answer = self.objects.read(&names, |_, header| above(header)).await?;
         self.info = answer.first().and_then(Option::as_deref).map(CommitInfo::of);
         Ok(answer.iter().all(Option::is_some))
+    }
+
+    /// Returns whether the object of this name is there and is a directory or a file. No more can be read then.
+    async fn is_no_commit(&mut self, commit: &Commit) -> Result<bool, SourceFault> {
+        let mut kind = None;
+        let note = |_, header: ObjectHeader| {
+            kind = Some(header.kind);
+            Err(garbled(""))
+        };
+        match self.objects.read(&[commit.to_string()], note).await {
+            Ok(_) | Err(SourceFault::Content(_)) => Ok(matches!(kind, Some(ObjectKind::Directory | ObjectKind::File))),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Returns the object of the workspace's directory; `None` for the root of the repository.

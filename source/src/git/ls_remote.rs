@@ -9,6 +9,9 @@ use crate::spec::{Commit, GitReference};
 use crate::git::group::MAX_ANSWER_BYTES;
 use crate::git::program::{GitOutput, Program};
 
+/// The most bytes of names that one git gets as arguments beside those of its own ref. Systems allow some 2 MiB.
+const MAX_NAME_BYTES: usize = 64 << 10;
+
 /// A ref that nobody asked for during this time is left out of further requests.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
@@ -43,12 +46,8 @@ impl RefCache {
                 return answer.commit.clone();
             }
         }
-        // One request answers for every ref of this repository that is in use.
         self.last.retain(|_, answer| now.duration_since(answer.requested) < FORGOTTEN_AFTER);
-        let mut references: Vec<GitReference> = self.last.keys().cloned().collect();
-        if !self.last.contains_key(reference) {
-            references.push(reference.clone());
-        }
+        let references = self.together(reference);
         let outcome = ask(program, &references).await;
         if outcome == Err(GitFault::LeftAlone) {
             // A host in backoff was not asked, so the last fault of this ref is the better answer.
@@ -57,7 +56,7 @@ impl RefCache {
         }
         let answered = Instant::now();
         let mut missing = None;
-        self.named.retain(|reference, _| references.contains(reference));
+        self.named.retain(|named, _| named == reference || self.last.contains_key(named));
         for followed in references {
             let mut commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
             if matches!(commit, Err(GitFault::NoReference(_))) {
@@ -79,6 +78,22 @@ impl RefCache {
 }
 
 impl RefCache {
+    /// Returns the refs of one request: `reference`, and of the others in use as many as fit, those with the oldest answers
+    /// first. So one request answers for all refs of a repository, or a few where there are many. A ref that is missing is
+    /// asked for alone, as everybody may name any number of those.
+    fn together(&self, reference: &GitReference) -> Vec<GitReference> {
+        let is_missing = |answer: &CachedRef| matches!(answer.commit, Err(GitFault::NoReference(_)));
+        let others = self.last.iter().filter(|(other, answer)| *other != reference && !is_missing(answer));
+        let mut others: Vec<_> = others.map(|(other, answer)| (answer.asked, other)).collect();
+        others.sort_unstable();
+        let mut bytes = 0;
+        let others = others.into_iter().map(|(_, other)| other).take_while(|other| {
+            bytes += full_names(other).iter().map(|name| name.len() + 1).sum::<usize>();
+            bytes <= MAX_NAME_BYTES
+        });
+        [reference].into_iter().chain(others).cloned().collect()
+    }
+
     fn name(&mut self, reference: &GitReference, commit: &Commit, answered: Instant) {
         if self.named.get(reference).is_none_or(|(known, _)| known != commit) {
             self.named.insert(reference.clone(), (commit.clone(), answered));
@@ -210,6 +225,38 @@ mod tests {
             |object: &str| choose(&"main".parse().unwrap(), &format!("{object}\trefs/heads/main\n")).unwrap_err();
         assert_eq!(fault(&"a".repeat(64)), GitFault::ObjectFormat);
         assert_eq!(fault("none").code(), "not_git");
+    }
+
+    #[test]
+    fn a_request_has_its_own_ref_and_of_the_others_the_oldest_that_fit() {
+        let start = Instant::now();
+        let reference = |number: u64| GitReference::Name(format!("{number:0>255}"));
+        let mut answers = RefCache::default();
+        let note = |answers: &mut RefCache, number, asked, commit| {
+            answers.last.insert(reference(number), CachedRef { asked, requested: start, commit });
+        };
+        for number in 0..500 {
+            note(&mut answers, number, start, Ok(A.parse().unwrap()));
+        }
+        // Everybody may ask for refs that do not exist.
+        for number in 500..5_000 {
+            note(&mut answers, number, start, Err(GitFault::NoReference(reference(number))));
+        }
+        let (mut asked, mut requests) = (std::collections::HashSet::new(), 0_u64);
+        while asked.len() < 501 {
+            requests += 1;
+            let together = answers.together(&reference(4_711));
+            assert_eq!(together.first(), Some(&reference(4_711)));
+            let bytes: usize = together.iter().flat_map(full_names).map(|name| name.len() + 1).sum();
+            assert!(bytes <= (64 << 10) + (1 << 10) && together.len() > 50, "{bytes} {}", together.len());
+            for followed in together {
+                if let Some(answer) = answers.last.get_mut(&followed) {
+                    answer.asked = start + Duration::from_secs(requests);
+                }
+                asked.insert(followed);
+            }
+        }
+        assert!(requests < 10, "{requests}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The memory of all gits together: most need little, and of those that need more one runs at a time.
 //!
 //! A repository of some kilobytes can make git use all the memory that it may have, and there are as many gits at a time as
-//! sources are read.
+//! sources are read. Owners for whom a reader reads take turns, so that one with many such repositories holds up another for one
+//! reading, which has a time limit.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{GitFault, SourceFault};
 use crate::git::program::Program;
@@ -13,13 +15,45 @@ use crate::git::program::Program;
 /// The memory of a git that has no turn. Transfers of some 50 MiB, and reading from them, need less.
 const WITHOUT_TURN: u64 = 64 << 20;
 
+/// The owner for whom the current task reads.
+type Owner = Option<Arc<str>>;
+
 /// The turn of gits that need much memory. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryTurn(Arc<Semaphore>);
+pub(crate) struct MemoryTurn {
+    owner: fn() -> Owner,
+    turn: Arc<Semaphore>,
+    /// Of each owner, one waits for the turn, and the others for that one to end.
+    of_owner: Arc<Mutex<HashMap<Owner, Weak<Semaphore>>>>,
+}
 
-impl Default for MemoryTurn {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+/// The turn while it is taken. It goes to the next owner first, and then the owner may wait again.
+pub(super) struct TakenTurn {
+    _turn: OwnedSemaphorePermit,
+    _of_owner: OwnedSemaphorePermit,
+}
+
+impl MemoryTurn {
+    /// Makes the turn, which those take who `owner` names.
+    pub(crate) fn new(owner: fn() -> Owner) -> Self {
+        Self { owner, turn: Arc::new(Semaphore::new(1)), of_owner: Arc::default() }
+    }
+
+    async fn take(&self) -> Option<TakenTurn> {
+        let of_owner = self.of_owner().acquire_owned().await.ok()?;
+        Some(TakenTurn { _turn: self.turn.clone().acquire_owned().await.ok()?, _of_owner: of_owner })
+    }
+
+    fn of_owner(&self) -> Arc<Semaphore> {
+        let mut owners = self.of_owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.retain(|_, turn| turn.strong_count() > 0);
+        let owner = (self.owner)();
+        if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
+            return known;
+        }
+        let turn = Arc::new(Semaphore::new(1));
+        owners.insert(owner, Arc::downgrade(&turn));
+        turn
     }
 }
 
@@ -42,12 +76,57 @@ impl Programs {
         &self.usual
     }
 
-    /// Waits for the git with much memory, if the work ended for lack of it. It has the turn while the permit exists.
-    pub(super) async fn after<T>(&self, outcome: &Result<T, SourceFault>) -> Option<(&Program, SemaphorePermit<'_>)> {
+    /// Waits for the git with much memory, if the work ended for lack of it. It has the turn while the returned one exists,
+    /// and does all of its work [in time](Self::in_time).
+    pub(super) async fn after<T>(&self, outcome: &Result<T, SourceFault>) -> Option<(&Program, TakenTurn)> {
         let lacked = matches!(outcome, Err(SourceFault::Git(GitFault::OutOfMemory { .. })));
         if !lacked || self.usual.memory_bytes() >= self.large.memory_bytes() {
             return None;
         }
-        Some((&self.large, self.turn.0.acquire().await.ok()?))
+        Some((&self.large, self.turn.take().await?))
+    }
+
+    /// Does work of several runs of git in the time limit of one.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, SourceFault>>,
+    ) -> Result<T, SourceFault> {
+        let limit = self.large.timeout();
+        let ended = tokio::time::timeout(limit, work).await;
+        ended.unwrap_or_else(|_| Err(GitFault::TimedOut(limit).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    tokio::task_local! {
+        static READER: Arc<str>;
+    }
+
+    #[tokio::test]
+    async fn owners_take_turns() {
+        let turns = MemoryTurn::new(|| READER.try_with(Clone::clone).ok());
+        let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
+        let held = turns.take().await.unwrap();
+        for owner in ["a", "a", "a", "b", "b"] {
+            let (turns, done) = (turns.clone(), done.clone());
+            tokio::spawn(READER.scope(owner.into(), async move {
+                let turn = turns.take().await.unwrap();
+                done.send(owner).unwrap();
+                tokio::task::yield_now().await;
+                drop(turn);
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop((held, done));
+        let mut served = Vec::new();
+        while let Some(owner) = order.recv().await {
+            served.push(owner);
+        }
+        assert_eq!(served, ["a", "b", "a", "b", "a"]);
+        turns.of_owner();
+        assert_eq!(turns.of_owner.lock().unwrap().len(), 1, "who waits no longer is forgotten");
     }
 }

@@ -146,7 +146,9 @@ impl Remote {
         let (limits, infos) = (&self.limits, &self.infos);
         let outcome = documents::read(self.programs.usual(), limits, kept, (trees, infos), place).await;
         match self.programs.after(&outcome).await {
-            Some((large, _turn)) => documents::read(large, limits, kept, (trees, infos), place).await,
+            Some((large, _turn)) => {
+                self.programs.in_time(documents::read(large, limits, kept, (trees, infos), place)).await
+            }
             None => outcome,
         }
     }
@@ -191,7 +193,7 @@ impl Remote {
         let verify = async || {
             let outcome = verify(self.programs.usual()).await;
             match self.programs.after(&outcome).await {
-                Some((large, _turn)) => verify(large).await,
+                Some((large, _turn)) => self.programs.in_time(verify(large)).await,
                 None => outcome,
             }
         };

@@ -26,6 +26,11 @@ pub(super) async fn charged_to<T>(owner: &str, work: impl Future<Output = T>) ->
     OWNER.scope(owner.into(), work).await
 }
 
+/// Returns the owner for whom the current task reads.
+pub(super) fn owner() -> Option<Arc<str>> {
+    OWNER.try_with(Clone::clone).ok()
+}
+
 /// The owners of something on the disk, each with the time when it last asked for it.
 #[derive(Clone, Default)]
 pub(super) struct Charged(HashMap<Arc<str>, Instant>);
@@ -33,7 +38,7 @@ pub(super) struct Charged(HashMap<Arc<str>, Instant>);
 impl Charged {
     /// Records that the current task asks for it.
     pub(super) fn note(&mut self, now: Instant) {
-        if let Ok(owner) = OWNER.try_with(Clone::clone) {
+        if let Some(owner) = owner() {
             self.0.retain(|_, asked| now.saturating_duration_since(*asked) < CHARGED_FOR);
             self.0.insert(owner, now);
         }

@@ -17,7 +17,7 @@ use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
-use crate::reader::charged::{Charged, ChargedCopy, KeptCopy, take_first_to_go};
+use crate::reader::charged::{self, Charged, ChargedCopy, KeptCopy, take_first_to_go};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
@@ -52,7 +52,7 @@ impl SingleReader {
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        let git_memory = MemoryTurn::default();
+        let git_memory = MemoryTurn::new(charged::owner);
         Ok(Self {
             directory,
             limits,

@@ -15,12 +15,18 @@ pub enum GitReference {
     Commit(Commit),
 }
 
+/// The longest name of a ref, in bytes. Git keeps a ref as a file, and file systems allow no longer names.
+const MAX_BYTES: usize = 255;
+
 /// A name that git does not allow for a ref.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
     /// The name would be an option to the git program.
     #[error("the ref `{0}` begins with `-`: no ref does")]
     LeadingDash(String),
+    /// The name is longer than a ref may be. It has the first characters.
+    #[error("the ref `{0}…` is longer than {MAX_BYTES} bytes")]
+    TooLong(String),
     /// The name violates git's own rules.
     #[error("`{0}` is not a valid name of a branch or tag")]
     Malformed(String),
@@ -32,6 +38,9 @@ impl FromStr for GitReference {
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
         if text.is_empty() || text == "HEAD" {
             return Ok(Self::Default);
+        }
+        if text.len() > MAX_BYTES {
+            return Err(InvalidReference::TooLong(text.chars().take(32).collect()));
         }
         if text.starts_with('-') {
             return Err(InvalidReference::LeadingDash(text.to_owned()));
