@@ -88,8 +88,12 @@ pub struct PauseStep {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
-    /// The revision; for a source without commits, the fingerprint of its content.
+    /// The newest revision that was seen to have the content that is rolled out; for a source without commits, the
+    /// fingerprint of this content.
     pub revision: String,
+    /// The last ten revisions that were seen to have this content, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// The name under which the revision is announced. Requests about this rollout name it, as `of=NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

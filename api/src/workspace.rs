@@ -204,8 +204,8 @@ pub struct LintPolicy {
     #[serde(default)]
     pub fail_on: FailOn,
 
-    /// Runs the tests of the workspace, the files `tests/<name>.toml` beside its documents. A test that fails refuses a
-    /// revision as an error of lint does. Off by default.
+    /// Runs the tests of the workspace, the files `tests/<name>.toml` beside its documents. A test that fails, or a
+    /// workspace without tests, refuses a revision as an error of lint does. Off by default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tests: bool,
 }

@@ -2,8 +2,9 @@
 
 use std::process::Child;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::rollout::{at_step, three_with};
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, ends, rototo_as};
 
 fn start(scene: &Scene, arguments: &[&str]) -> Child {
@@ -40,6 +41,27 @@ async fn wait_ends_for_a_commit_that_changes_nothing_once_it_was_verified() {
     scene.push().await;
     ends(&waiting.wait_with_output().unwrap(), 0);
     assert_eq!(scene.map_version().await, version);
+}
+
+#[tokio::test]
+async fn wait_knows_a_commit_that_is_rolled_out_also_once_one_with_the_same_content_follows() {
+    let (scene, _apps) = three_with("wait-followed", json!({ "steps": [{ "pods": 1 }, { "pause": {} }] })).await;
+    let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    scene.repository.commit_outside("README.md", "not of the workspace").unwrap();
+    scene.push().await;
+    let wait = ["wait", WORKSPACE, "--revision", &commit];
+    let staged = ends(&scene.rototo(&[&wait[..], &["--stage", "1"]].concat()).output().unwrap(), 0);
+    assert!(staged.starts_with("staged: step 2 of 2: "), "{staged}");
+    ends(&scene.rototo(&["abort", WORKSPACE]).output().unwrap(), 0);
+    let held = ends(&scene.rototo(&wait).output().unwrap(), 3);
+    assert!(held.contains("was taken back"), "{held}");
+    ends(&scene.rototo(&["retry", WORKSPACE]).output().unwrap(), 0);
+    at_step(&scene, 1, "1/1", "2/2").await;
+    ends(&scene.rototo(&["promote", WORKSPACE]).output().unwrap(), 0);
+    let converged = ends(&scene.rototo(&wait).output().unwrap(), 0);
+    assert!(converged.starts_with("converged: main@sha1:") && converged.contains(" like the newer "), "{converged}");
 }
 
 #[tokio::test]

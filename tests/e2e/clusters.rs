@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kube::ResourceExt;
+use rototo_api::names::ANNOTATION_ROLLOUT;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{App, AppSettings, Cluster, ControlPlane, Namespace, Operator};
 use serde_json::{Value, json};
@@ -34,6 +36,18 @@ impl Second {
         };
         namespace.wait_for_workspace(WORKSPACE, "converged", converged).await.unwrap();
         Self { app, _operator: operator, namespace, plane }
+    }
+
+    /// Returns the action that a person asks for.
+    async fn request(&self) -> String {
+        let workspace = self.namespace.workspace(WORKSPACE).await.unwrap();
+        workspace.annotations()[ANNOTATION_ROLLOUT].split(' ').next().unwrap().to_owned()
+    }
+
+    /// Removes the request of a person.
+    fn release(&self) {
+        let removed = format!("{ANNOTATION_ROLLOUT}-");
+        self.plane.kubectl(&["annotate", "rws", WORKSPACE, "-n", self.namespace.name(), &removed]).unwrap();
     }
 }
 
@@ -81,6 +95,19 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     let shown = ends(&rototo(&[&["status", WORKSPACE], &both[..]].concat()), 0);
     assert!(shown.contains("1 of 2 workspaces converged"), "{shown}");
     assert!(shown.contains(&format!("/{WORKSPACE} is not the same everywhere: ")), "{shown}");
+
+    // A person holds it, and nobody promotes it.
+    ends(&rototo(&["hold", WORKSPACE, "--context", "us"]), 0);
+    let before = fingerprint(&us.namespace).await;
+    let advanced = [&["rollout", WORKSPACE, "--advance", &commit, "--timeout", "10s"], &both[..]].concat();
+    let advanced = ends(&rototo(&advanced), 4);
+    assert!(advanced.contains("us: not converged within 10 s: it is not published: step 2 of 2: "), "{advanced}");
+    assert!(advanced.contains("; a person (unverified) holds it"), "{advanced}");
+    assert_eq!(
+        (us.app.state().unwrap()["fingerprint"].as_str(), us.request().await),
+        (Some(&*before), "hold".to_owned())
+    );
+    us.release();
 
     let advanced = [&["rollout", WORKSPACE, "--advance", &commit], &both[..]].concat();
     let advanced = rototo(&advanced);

@@ -93,6 +93,13 @@ pub struct SourceStatus {
     /// The newest revision that was seen, as `<ref>@sha1:<commit>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The digest of the newest content: `sha256:` and 64 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The last ten revisions that were seen to have the newest content, the newest first. Commits that change nothing in
+    /// the workspace follow each other also before the content is published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// The author and the subject of the newest revision's commit. Absent for an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitStatus>,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::cluster::NamespaceClient;
 use crate::cluster::operator::{OperatorOptions, answers};
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
-use crate::cluster::wait_state::WaitState;
+use crate::cluster::wait_state::{StageGoal, WaitState};
 
 /// A wait that is over.
 #[derive(Debug)]
@@ -36,11 +36,12 @@ pub(crate) struct Progress<'a> {
     pub(crate) report: &'a dyn Fn(&WaitState),
 }
 
-/// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns `None` when there is no such workspace.
+/// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns
+/// `None` when there is no such workspace.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
     name: &str,
-    (target, stage): (WaitTarget, Option<u32>),
+    (target, stage): (WaitTarget, Option<StageGoal>),
     operator: &OperatorOptions,
     deadline: Instant,
     progress: Progress<'_>,

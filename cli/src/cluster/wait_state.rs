@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::cluster::WatchProblem;
 use crate::cluster::claim::{as_of, good_for};
 use crate::cluster::freshness::{Freshness, Mark, Marks};
-use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, at_stage, verdict};
+use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, at_stage, held_by, verdict};
 
 /// The state of one way to a recent claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +46,29 @@ pub(crate) enum QueryResult {
     Failed(anyhow::Error),
 }
 
+/// The step of a rollout that ends a wait, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StageGoal {
+    /// The rollout has reached this step.
+    Reached(u32),
+    /// The rollout has reached this step and may be promoted there: no person holds it. Or it has gone past the step.
+    Promotable(u32),
+}
+
+impl StageGoal {
+    fn step(self) -> u32 {
+        match self {
+            Self::Reached(step) | Self::Promotable(step) => step,
+        }
+    }
+}
+
 /// The observations of a wait.
 #[derive(Debug)]
 pub(crate) struct WaitState {
     target: WaitTarget,
     /// The step of a rollout that is enough.
-    stage: Option<u32>,
+    stage: Option<StageGoal>,
     workspace: Option<RototoWorkspace>,
     answer: Option<(Convergence, Instant)>,
     marks: Marks,
@@ -84,7 +101,7 @@ impl WaitState {
     }
 
     /// Waits until the rollout of the target has reached this step, or is over.
-    pub(crate) fn until_stage(self, stage: Option<u32>) -> Self {
+    pub(crate) fn until_stage(self, stage: Option<StageGoal>) -> Self {
         Self { stage, ..self }
     }
 
@@ -207,13 +224,20 @@ impl WaitState {
             answer_is_last: denied && answer.is_some_and(|(_, at)| *at > self.queried),
         };
         let verdict = verdict(&known, &self.target);
-        let staged = self.stage.filter(|_| matches!(verdict, WaitVerdict::Pending(_)));
-        let staged = staged.and_then(|stage| at_stage(workspace, &self.target, stage));
-        Some(staged.map_or(verdict, WaitVerdict::Staged))
+        let stage = self.stage.filter(|_| matches!(verdict, WaitVerdict::Pending(_)));
+        let staged = stage.and_then(|stage| self.staged(workspace, stage, freshness));
+        Some(staged.unwrap_or(verdict))
     }
 
-    /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached,
-    /// refused, or held according to a status that may be old.
+    /// Returns the verdict on a rollout of the target that has reached this step.
+    fn staged(&self, workspace: &RototoWorkspace, stage: StageGoal, freshness: Freshness) -> Option<WaitVerdict> {
+        let rollout = at_stage(workspace, &self.target, stage.step())?;
+        let waits = stage == StageGoal::Promotable(rollout.step) && held_by(workspace, &rollout).is_some();
+        (!waits).then_some(WaitVerdict::Staged(rollout, freshness))
+    }
+
+    /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached, at
+    /// its step, refused, or held according to a status that may be old.
     pub(crate) fn next_query(&self, now: Instant) -> (Instant, Query) {
         let later = self.queried + self.good_for() / 3;
         let unconfirmed = self.verdict(now).is_some_and(|verdict| verdict.is_unconfirmed());
@@ -236,32 +260,136 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::verdict::Pending;
+
+    const NEXT: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const OTHER: &str = "main@sha1:cccccccccccccccccccccccccccccccccccccccc";
+    const ANNOUNCED: &str = "2026-11-20T18:39:00.000000Z";
+
+    /// Makes a workspace by a status of [`NEW`], whose source is at `newest`, and which rolls out `revision`.
+    fn rolls_out(step: u32, revision: &str, newest: &str) -> RototoWorkspace {
+        let mut workspace = workspace(2, NEW, None);
+        let rollout = json!({ "revision": revision, "revisions": [revision], "announcedAs": ANNOUNCED, "step": step,
+            "steps": 4, "since": OLD, "next": "1/1", "stable": "2/2", "promote": "", "abort": "" });
+        let status = workspace.status.as_mut().unwrap();
+        status.rollout = serde_json::from_value(rollout).unwrap();
+        status.source = serde_json::from_value(json!({ "revision": newest })).unwrap();
+        for condition in status.conditions.iter_mut().filter(|condition| condition.type_ != "Published") {
+            (condition.status, condition.message) = ("False".to_owned(), "step 2 of 4".to_owned());
+        }
+        workspace
+    }
+
+    /// Returns a wait for a stage that has seen a workspace of [`OLD`], and then these.
+    fn until(stage: Option<StageGoal>, target: WaitTarget, seen: Vec<RototoWorkspace>) -> WaitState {
+        let start = Instant::now();
+        let mut wait = WaitState::new(target, start).until_stage(stage);
+        wait.saw(workspace(1, OLD, None));
+        wait.answered(start, Err(anyhow!("there is no token")));
+        for workspace in seen {
+            wait.saw(workspace);
+        }
+        wait
+    }
+
+    fn verdict_of(wait: &WaitState) -> WaitVerdict {
+        wait.verdict(wait.began).unwrap()
+    }
 
     #[test]
     fn a_wait_for_a_step_ends_once_the_rollout_of_its_target_has_reached_it() {
-        let start = Instant::now();
-        let rolls_out = |step: u32, revision: &str| {
-            let mut workspace = workspace(1, OLD, None);
-            let rollout = json!({ "revision": revision, "step": step, "steps": 4, "since": OLD, "next": "1/1",
-                "stable": "2/2", "promote": "", "abort": "" });
-            workspace.status.as_mut().unwrap().rollout = serde_json::from_value(rollout).unwrap();
-            workspace
+        let verdict = |step: Option<u32>, workspace: RototoWorkspace| {
+            let target = WaitTarget::Revision(NEXT.parse().unwrap());
+            verdict_of(&until(step.map(StageGoal::Reached), target, vec![workspace]))
         };
-        let next = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-        let verdict = |stage, workspace| {
-            let target = WaitTarget::Revision(next.parse().unwrap());
-            let mut wait = WaitState::new(target, start).until_stage(stage);
-            wait.saw(workspace);
-            wait.verdict(start).unwrap()
-        };
-        assert!(matches!(verdict(Some(1), rolls_out(1, next)), WaitVerdict::Staged(rollout) if rollout.step == 1));
-        assert!(matches!(verdict(Some(1), rolls_out(2, next)), WaitVerdict::Staged(_)));
+        let reached = verdict(Some(1), rolls_out(1, NEXT, NEXT));
+        assert!(matches!(reached, WaitVerdict::Staged(rollout, Freshness::Fresh) if rollout.step == 1));
+        assert!(verdict(Some(1), rolls_out(2, NEXT, NEXT)).is_final());
+        let mut followed = rolls_out(1, OTHER, OTHER);
+        let rollout = followed.status.as_mut().unwrap().rollout.as_mut().unwrap();
+        rollout.revisions.push(NEXT.to_owned());
+        assert!(verdict(Some(1), followed).is_final(), "a commit with the same content follows");
         for pending in [
-            verdict(Some(2), rolls_out(1, next)),
-            verdict(None, rolls_out(3, next)),
-            verdict(Some(1), rolls_out(1, "main@sha1:cccccccccccccccccccccccccccccccccccccccc")),
+            verdict(Some(2), rolls_out(1, NEXT, NEXT)),
+            verdict(None, rolls_out(3, NEXT, NEXT)),
+            verdict(Some(1), rolls_out(1, OTHER, OTHER)),
         ] {
             assert!(matches!(pending, WaitVerdict::Pending(_)), "{pending:?}");
+        }
+    }
+
+    /// The operator is dead, and the spec may name another source and other steps since.
+    #[test]
+    fn a_step_of_a_status_that_is_old_or_of_another_spec_ends_no_wait() {
+        for target in [WaitTarget::Revision(NEXT.parse().unwrap()), WaitTarget::Newest] {
+            let mut old = rolls_out(1, NEXT, NEXT);
+            old.status.as_mut().unwrap().fleet.as_mut().unwrap().as_of = serde_json::from_value(json!(OLD)).unwrap();
+            let wait = until(Some(StageGoal::Reached(1)), target.clone(), vec![old]);
+            let verdict = verdict_of(&wait);
+            assert!(matches!(verdict, WaitVerdict::Staged(_, Freshness::Unknown)), "{verdict:?}");
+            assert!(!wait.is_over(&verdict, wait.began + seconds(600)));
+            assert_eq!(wait.next_query(wait.began), (wait.began, Query::Request));
+
+            let mut other_spec = rolls_out(1, NEXT, NEXT);
+            other_spec.metadata.generation = Some(2);
+            let verdict = verdict_of(&until(Some(StageGoal::Reached(1)), target, vec![other_spec]));
+            assert!(matches!(verdict, WaitVerdict::Pending(_)), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_for_a_step_of_the_newest_ends_with_no_rollout_of_an_older_commit() {
+        let verdict = |workspace| {
+            let stage = Some(StageGoal::Reached(1));
+            verdict_of(&until(stage, WaitTarget::Newest, vec![workspace]))
+        };
+        assert!(verdict(rolls_out(1, NEXT, NEXT)).is_final());
+        assert!(!verdict(rolls_out(1, NEXT, OTHER)).is_final(), "another commit waits");
+        // A source without commits has a name for each content.
+        let archive = |newest: &str| {
+            let mut workspace = rolls_out(1, "sha256:2", NEXT);
+            let source = json!({ "fingerprint": newest });
+            workspace.status.as_mut().unwrap().source = serde_json::from_value(source).unwrap();
+            workspace
+        };
+        assert!(verdict(archive("sha256:2")).is_final());
+        assert!(!verdict(archive("sha256:3")).is_final());
+    }
+
+    #[test]
+    fn a_rollout_that_a_person_holds_is_not_promoted_at_its_step() {
+        let verdict = |step, workspace| {
+            let target = WaitTarget::Revision(NEXT.parse().unwrap());
+            verdict_of(&until(Some(StageGoal::Promotable(step)), target, vec![workspace]))
+        };
+        let requested = |request: &str, state: &str| {
+            let mut workspace = rolls_out(1, NEXT, NEXT);
+            let request = json!({ "request": request, "by": "alice", "state": state });
+            workspace.status.as_mut().unwrap().request = serde_json::from_value(request).unwrap();
+            workspace
+        };
+        let annotated = |value: &str| {
+            let mut workspace = rolls_out(1, NEXT, NEXT);
+            let annotations = [("rototo.dev/rollout".to_owned(), value.to_owned())];
+            workspace.metadata.annotations = Some(annotations.into());
+            workspace
+        };
+        let held = |by: &str| {
+            let says = format!("step 2 of 4; a person ({by}) holds it");
+            WaitVerdict::Pending(Pending::Unpublished(says))
+        };
+        let hold = format!("hold bbbbbbbb of={ANNOUNCED}");
+        assert_eq!(verdict(1, requested(&hold, "InForce")), held("alice"));
+        assert_eq!(verdict(1, annotated(&hold)), held("unverified"), "the operator has not seen it yet");
+        for free in [
+            verdict(1, rolls_out(1, NEXT, NEXT)),
+            verdict(1, requested(&hold, "Refused")),
+            verdict(1, requested(&format!("promote bbbbbbbb of={ANNOUNCED}"), "InForce")),
+            verdict(1, annotated("hold bbbbbbbb of=2026-11-20T18:38:00.000000Z")),
+            // Somebody has promoted it, so nobody needs to.
+            verdict(0, requested(&hold, "InForce")),
+        ] {
+            assert!(free.is_final(), "{free:?}");
         }
     }
 

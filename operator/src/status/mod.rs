@@ -29,7 +29,7 @@ use rototo_api::workspace::{
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
-use crate::source::poll::LintVerdict;
+use crate::source::poll::{Candidate, LintVerdict};
 use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
@@ -37,13 +37,14 @@ use crate::status::short::{
 
 /// The number of publishes that a status remembers.
 const HISTORY: usize = 10;
-/// The number of revisions of the published content that a status names.
+/// The number of revisions of one content that a status names.
 const REVISIONS: usize = 10;
 
 /// Derives the status of a workspace.
 #[must_use]
 pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
-    let published = published(input);
+    let source = source(input);
+    let published = published(input, &source);
     let history = history(input, published.as_ref());
     // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
     // publish.
@@ -65,7 +66,8 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .handled_request
             .map(|request| bounded(request, REQUEST))
             .or_else(|| input.previous.last_handled_reconcile_at.clone()),
-        source: Some(source(input)),
+        rollout: input.rollout.as_ref().map(|under_way| rollout(under_way, &source, input.previous)),
+        source: Some(source),
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
@@ -76,7 +78,6 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
         published,
         rejected: rejected(input),
         held: held(input),
-        rollout: input.rollout.as_ref().map(rollout),
         request: input.steering.request.as_ref().map(request),
         fleet: Some(fleet(input.fleet, input.now)),
         summary: Some(summary),
@@ -99,9 +100,15 @@ fn observed_generation(input: &StatusInput<'_>) -> Option<i64> {
 fn source(input: &StatusInput<'_>) -> SourceStatus {
     let known = &input.source;
     let before = input.previous.source.clone().unwrap_or_default();
+    let revisions = match known.candidate {
+        Some(candidate) => revisions_of(candidate, &before),
+        None => before.revisions,
+    };
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
+        revisions,
+        fingerprint: known.candidate.map_or(before.fingerprint, |candidate| Some(candidate.fingerprint.to_string())),
         commit: known.candidate.map_or(before.commit, |candidate| candidate.commit.as_ref().map(words)),
         layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.iter().map(layer).collect()),
         immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
@@ -115,6 +122,25 @@ fn source(input: &StatusInput<'_>) -> SourceStatus {
     }
 }
 
+/// Returns the revisions that were seen to have the newest content. Commits that change nothing in the workspace follow each
+/// other, and somebody may wait for any of them.
+fn revisions_of(candidate: &Candidate, before: &SourceStatus) -> Vec<String> {
+    let newest = candidate.revision.as_ref().map(ToString::to_string);
+    let same = before.fingerprint == Some(candidate.fingerprint.to_string());
+    distinct(newest.iter().chain(before.revisions.iter().filter(|_| same)))
+}
+
+/// Returns these revisions without repetition, the newest first, as many as a status names.
+fn distinct<'a>(newest_first: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut revisions = Vec::new();
+    for revision in newest_first {
+        if revisions.len() < REVISIONS && !revisions.contains(revision) {
+            revisions.push(revision.clone());
+        }
+    }
+    revisions
+}
+
 fn words(commit: &CommitInfo) -> CommitStatus {
     CommitStatus { author: bounded(&commit.author, AUTHOR), subject: bounded(&commit.subject, SUBJECT) }
 }
@@ -123,7 +149,7 @@ fn layer(layer: &SourceLayer) -> SourceLayer {
     SourceLayer { source: bounded(&layer.source, LAYER), commit: layer.commit.clone() }
 }
 
-fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
+fn published(input: &StatusInput<'_>, source: &SourceStatus) -> Option<PublishedStatus> {
     let Some(publish) = input.published else {
         return input.previous.published.clone().filter(|_| !input.marker_is_known);
     };
@@ -138,29 +164,17 @@ fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
         .or_else(|| before.and_then(|before| before.revision.clone()))
         // A source without commits is rolled out by its fingerprint, which is no revision.
         .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()).filter(|revision| *revision != fingerprint));
-    let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
+    let lists = [
+        Some(&source.revisions).filter(|_| source.fingerprint.as_ref() == Some(&fingerprint)),
+        rolled_out.map(|rollout| &rollout.revisions),
+        before.map(|before| &before.revisions),
+    ];
+    let revisions = distinct(revision.iter().chain(lists.into_iter().flatten().flatten()));
     let commit = match candidate {
         Some(candidate) => candidate.commit.as_ref().map(words),
         None => before.and_then(|before| before.commit.clone()),
     };
-    Some(PublishedStatus {
-        fingerprint: publish.fingerprint.to_string(),
-        revisions: with_newest(known, revision.as_ref()),
-        revision,
-        commit,
-        updated_at: publish.updated_at,
-    })
-}
-
-/// Adds the newest revision. Commits that change nothing in the workspace follow each other, and somebody may wait for
-/// any of them.
-fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<String> {
-    if let Some(newest) = newest {
-        revisions.retain(|revision| revision != newest);
-        revisions.insert(0, newest.clone());
-        revisions.truncate(REVISIONS);
-    }
-    revisions
+    Some(PublishedStatus { fingerprint, revisions, revision, commit, updated_at: publish.updated_at })
 }
 
 fn rejected(input: &StatusInput<'_>) -> Option<RejectedStatus> {
@@ -218,13 +232,17 @@ fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
     })
 }
 
-fn rollout(rollout: &RolloutInput) -> RolloutStatus {
+fn rollout(rollout: &RolloutInput, source: &SourceStatus, previous: &RototoWorkspaceStatus) -> RolloutStatus {
     let RolloutInput { revision, next, queued, stage, steps, counts, analysis, command } = rollout;
     let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
     let of = format!("{} of={}", commit(revision), next.updated_at);
     let setting = |value: String| command.setting(ANNOTATION_ROLLOUT, &value);
+    let of_source = source.fingerprint == Some(next.fingerprint.to_string());
+    let before = previous.rollout.as_ref().filter(|before| before.announced_as == Some(next.updated_at));
+    let lists = [Some(&source.revisions).filter(|_| of_source), before.map(|before| &before.revisions)];
     RolloutStatus {
         revision: bounded(revision, REVISION),
+        revisions: distinct(lists.into_iter().flatten().flatten()),
         announced_as: Some(next.updated_at),
         queued: queued.as_deref().map(|queued| bounded(queued, REVISION)),
         step: stage.step,

@@ -444,7 +444,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     let mut refused = Arc::into_inner(candidate("B", 'b', verdict)).unwrap();
     let layer = SourceLayer { source: megabyte.clone(), commit: Some("c".repeat(40)) };
     refused.layers = vec![layer; 32];
-    let branch = "b".repeat(2_000);
+    let branch = "b".repeat(255);
     let revision = |n: u32| format!("{branch}@sha1:{n:040}");
     refused.revision = Some(revision(0).parse().unwrap());
     refused.commit = Some(CommitInfo { author: megabyte.clone(), subject: megabyte.clone() });
@@ -469,6 +469,12 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         published.commit = Some(words.clone());
         (published.revision, published.revisions) = (Some(revision(1)), (1..=10).map(revision).collect());
     }
+    case.rollout = Some(held::rolling_out(&revision(3)));
+    case.previous.source = Some(SourceStatus {
+        fingerprint: Some(fingerprint("B").to_string()),
+        revisions: (11..=20).map(revision).collect(),
+        ..SourceStatus::default()
+    });
     let publishes = (0..10).map(|second| HistoryEntry {
         fingerprint: publish("A", second).fingerprint.to_string(),
         revision: Some(bounded(&revision(second), REVISION)),

@@ -2,14 +2,15 @@
 
 use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
 use rototo_api::convergence::{Convergence, Straggler};
-use rototo_api::names::workspace_label;
-use rototo_api::rollout::RolloutStatus;
+use rototo_api::names::{ANNOTATION_ROLLOUT, workspace_label};
+use rototo_api::rollout::{RequestState, RolloutStatus};
 use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 
 use crate::cluster::claim::{Claim, ClaimSource, ConvergedCondition};
 use crate::cluster::freshness::Freshness;
+use crate::terminal::wording::plain;
 
 /// The target of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,9 @@ pub(crate) enum WaitVerdict {
     Converged(Claim),
     /// The status says that every process runs the target, and it is unknown whether that still holds.
     Unconfirmed(Claim),
-    /// The rollout of the target has reached the step that is waited for.
-    Staged(RolloutStatus),
+    /// The rollout of the target has reached the step that is waited for. Where the status is not fresh, the rollout may be
+    /// over since.
+    Staged(RolloutStatus, Freshness),
     /// Lint refuses the target, so it will never run. Where the status is not fresh, the layers of the target may have
     /// been mended since.
     Refused(RejectedStatus, Freshness),
@@ -97,7 +99,9 @@ impl WaitVerdict {
 
     /// Returns whether the verdict is that of a status that may be old, and would end the wait if it were not.
     pub(crate) fn is_unconfirmed(&self) -> bool {
-        matches!(self, Self::Unconfirmed(_) | Self::Refused(_, Freshness::Unknown) | Self::Held(_, Freshness::Unknown))
+        use Freshness::Unknown;
+        let dated = matches!(self, Self::Staged(_, Unknown) | Self::Refused(_, Unknown) | Self::Held(_, Unknown));
+        dated || matches!(self, Self::Unconfirmed(_))
     }
 }
 
@@ -115,15 +119,15 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     }
     // The status holds only the newest refused revision, so an old refusal says nothing about another commit.
     let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
-    if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
+    if let Some(rejected) = rejected.filter(|rejected| target.is_content_of(rejected.revision.as_deref(), &status)) {
         return WaitVerdict::Refused(rejected.clone(), known.refusal(rejected.revision.as_deref()));
     }
     let held = status.held.as_ref().filter(|_| status.observed_generation == generation);
-    if let Some(held) = held.filter(|held| target.is_held(held)) {
+    if let Some(held) = held.filter(|held| target.is_held(held, &status)) {
         return WaitVerdict::Held(held.clone(), known.refusal(Some(&held.revision)));
     }
     if !target.is_published(&claim) {
-        let pending = unpublished(&status, &claim, target);
+        let pending = unpublished(known.workspace, &status, &claim, target);
         return if suspended { WaitVerdict::Suspended(NEVER_PUBLISHED) } else { WaitVerdict::Pending(pending) };
     }
     if let Some(pending) = hindrance(known, &status, &claim, target) {
@@ -135,15 +139,25 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     }
 }
 
-/// Returns the rollout of `target`, if it has reached this step.
+/// Returns the rollout of `target` by the current spec, if it has reached this step.
 pub(crate) fn at_stage(workspace: &RototoWorkspace, target: &WaitTarget, stage: u32) -> Option<RolloutStatus> {
-    let rollout = workspace.status.as_ref()?.rollout.as_ref()?;
-    let is_target = match target {
-        // A source without commits names its content.
-        WaitTarget::Fingerprint(fingerprint) => rollout.revision == fingerprint.to_string(),
-        _ => target.is_revision(Some(&rollout.revision)),
+    let status = workspace.status.as_ref()?;
+    let rollout = status.rollout.as_ref().filter(|_| status.observed_generation == workspace.metadata.generation)?;
+    (target.is_rolled_out(rollout, status) && rollout.step >= stage).then(|| rollout.clone())
+}
+
+/// Returns the person who holds this rollout. The annotation counts before the operator has seen it.
+pub(crate) fn held_by(workspace: &RototoWorkspace, rollout: &RolloutStatus) -> Option<String> {
+    let request = workspace.status.as_ref().and_then(|status| status.request.as_ref());
+    let holds = |text: &str| text.split_whitespace().next() == Some("hold");
+    let in_force = request.filter(|request| request.state == RequestState::InForce && holds(&request.request));
+    let asked = || {
+        let asked = workspace.metadata.annotations.as_ref()?.get(ANNOTATION_ROLLOUT)?;
+        let of = format!("of={}", rollout.announced_as?);
+        let names_it = asked.split_whitespace().any(|word| word == of);
+        (holds(asked) && names_it).then(|| "unverified".to_owned())
     };
-    (is_target && rollout.step >= stage).then(|| rollout.clone())
+    in_force.map(|request| request.by.clone()).or_else(asked)
 }
 
 impl WaitInput<'_> {
@@ -187,11 +201,43 @@ impl WaitTarget {
         }
     }
 
+    /// Returns whether the target names this revision, or another one with the same content. The newest revision of the
+    /// source stands for all that follow each other with its content.
+    fn is_content_of(&self, revision: Option<&str>, status: &RototoWorkspaceStatus) -> bool {
+        let source = status.source.as_ref();
+        let source = source.filter(|source| revision.is_some() && source.revision.as_deref() == revision);
+        let others = source.map(|source| source.revisions.as_slice()).unwrap_or_default();
+        self.is_revision(revision) || self.is_any_of(others)
+    }
+
+    fn is_any_of(&self, revisions: &[String]) -> bool {
+        revisions.iter().any(|revision| self.is_revision(Some(revision)))
+    }
+
     /// Returns whether the target is what is held.
-    fn is_held(&self, held: &HeldStatus) -> bool {
+    fn is_held(&self, held: &HeldStatus, status: &RototoWorkspaceStatus) -> bool {
         match self {
             Self::Fingerprint(fingerprint) => held.fingerprint == fingerprint.to_string(),
-            _ => self.is_revision(Some(&held.revision)),
+            _ => self.is_content_of(Some(&held.revision), status),
+        }
+    }
+
+    /// Returns whether the target is what is rolled out. The newest content may wait for the end of the rollout of an older
+    /// one.
+    fn is_rolled_out(&self, rollout: &RolloutStatus, status: &RototoWorkspaceStatus) -> bool {
+        let source = status.source.as_ref();
+        match self {
+            // A source without commits names its content.
+            Self::Fingerprint(fingerprint) => rollout.revision == fingerprint.to_string(),
+            Self::Newest => match source.and_then(|source| source.revision.as_ref()) {
+                Some(newest) => rollout.revision == *newest || rollout.revisions.contains(newest),
+                None => {
+                    source.and_then(|source| source.fingerprint.as_ref()).is_none_or(|one| *one == rollout.revision)
+                }
+            },
+            Self::Commit(_) | Self::Revision(_) => {
+                self.is_revision(Some(&rollout.revision)) || self.is_any_of(&rollout.revisions)
+            }
         }
     }
 
@@ -217,10 +263,20 @@ impl WaitTarget {
     }
 }
 
-fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, target: &WaitTarget) -> Pending {
+fn unpublished(
+    workspace: &RototoWorkspace,
+    status: &RototoWorkspaceStatus,
+    claim: &Claim,
+    target: &WaitTarget,
+) -> Pending {
+    let rollout = status.rollout.as_ref().filter(|rollout| target.is_rolled_out(rollout, status));
+    let held_by = rollout.and_then(|rollout| held_by(workspace, rollout));
+    let holds = held_by.map_or_else(String::new, |by| format!("; a person ({}) holds it", plain(&by)));
+    let on_its_way = || Pending::Unpublished(format!("{}{holds}", says(status, &[PUBLISHED, READY])));
     match claim.newest.as_deref() {
         _ if claim.fingerprint.is_none() => Pending::Unpublished(says(status, &[SOURCE_READY, LINT_PASSED, PUBLISHED])),
-        Some(newest) if target.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
+        _ if rollout.is_some() => on_its_way(),
+        Some(newest) if target.is_content_of(Some(newest), status) => on_its_way(),
         Some(newest) => Pending::Unseen(format!("the source is at {newest}{}", source_problem(status))),
         None => Pending::Unseen(says(status, &[SOURCE_READY])),
     }

@@ -6,6 +6,8 @@ use super::*;
 
 const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const C: &str = "main@sha1:cccccccccccccccccccccccccccccccccccccccc";
+const D: &str = "main@sha1:dddddddddddddddddddddddddddddddddddddddd";
 const TIME: &str = "2026-11-20T18:40:00.123456Z";
 
 fn commit(revision: &str) -> WaitTarget {
@@ -81,7 +83,8 @@ fn name(verdict: &WaitVerdict) -> &'static str {
         WaitVerdict::Converged(Claim { by: ClaimSource::Status, .. }) => "converged",
         WaitVerdict::Converged(Claim { by: ClaimSource::Operator, .. }) => "converged, says the operator",
         WaitVerdict::Unconfirmed(_) => "unconfirmed",
-        WaitVerdict::Staged(_) => "staged",
+        WaitVerdict::Staged(_, Freshness::Fresh) => "staged",
+        WaitVerdict::Staged(_, Freshness::Unknown) => "staged, unconfirmed",
         WaitVerdict::Refused(_, Freshness::Fresh) => "refused",
         WaitVerdict::Refused(_, Freshness::Unknown) => "refused, unconfirmed",
         WaitVerdict::Held(_, Freshness::Fresh) => "held",
@@ -322,6 +325,37 @@ fn a_refusal_by_a_status_that_may_be_old_ends_no_wait() {
     for workspace in [refused, held()] {
         assert!(unconfirmed(&workspace).is_unconfirmed() && !unconfirmed(&workspace).is_final());
         assert!(verdict(&fresh(&workspace), &commit(B)).is_final());
+    }
+}
+
+#[test]
+fn a_refused_or_held_commit_ends_the_wait_also_if_one_with_the_same_content_follows() {
+    let source = json!({ "revision": B, "revisions": [B, C] });
+    let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}, "source": source});
+    check(&workspace(B, A, rejected), &commit(C), "refused");
+    let mut held = held();
+    check(&held, &commit(C), "unseen");
+    held.status.as_mut().unwrap().source = serde_json::from_value(source).unwrap();
+    check(&held, &commit(C), "held");
+    check(&held, &commit(A), "converged");
+    // The source has gone on, and other commits have its content.
+    held.status.as_mut().unwrap().source =
+        serde_json::from_value(json!({ "revision": D, "revisions": [D, C] })).unwrap();
+    check(&held, &commit(C), "unpublished");
+    check(&held, &commit(B), "held");
+}
+
+#[test]
+fn a_wait_during_a_rollout_says_which_step_it_is_at() {
+    let rollout = json!({ "revision": C, "revisions": [C, B], "step": 1, "steps": 4, "since": TIME, "next": "1/1",
+        "stable": "2/2", "promote": "", "abort": "" });
+    let mut changes = not(&["Ready", "Converged"], "step 2 of 4");
+    changes["rollout"] = rollout;
+    // Another revision waits.
+    let rolling = workspace(D, A, changes);
+    for target in [commit(B), commit(C), commit(D)] {
+        let expected = WaitVerdict::Pending(Pending::Unpublished("step 2 of 4".to_owned()));
+        assert_eq!(verdict(&fresh(&rolling), &target), expected);
     }
 }
 

@@ -7,7 +7,9 @@ use anyhow::bail;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
+use crate::cluster::freshness::Freshness;
 use crate::cluster::verdict::{WaitTarget, WaitVerdict};
+use crate::cluster::wait_state::StageGoal;
 use crate::cluster::{ClusterOptions, Clusters, OperatorOptions, short_revision};
 use crate::commands::steering::{SteeringAction, send};
 use crate::commands::wait::{Goal, WaitEnd, end, several};
@@ -48,7 +50,8 @@ pub(super) async fn run(
     several::finish(&ends, global)
 }
 
-/// Waits for the commit in one cluster, and promotes it if its rollout pauses until somebody does.
+/// Waits for the commit in one cluster, and promotes it if its rollout pauses until somebody does. While a person holds the
+/// rollout, it is not promoted.
 async fn wave(
     context: &str,
     options: &ClusterOptions,
@@ -57,10 +60,10 @@ async fn wave(
     global: &GlobalArguments,
 ) -> anyhow::Result<WaitEnd> {
     let cluster = options.connect().await?;
-    goal.stage = pause(&cluster.workspace(&goal.name).await?);
-    if let Some(step) = goal.stage {
+    if let Some(step) = pause(&cluster.workspace(&goal.name).await?) {
+        goal.stage = Some(StageGoal::Promotable(step));
         let staged = end(&cluster, &goal, operator, (Some(context), global)).await?;
-        let WaitVerdict::Staged(rollout) = staged.verdict() else { return Ok(staged) };
+        let WaitVerdict::Staged(rollout, Freshness::Fresh) = staged.verdict() else { return Ok(staged) };
         // Somebody may have promoted it already.
         if rollout.step == step {
             let status = RototoWorkspaceStatus { rollout: Some(rollout.clone()), ..Default::default() };

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::cluster::claim::{Claim, as_of};
 use crate::cluster::freshness::Freshness;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
-use crate::cluster::wait_state::{Channel, WaitState};
+use crate::cluster::wait_state::{Channel, StageGoal, WaitState};
 use crate::cluster::{
     Clusters, ClustersOptions, FinishedWait, NamespaceClient, OperatorOptions, Progress, faults, findings, follow,
     held_in_words, short_fingerprint, short_revision, straggler,
@@ -51,7 +51,8 @@ Exit codes:
   2  the command line is wrong
   3  lint refuses it, or it is held until somebody allows it
   4  not within --timeout; the message names the stragglers
-  5  a status that may be old says that every process runs it, or that it is refused or held";
+  5  a status that may be old says that every process runs it, that its rollout has reached the step, or that it is refused
+     or held";
 
 const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
@@ -113,6 +114,7 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     // Without a step, a wait is for all of the fleet.
     let WaitArguments { name, revision, fingerprint, stage, complete: _, timeout, clusters, operator } = arguments;
     let target = revision.or(fingerprint).unwrap_or(WaitTarget::Newest);
+    let stage = stage.map(StageGoal::Reached);
     let goal = Goal { name, target, stage, timeout, deadline: Instant::now() + timeout };
     match clusters.clusters()? {
         Clusters::One(cluster) => {
@@ -132,7 +134,7 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
 pub(super) struct Goal {
     pub(super) name: String,
     pub(super) target: WaitTarget,
-    pub(super) stage: Option<u32>,
+    pub(super) stage: Option<StageGoal>,
     pub(super) timeout: Duration,
     pub(super) deadline: Instant,
 }
@@ -181,9 +183,11 @@ impl WaitEnd {
     pub(super) fn print(&self, context: Option<&str>, global: &GlobalArguments) -> anyhow::Result<()> {
         let (start, text) = (context.map_or_else(String::new, |context| format!("{}: ", plain(context))), self.text());
         match self.verdict() {
-            WaitVerdict::Converged(_) | WaitVerdict::Staged(_) if global.quiet => {}
+            WaitVerdict::Converged(_) | WaitVerdict::Staged(_, Freshness::Fresh) if global.quiet => {}
             WaitVerdict::Converged(_) => terminal::text(&format!("{start}{GOOD}converged{GOOD:#}: {text}\n"))?,
-            WaitVerdict::Staged(_) => terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?,
+            WaitVerdict::Staged(_, Freshness::Fresh) => {
+                terminal::text(&format!("{start}{GOOD}staged{GOOD:#}: {text}\n"))?
+            }
             _ => terminal::print_error(&anyhow!("{start}{text}")),
         }
         if let WaitVerdict::Refused(rejected, _) = self.verdict() {
@@ -195,9 +199,9 @@ impl WaitEnd {
 
     fn code(&self) -> u8 {
         match self.verdict() {
-            WaitVerdict::Converged(_) | WaitVerdict::Staged(_) => 0,
+            WaitVerdict::Converged(_) | WaitVerdict::Staged(_, Freshness::Fresh) => 0,
             WaitVerdict::Suspended(_) => FAILED,
-            WaitVerdict::Unconfirmed(_) => UNCONFIRMED,
+            WaitVerdict::Unconfirmed(_) | WaitVerdict::Staged(_, Freshness::Unknown) => UNCONFIRMED,
             WaitVerdict::Refused(..) | WaitVerdict::Held(..) if self.nobody_was_asked() => UNCONFIRMED,
             WaitVerdict::Refused(..) | WaitVerdict::Held(..) => REFUSED,
             WaitVerdict::Pending(_) => TIMED_OUT,
@@ -213,8 +217,8 @@ impl WaitEnd {
     fn outcome(&self) -> &'static str {
         match self.verdict() {
             WaitVerdict::Converged(_) => "converged",
-            WaitVerdict::Unconfirmed(_) => "unconfirmed",
-            WaitVerdict::Staged(_) => "staged",
+            WaitVerdict::Unconfirmed(_) | WaitVerdict::Staged(_, Freshness::Unknown) => "unconfirmed",
+            WaitVerdict::Staged(_, Freshness::Fresh) => "staged",
             WaitVerdict::Refused(..) | WaitVerdict::Held(..) if self.nobody_was_asked() => "unconfirmed",
             WaitVerdict::Refused(..) => "refused",
             WaitVerdict::Held(..) => "held",
@@ -261,11 +265,7 @@ impl WaitEnd {
                 date(claim.as_of),
                 unconfirmed_because(wait_state)
             ),
-            WaitVerdict::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
-                let revision = short_revision(Some(revision));
-                let step = u64::from(*step) + 1;
-                format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
-            }
+            WaitVerdict::Staged(rollout, freshness) => self.dated(staged_in_words(rollout), *freshness),
             WaitVerdict::Held(held, freshness) => self.dated(held_in_words(held), *freshness),
             WaitVerdict::Refused(rejected, freshness) => self.dated(refused_in_words(rejected), *freshness),
             WaitVerdict::Suspended(what_to_do) => (*what_to_do).to_owned(),
@@ -276,21 +276,30 @@ impl WaitEnd {
         }
     }
 
-    /// Returns the reason why the target will not run, with the date of a status that may be old.
-    fn dated(&self, refusal: String, freshness: Freshness) -> String {
+    /// Returns what the status says of the target, with the date of a status that may be old.
+    fn dated(&self, says: String, freshness: Freshness) -> String {
         let wait_state = &self.ended.wait_state;
-        // Where nobody can be asked, the wait does not last until its deadline.
-        let waited = if self.nobody_was_asked() { self.timeout.min(wait_state.good_for()) } else { self.timeout };
+        // Where nobody can be asked, the wait for what is refused or held does not last until its deadline.
+        let refuses = matches!(self.verdict(), WaitVerdict::Refused(..) | WaitVerdict::Held(..));
+        let waited =
+            if refuses && self.nobody_was_asked() { self.timeout.min(wait_state.good_for()) } else { self.timeout };
         match freshness {
-            Freshness::Fresh => refusal,
+            Freshness::Fresh => says,
             Freshness::Unknown => format!(
-                "a status as of {} says this, and nothing confirmed within {} s that it still holds ({}): {refusal}",
+                "a status as of {} says this, and nothing confirmed within {} s that it still holds ({}): {says}",
                 date(wait_state.status().and_then(as_of)),
                 waited.as_secs_f64(),
                 unconfirmed_because(wait_state)
             ),
         }
     }
+}
+
+/// Returns the sentence for a rollout that has reached its step.
+fn staged_in_words(rollout: &RolloutStatus) -> String {
+    let RolloutStatus { revision, step, steps, next, stable, .. } = rollout;
+    let (revision, step) = (short_revision(Some(revision)), u64::from(*step) + 1);
+    format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
 }
 
 /// Returns the sentence for a target that lint refuses.
@@ -326,9 +335,9 @@ fn unconfirmed_because(wait_state: &WaitState) -> String {
     format!("{operator}; {requests}{problem}")
 }
 
-/// Returns the state of a wait that goes on although a status that may be old says that its target will not run.
-fn unconfirmed_refusal(wait_state: &WaitState, refusal: &str) -> String {
-    format!("not confirmed ({}): {refusal}", unconfirmed_because(wait_state))
+/// Returns the state of a wait that goes on although a status that may be old says what would end it.
+fn unconfirmed(wait_state: &WaitState, says: &str) -> String {
+    format!("not confirmed ({}): {says}", unconfirmed_because(wait_state))
 }
 
 /// Returns the state of a wait that goes on.
@@ -336,8 +345,9 @@ fn present(wait_state: &WaitState, begin: Instant, now: Instant) -> String {
     let problem = wait_state.problem().map(|problem| format!("{problem:#}"));
     let state = match wait_state.verdict(now) {
         Some(WaitVerdict::Unconfirmed(_)) => format!("not confirmed: {}", unconfirmed_because(wait_state)),
-        Some(WaitVerdict::Refused(rejected, _)) => unconfirmed_refusal(wait_state, &refused_in_words(&rejected)),
-        Some(WaitVerdict::Held(held, _)) => unconfirmed_refusal(wait_state, &held_in_words(&held)),
+        Some(WaitVerdict::Refused(rejected, _)) => unconfirmed(wait_state, &refused_in_words(&rejected)),
+        Some(WaitVerdict::Staged(rollout, _)) => unconfirmed(wait_state, &staged_in_words(&rollout)),
+        Some(WaitVerdict::Held(held, _)) => unconfirmed(wait_state, &held_in_words(&held)),
         Some(WaitVerdict::Pending(pending)) => problem.unwrap_or_else(|| missing(&pending)),
         _ => problem.unwrap_or_else(|| "the API server has not answered".to_owned()),
     };
@@ -538,6 +548,31 @@ mod tests {
         );
         check(&end, 5, &text);
         assert_eq!(serde_json::to_value(end.report()).unwrap()["outcome"], "unconfirmed");
+    }
+
+    #[test]
+    fn a_step_has_been_reached_only_by_a_recent_status() {
+        let mut rolling = workspace(&[B], json!({}));
+        let rollout = json!({ "revision": A, "step": 1, "steps": 4, "since": TIME, "next": "1/1", "stable": "2/2",
+            "promote": "", "abort": "" });
+        rolling.status.as_mut().unwrap().rollout = serde_json::from_value(rollout).unwrap();
+        let until = |seen: &[RototoWorkspace]| {
+            let mut end = ended(seen);
+            end.ended.wait_state = end.ended.wait_state.until_stage(Some(StageGoal::Reached(1)));
+            end.ended = FinishedWait::of(end.ended.wait_state, Instant::now());
+            end
+        };
+        let says = "step 2 of 4: 1/1 processes run main@sha1:aaaaaaaa, 2/2 what is published";
+        check(&until(&[rolling.clone(), dated(rolling.clone())]), 0, says);
+        let end = until(&[rolling]);
+        let because = "the operator can't be asked: there is no token; no request could be made";
+        let text = format!(
+            "a status as of {TIME} says this, and nothing confirmed within 60 s that it still holds ({because}): {says}"
+        );
+        check(&end, 5, &text);
+        assert_eq!(serde_json::to_value(end.report()).unwrap()["outcome"], "unconfirmed");
+        let text = present(&end.ended.wait_state, Instant::now(), Instant::now());
+        assert_eq!(text, format!("waiting for 0 s: not confirmed ({because}): {says}"));
     }
 
     #[test]

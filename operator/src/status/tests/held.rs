@@ -42,6 +42,20 @@ fn rehearsal(verdict: RehearsalVerdict) -> RehearsalView {
     }
 }
 
+/// A rollout of B that is at its second step.
+pub(super) fn rolling_out(revision: &str) -> RolloutInput {
+    RolloutInput {
+        revision: revision.to_owned(),
+        next: publish("B", 9),
+        queued: None,
+        stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
+        steps: 2,
+        counts: StageCounts::default(),
+        analysis: Vec::new(),
+        command: AnnotateCommand::default(),
+    }
+}
+
 #[test]
 fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
     let mut world = StatusCase::new();
@@ -202,16 +216,9 @@ fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
 fn a_rollout_shows_the_measurements_of_its_step() {
     let mut world = StatusCase::new();
     let long = "x".repeat(10_000);
-    world.rollout = Some(RolloutInput {
-        revision: format!("main@sha1:{}", "b".repeat(40)),
-        next: publish("B", 9),
-        queued: None,
-        stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
-        steps: 2,
-        counts: StageCounts::default(),
-        analysis: vec![analysis("Running", 0, "0.01"), analysis("Running", 1, &long)],
-        command: AnnotateCommand::default(),
-    });
+    let analysis_of_step = vec![analysis("Running", 0, "0.01"), analysis("Running", 1, &long)];
+    let revision = format!("main@sha1:{}", "b".repeat(40));
+    world.rollout = Some(RolloutInput { analysis: analysis_of_step, ..rolling_out(&revision) });
     let shown = world.status().rollout.unwrap().analysis;
     assert_eq!(shown[0], analysis("Running", 0, "0.01"));
     assert!(shown[1].last.as_ref().unwrap().len() < 1_000);
@@ -261,16 +268,7 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
     let mut world = StatusCase::new();
     let revision = |commit: &str| format!("main@sha1:{}", commit.repeat(40));
     world.candidate = Some(candidate("C", 'c', LintVerdict::Accepted));
-    world.rollout = Some(RolloutInput {
-        revision: revision("b"),
-        next: publish("B", 9),
-        queued: Some(revision("c")),
-        stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
-        steps: 2,
-        counts: StageCounts::default(),
-        analysis: Vec::new(),
-        command: AnnotateCommand::default(),
-    });
+    world.rollout = Some(RolloutInput { queued: Some(revision("c")), ..rolling_out(&revision("b")) });
     let status = world.status();
     let converged = status.condition(CONVERGED).unwrap();
     assert!(converged.message.ends_with("; main@sha1:cccccccc waits for the end of this rollout"), "{converged:?}");
@@ -281,8 +279,58 @@ fn a_queued_revision_is_named_and_what_was_rolled_out_keeps_its_revision() {
 
     // A source without commits has no revision, and its rollout has the name of the content.
     let rolled_out = world.previous.rollout.as_mut().unwrap();
-    rolled_out.revision = publish("B", 9).fingerprint.to_string();
-    assert_eq!(world.status().published.unwrap().revision, None);
+    (rolled_out.revision, rolled_out.revisions) = (publish("B", 9).fingerprint.to_string(), Vec::new());
+    let published = world.status().published.unwrap();
+    assert_eq!((published.revision, published.revisions), (None, Vec::new()));
+}
+
+#[test]
+fn revisions_that_follow_each_other_before_their_content_is_published_stay_known() {
+    let revision = |commit: &str| format!("main@sha1:{}", commit.repeat(40));
+    let mut world = StatusCase::new();
+    // The first is rehearsed, the second is rolled out, and the third comes during that.
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.rehearsal = Some(rehearsal(RehearsalVerdict::Waiting));
+    world.previous = world.status();
+    world.rehearsal = None;
+    for commit in ['c', 'd'] {
+        world.candidate = Some(candidate("B", commit, LintVerdict::Accepted));
+        world.rollout = Some(rolling_out(&revision(&commit.to_string())));
+        world.previous = world.status();
+    }
+    let known = ["d", "c", "b"].map(revision);
+    assert_eq!(world.previous.rollout.as_ref().unwrap().revisions, known);
+
+    // Newer content waits for the end of the rollout, also behind an operator that has just been started.
+    world.candidate = None;
+    world.previous = world.status();
+    world.candidate = Some(candidate("C", 'e', LintVerdict::Accepted));
+    world.previous = world.status();
+    assert_eq!(world.previous.rollout.as_ref().unwrap().revisions, known);
+    assert_eq!(world.previous.source.as_ref().unwrap().revisions, [revision("e")]);
+    (world.rollout, world.published) = (None, Some(publish("B", 9)));
+    world.previous = world.status();
+    assert_eq!(world.previous.published.as_ref().unwrap().revisions, known);
+    // A revert of what had waited.
+    world.candidate = Some(candidate("B", 'f', LintVerdict::Accepted));
+    assert_eq!(world.status().published.unwrap().revisions, ["f", "d", "c", "b"].map(revision));
+}
+
+#[test]
+fn revisions_that_follow_each_other_while_their_content_is_held_stay_known() {
+    let revision = |commit: &str| format!("main@sha1:{}", commit.repeat(40));
+    for verdict in [LintVerdict::Accepted, refused()] {
+        let mut world = held_in_rehearsal(HeldReason::Shrinks(Shrink { removed: 12, published: 14 }));
+        for commit in ['b', 'c'] {
+            world.candidate = Some(candidate("B", commit, verdict.clone()));
+            world.previous = world.status();
+        }
+        let source = world.previous.source.clone().unwrap();
+        assert_eq!((source.revision, source.revisions), (Some(revision("c")), ["c", "b"].map(revision).to_vec()));
+        assert_eq!(source.fingerprint, Some(fingerprint("B").to_string()));
+        (world.held, world.published) = (None, Some(publish("B", 9)));
+        assert_eq!(world.status().published.unwrap().revisions, ["c", "b"].map(revision));
+    }
 }
 
 #[test]
