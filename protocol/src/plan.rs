@@ -12,7 +12,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rototo_api::UpdatedAt;
-use rototo_api::marker::{Gate, Marker};
+use rototo_api::marker::{Gate, Marker, Stage};
 use rototo_engine::Fingerprint;
 
 use crate::rollout::RolloutDecision;
@@ -52,6 +52,15 @@ impl MarkerMap {
         match self {
             Self::Ours { marker: MarkerEntry::Published(marked), .. } => Some(*marked),
             Self::Ours { .. } | Self::Missing | Self::Foreign { .. } => None,
+        }
+    }
+
+    /// Returns whether the map has no marker of this workspace that can be read, also none that says that it was removed.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Ours { marker, .. } => matches!(marker, MarkerEntry::Nothing | MarkerEntry::Unreadable),
+            Self::Foreign { .. } => false,
         }
     }
 
@@ -118,13 +127,16 @@ pub struct PlanInput {
     pub rehearses: bool,
     /// The announced publish that this process knows, and whether it has passed its rehearsal.
     pub announced: Option<(Publish, Rehearsed)>,
+    /// The stage of that publish, as this process knows the marker.
+    pub known_stage: Option<Stage>,
     /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
     pub rollout: Option<RolloutDecision>,
     /// The publish that was taken back, as this process knows the marker, or by its write that may have happened.
     pub known_held: Option<(Publish, Gate)>,
     /// The name of the publish that was taken back and that a person wants to be tried again.
     pub retried: Option<UpdatedAt>,
-    /// True if the source has answered this process, or is not asked. Before that, what the marker announces stays.
+    /// True if it is known what the source has under the present spec, or if the source is not asked. Before that, what the
+    /// marker announces stays as it is, or is taken back.
     pub source_known: bool,
     /// True if source and map were read again since the map, or a process, contradicted the known publish.
     pub verified_again: bool,
@@ -222,7 +234,7 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let right = right.or(lost.map(|lost| lost.fingerprint));
     let right = right.or(published.filter(|_| tampered).map(|published| published.fingerprint));
     let before = known.or(lost).map(|before| before.fingerprint);
-    let namer = Namer { observed: &observed, found, at: &at };
+    let namer = Namer { observed: &observed, found, at: &at, beside: None };
     match (right, marked) {
         (Some(fingerprint), Some(marked)) if !tampered && marked.publish.fingerprint != fingerprint => {
             change(fingerprint, marked, &observed, &namer)
@@ -233,15 +245,26 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let fingerprint = before.filter(|_| back).unwrap_or(right);
             let put_back = tampered || accepted != Some(fingerprint);
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
-            let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
-            let held = observed.held(marked).filter(|(held, _)| held.fingerprint != fingerprint);
-            MarkerPlan::Write { marked: Marked { held, ..publish.into() }, at, reason }
+            let announced = observed.kept_announcement().filter(|next| next.fingerprint != fingerprint);
+            let beside = announced.and_then(|next| Some((next, namer.of_put_back(fingerprint, next)?)));
+            let updated_at = beside.map_or_else(|| namer.of_publish(fingerprint), |(_, name)| name);
+            let next = beside.map(|(next, _)| next);
+            let other = |content: Option<Publish>, held: Publish| {
+                content.is_none_or(|content| content.fingerprint != held.fingerprint)
+            };
+            let publish = Publish { fingerprint, updated_at };
+            let held = observed.held(marked).filter(|(held, _)| other(Some(publish), *held) && other(next, *held));
+            let stage = observed.known_stage.filter(|_| next.is_some());
+            MarkerPlan::Write { marked: Marked { publish, next, stage, held }, at, reason }
         }
         (_, Some(marked)) if observed.source_known && right_beside(marked, &observed) != marked => {
             let marked = right_beside(marked, &observed);
             MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
         }
         (_, Some(marked)) => {
+            if let Some(marked) = observed.taken_back(marked) {
+                return MarkerPlan::Write { marked, at, reason: WriteReason::Announcement };
+            }
             // What was taken back is written into the marker again once the source has answered.
             let held = if observed.source_known { marked.held } else { observed.held(Some(marked)) };
             let marked = Marked { held, ..marked };
@@ -269,17 +292,15 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     }
     let announced = observed.announced.map(|(next, _)| next).filter(same);
     let found = marked.next.filter(same);
-    match (&observed.rollout, announced) {
-        (Some(RolloutDecision::TakeBack(failure)), Some(next)) => {
-            return announces(Marked { held: Some((next, failure.gate())), ..marked.publish.into() });
-        }
-        // Where somebody else changed the announcement, it is announced anew first, under a later name.
-        (Some(RolloutDecision::Enter(stage)), Some(next))
-            if observed.has_passed(fingerprint) && found == Some(next) =>
-        {
-            return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
-        }
-        _ => {}
+    if let Some(taken_back) = announced.and_then(|next| observed.take_back(next, marked.publish)) {
+        return announces(taken_back);
+    }
+    // Where somebody else changed the announcement, it is announced anew first, under a later name.
+    if let (Some(RolloutDecision::Enter(stage)), Some(next)) = (&observed.rollout, announced)
+        && observed.has_passed(fingerprint)
+        && found == Some(next)
+    {
+        return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
     }
     if observed.may_publish(fingerprint) {
         let passed = announced.filter(|_| observed.has_passed(fingerprint));
@@ -304,6 +325,8 @@ struct Namer<'a> {
     observed: &'a PlanInput,
     found: MarkerEntry,
     at: &'a MapVersion,
+    /// The name of an announcement that stays: the next name comes as early before it as others allow.
+    beside: Option<UpdatedAt>,
 }
 
 impl Namer<'_> {
@@ -315,13 +338,23 @@ impl Namer<'_> {
         self.name(fingerprint, |attempted| attempted.next)
     }
 
+    /// Returns the name under which `fingerprint` is put back beside `next`, which keeps its name. `None` if somebody has
+    /// written, or a process has reported, a name that is not earlier than that of `next`.
+    fn of_put_back(&self, fingerprint: Fingerprint, next: Publish) -> Option<UpdatedAt> {
+        let namer = Self { observed: self.observed, found: self.found, at: self.at, beside: Some(next.updated_at) };
+        let name = namer.of_publish(fingerprint);
+        (name < next.updated_at).then_some(name)
+    }
+
     /// Returns the name of `fingerprint`. While the map has the same version, the write without an answer has not
     /// arrived, and may still arrive, so it is repeated under its own name. Once the map has another version, it never
     /// arrives any more, or was overwritten.
     fn name(&self, fingerprint: Fingerprint, part: impl Fn(Marked) -> Option<Publish>) -> UpdatedAt {
+        let other = |name: &UpdatedAt| Some(*name) != self.beside;
         let names = |marked: Marked| {
             let others = marked.next.into_iter().chain(marked.held.map(|(held, _)| held));
-            Some(marked.publish.updated_at).max(others.map(|publish| publish.updated_at).max())
+            let others = others.map(|publish| publish.updated_at).filter(other);
+            Some(marked.publish.updated_at).max(others.max())
         };
         let (seen, published) = match self.found {
             MarkerEntry::Published(marked) => (names(marked), Some(marked.publish)),
@@ -331,16 +364,15 @@ impl Namer<'_> {
         let PlanInput { attempted, known, announced, last_published_name, now, .. } = self.observed;
         let reported = self.observed.unknown(published);
         let believable = reported.filter(|reported| reported.timestamp() < *now + FUTURE);
-        let announced = announced.map(|(next, _)| next.updated_at);
+        let announced = announced.map(|(next, _)| next.updated_at).filter(other);
         let last = seen.max(known.map(|known| known.updated_at)).max(announced);
         let last = last.max(*last_published_name).max(believable);
         let attempted = attempted.as_ref().map(|(attempted, then)| (*attempted, then == self.at));
         let again = attempted.filter(|(_, unanswered)| *unanswered).and_then(|(attempted, _)| part(attempted));
         let again = again.filter(|again| again.fingerprint == fingerprint && Some(again.updated_at) > seen);
-        again.map_or_else(
-            || UpdatedAt::after(last.max(attempted.and_then(|(attempted, _)| names(attempted))), *now),
-            |again| again.updated_at,
-        )
+        let last = last.max(attempted.and_then(|(attempted, _)| names(attempted)));
+        let earliest = last.filter(|_| self.beside.is_some()).map_or(*now, UpdatedAt::timestamp);
+        again.map_or_else(|| UpdatedAt::after(last, earliest), |again| again.updated_at)
     }
 }
 
@@ -365,6 +397,29 @@ impl PlanInput {
         published.filter(|published| self.announced.is_some_and(|(next, _)| next == *published))
     }
 
+    /// Returns the announcement of this process that is to stay in a marker that is put back.
+    fn kept_announcement(&self) -> Option<Publish> {
+        let (next, _) = self.announced?;
+        let stays = if self.source_known { self.accepted == Some(next.fingerprint) } else { true };
+        (stays && self.known.is_some() && self.held_back(next.fingerprint, None).is_none()).then_some(next)
+    }
+
+    /// Returns the marker that takes the announced publish back, if its rollout has come to that. This needs no answer of
+    /// the source.
+    fn taken_back(&self, marked: Marked) -> Option<Marked> {
+        let next = self.announced.map(|(next, _)| next).filter(|next| marked.next == Some(*next));
+        self.take_back(next?, marked.publish)
+    }
+
+    fn take_back(&self, next: Publish, publish: Publish) -> Option<Marked> {
+        match &self.rollout {
+            Some(RolloutDecision::TakeBack(failure)) if next.fingerprint != publish.fingerprint => {
+                Some(Marked { held: Some((next, failure.gate())), ..publish.into() })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the publish that was taken back: as this process knows it, or else as the marker says.
     fn held(&self, marked: Option<Marked>) -> Option<(Publish, Gate)> {
         self.known_held.or_else(|| marked?.held)
@@ -376,10 +431,12 @@ impl PlanInput {
         content.is_some() && self.accepted.is_some() && content != self.accepted
     }
 
-    /// Returns whether content may be published now: it is not rehearsed, or has passed and has no
-    /// more steps.
+    /// Returns whether content may be published now: it is not rehearsed, or has passed and has no more steps, and nobody
+    /// holds it.
     fn may_publish(&self, fingerprint: Fingerprint) -> bool {
-        !self.rehearses || self.has_passed(fingerprint) && matches!(self.rollout, None | Some(RolloutDecision::Publish))
+        let stays = !matches!(self.rollout, None | Some(RolloutDecision::Publish));
+        let is_announced = self.announced.is_some_and(|(next, _)| next.fingerprint == fingerprint);
+        if self.rehearses { self.has_passed(fingerprint) && !stays } else { !(is_announced && stays) }
     }
 
     fn has_passed(&self, fingerprint: Fingerprint) -> bool {

@@ -78,11 +78,15 @@ pub struct PublishInput<'a> {
     pub accepted: Option<Fingerprint>,
     /// The last publish according to the status, if its content can still be served.
     pub remembered: Option<Publish>,
+    /// The publish that was taken back, according to the status. It counts where the marker is lost, together with
+    /// `remembered`.
+    pub remembered_held: Option<(Publish, Gate)>,
     /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
     /// The start of the last poll of the source that has ended.
     pub polled_at: Option<Moment>,
-    /// True if this process has read the source, whatever lint says about its content.
+    /// True if this process knows what the source has under the present spec, and has judged it, whatever came of that.
+    /// Otherwise nothing goes on, and an announcement stays until it is taken back.
     pub candidate_known: bool,
     /// True if the source is not polled. Then the known publish stays.
     pub suspended: bool,
@@ -154,8 +158,12 @@ impl Publisher {
         let rollout = marked.zip(rehearsal.as_ref());
         let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &input, now, wall));
         // Content that has steps is never published past them, whatever the map says.
-        let rollout = rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
-        let rolling = marked.filter(|marked| input.queues && self.rolls_out(marked)).and_then(|marked| marked.next);
+        let asked = rehearsal.as_ref().zip(input.request);
+        let asked = asked.and_then(|(view, request)| request.about(view.next.updated_at));
+        let stays = !input.steps.is_empty() || asked == Some(Action::Hold);
+        let rollout = rollout.or(stays.then_some(RolloutDecision::Stay { until: None }));
+        let shown = marked.or(self.marked.filter(|_| map.is_lost()));
+        let rolling = shown.filter(|marked| input.queues && self.rolls_out(marked)).and_then(|marked| marked.next);
         let accepted = rolling.map(|next| next.fingerprint).or(input.accepted);
         let asked = self.doubted_since.is_some_and(|since| input.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
@@ -167,8 +175,9 @@ impl Publisher {
             reported: fleet.unknown_publish(),
             rehearses: !input.steps.is_empty() || fleet.rehearses(input.rehearsal, now),
             announced,
+            known_stage: self.marked.and_then(|marked| marked.stage),
             rollout,
-            known_held: self.held(&map),
+            known_held: self.held(&map, &input),
             map,
             retried: match input.request {
                 Some(Request { action: Action::Retry, of }) => Some(of),
@@ -188,10 +197,12 @@ impl Publisher {
     }
 
     /// Returns what was taken back: by a patch without an answer that may have happened, as the map has changed since, or
-    /// else as the known marker says.
-    fn held(&self, map: &MarkerMap) -> Option<(Publish, Gate)> {
+    /// else as the known marker says, or the status if there is no marker.
+    fn held(&self, map: &MarkerMap, input: &PublishInput<'_>) -> Option<(Publish, Gate)> {
         let attempted = self.attempts.last().filter(|attempt| map.version().as_ref() != Some(&attempt.at));
-        attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held)
+        let known = attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held);
+        let lost = self.marked.is_none() && map.is_lost() && input.remembered.is_some();
+        known.or(input.remembered_held.filter(|_| lost))
     }
 
     /// Records that the marker or a report contradicts the known publish. Returns whether that is new: then the caller
@@ -305,9 +316,10 @@ fn rollout_of(
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
     let asked = input.request.and_then(|request| request.about(rehearsal.next.updated_at));
-    let aborts = asked == Some(Action::Abort);
+    // A person steers also what has no steps, or what its rehearsal holds.
+    let steers = matches!(asked, Some(Action::Abort | Action::Hold));
     // The steps may have been removed since the stage began, and then its gates still count.
-    if !aborts && (!decides || input.steps.is_empty() && stage.is_none()) {
+    if !steers && (!decides || input.steps.is_empty() && stage.is_none()) {
         return None;
     }
     let mut observed = fleet.stage_facts(stage, now);

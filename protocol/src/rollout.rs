@@ -16,7 +16,7 @@ use crate::stage::WHOLE;
 
 mod request;
 
-pub use request::{Action, Refusal, Request, RequestState};
+pub use request::{Action, Promotable, Refusal, Request, RequestState};
 
 /// A step of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct StageFacts {
     pub restarted: Vec<String>,
     /// The hashes of the selected pods with a process that can be in a stage, sorted.
     pub pods: Vec<u64>,
+    /// True if a process counts that should run the announced content, also in a pod that is not selected.
+    pub occupied: bool,
     /// True while the operator may not know all processes or pods.
     pub incomplete: bool,
     /// The state of all analyses in this step.
@@ -143,7 +145,7 @@ pub fn decide(
     match steps.get(stage.step as usize) {
         _ if asked == Some(Action::PromoteStep(stage.step)) => next(),
         // Nothing is measured without a pod in the stage.
-        _ if facts.analysis == AnalysisState::Measuring && facts.pods.first().is_some_and(|pod| *pod < stage.below) => {
+        _ if facts.analysis == AnalysisState::Measuring && !is_empty(stage, facts) => {
             RolloutDecision::Stay { until: None }
         }
         // The steps became fewer meanwhile.
@@ -156,7 +158,7 @@ pub fn decide(
             }
         }
         Some(Step::Pause(None)) => RolloutDecision::Stay { until: None },
-        // Without pods there is nobody on whom the content could be tried, and a step may ask for none.
+        // With nobody in the stage, there is nobody on whom the content could be tried, and a step may ask for none.
         Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || is_empty(stage, facts) => next(),
         Some(Step::Weight(_) | Step::Pods(_)) => RolloutDecision::Stay { until: None },
     }
@@ -168,12 +170,17 @@ fn refilled(steps: &[Step], stage: Stage, facts: &StageFacts) -> Option<u64> {
     let begun = steps.get(..=stage.step as usize).unwrap_or(steps);
     let last = begun.iter().rev().find(|step| !matches!(step, Step::Pause(_)))?;
     let below = threshold(*last, &facts.pods);
-    (is_empty(stage, facts) && below > stage.below).then_some(below)
+    (has_no_pods(stage, facts) && below > stage.below).then_some(below)
 }
 
-/// Returns whether no pod is in the stage.
-fn is_empty(stage: Stage, facts: &StageFacts) -> bool {
+/// Returns whether no selected pod is in the stage.
+fn has_no_pods(stage: Stage, facts: &StageFacts) -> bool {
     facts.pods.first().is_none_or(|lowest| *lowest >= stage.below)
+}
+
+/// Returns whether nobody is in the stage: no selected pod, and no process of another one.
+fn is_empty(stage: Stage, facts: &StageFacts) -> bool {
+    has_no_pods(stage, facts) && !facts.occupied
 }
 
 /// Enters the step `step`, or publishes after the last one. A stage never becomes smaller.

@@ -81,10 +81,7 @@ impl World {
                     self.write_marker_by_hand(before);
                 }
             }
-            Act::RemoveMarker => {
-                self.api.before_edit = Some(self.api.marker);
-                self.write_marker_by_hand(MarkerEntry::Nothing);
-            }
+            Act::RemoveMarker => self.remove_marker(),
             Act::EditNext(content, later) => self.edit_next(Some((content, later))),
             Act::RemoveNext => self.edit_next(None),
             Act::PublishAnyway(content) => {
@@ -135,6 +132,12 @@ impl World {
             Act::EditStage(step, whole) => self.edit_stage(step, whole),
             Act::RemoveHeld => self.remove_held(),
             Act::ChangeSelector => self.change_selector(),
+            Act::BreakSelector(millis) => self.break_selector(Duration::from_millis(millis)),
+            Act::RefuseBySpec(content, millis) => {
+                self.change_rules(Some(content));
+                let spec = self.api.requests.spec;
+                self.after(Duration::from_millis(millis), Event::RulesEnd { spec });
+            }
         }
     }
 
@@ -181,6 +184,10 @@ impl World {
         self.disturbed = self.now;
         self.faults = Faults::default();
         self.api.requests.suspended = Duration::ZERO;
+        self.api.requests.selector_broken = Duration::ZERO;
+        if self.api.requests.refused.is_some() {
+            self.change_rules(None);
+        }
         if self.api.workspace.is_none() {
             self.create_workspace();
         }

@@ -62,7 +62,10 @@ impl World {
             Event::PodSeen { operator, life, pod, facts } => self.pod_seen(operator, life, pod, &facts),
             Event::MapSeen { operator, life } => self.map_seen(operator, life),
             Event::Reconcile { operator, life, armed } => self.reconcile_due(operator, life, armed),
-            Event::PollEnded { operator, record, began, found } => self.poll_ended(operator, record, began, found),
+            Event::PollEnded { operator, record, began, found, rules } => {
+                self.poll_ended(operator, record, (began, found, rules));
+            }
+            Event::Turn { operator, record } => self.turn_comes(operator, record),
             Event::Patch { operator, record, version, marked, answered } => {
                 self.patch_arrives(operator, record, version, *marked, answered);
             }
@@ -80,6 +83,8 @@ impl World {
                 self.sweep_arrives(operator, life, version, *marker, decided)
             }
             Event::Resume => self.resume(),
+            Event::RulesEnd { spec } => self.rules_end(spec),
+            Event::SelectorMended => self.requeue_all_operators(),
             Event::OperatorsBack => self.operators_back(),
             Event::Start { operator } => self.start_operator(operator),
             Event::GiveLease { operator } => self.give_lease(operator),

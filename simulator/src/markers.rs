@@ -47,8 +47,20 @@ impl World {
     }
 
     pub fn write_marker_by_hand(&mut self, marker: MarkerEntry) {
-        self.api.edited = true;
         self.note_edit();
+        self.overwrite_marker(marker);
+    }
+
+    /// Has somebody remove the marker. Status remembers what was taken back, unless it has not come to know of it.
+    pub fn remove_marker(&mut self) {
+        self.api.before_edit = Some(self.api.marker);
+        let remembered = self.api.status.as_ref().and_then(|claim| claim.held).map(|(held, _)| held);
+        self.note_edit_beside(remembered);
+        self.overwrite_marker(MarkerEntry::Nothing);
+    }
+
+    fn overwrite_marker(&mut self, marker: MarkerEntry) {
+        self.api.edited = true;
         // A name that nobody has written down, and that is overwritten, is known to nobody.
         self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
         self.write_marker(marker);

@@ -99,6 +99,8 @@ impl World {
         let disturbed = [
             self.acted,
             self.git.since,
+            self.api.requests.spec_since,
+            self.api.requests.selector_broken,
             record.began,
             record.listening_since,
             record.patched,
@@ -119,7 +121,7 @@ impl World {
         let rules = self.rules_of(Some(self.git.content));
         let waits = rules.mode == RehearsalMode::BestEffort && !self.is_staged() && !self.is_suspended();
         let Some(operator) = self.lease.filter(|_| waits && self.api.workspace.is_some()) else { return };
-        if self.asked_about(next) == Some(Action::Hold) {
+        if self.asked_about(next) == Some(Action::Hold) || self.api.requests.refused == Some(self.git.content) {
             return;
         }
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {

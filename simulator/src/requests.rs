@@ -66,6 +66,38 @@ impl World {
         self.requeue_all_operators();
     }
 
+    /// Has the spec refuse this content, or nothing any more.
+    pub fn change_rules(&mut self, refused: Option<u8>) {
+        let (now, requests) = (self.now, &mut self.api.requests);
+        requests.spec += 1;
+        requests.spec_since = now;
+        requests.refused = refused;
+        if let Some(leader) = self.lease {
+            self.poll(leader);
+        }
+        self.requeue_all_operators();
+    }
+
+    /// Ends the rules of this version of the spec.
+    pub fn rules_end(&mut self, spec: u64) {
+        if self.api.requests.spec == spec && self.api.requests.refused.is_some() {
+            self.change_rules(None);
+        }
+    }
+
+    pub fn is_selector_broken(&self) -> bool {
+        self.now < self.api.requests.selector_broken
+    }
+
+    pub fn break_selector(&mut self, time: Duration) {
+        let until = self.now + time;
+        self.api.requests.selector_broken = self.api.requests.selector_broken.max(until);
+        // The operator does not know all pods meanwhile, so a publish has no figure.
+        self.somebody_left = true;
+        self.at(self.api.requests.selector_broken, Event::SelectorMended);
+        self.requeue_all_operators();
+    }
+
     /// Polls the source again, if nobody has suspended the workspace for longer.
     pub fn resume(&mut self) {
         if self.is_suspended() {
@@ -79,6 +111,10 @@ impl World {
 
     pub fn delete_status(&mut self) {
         self.forget_overwritten_names();
+        if !matches!(self.api.marker, MarkerEntry::Published(_)) {
+            // What was taken back may have been known to status alone.
+            self.note_edit();
+        }
         self.api.status = None;
         self.api.status_version += 1;
         if let Some(leader) = self.lease {

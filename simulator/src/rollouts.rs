@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use rototo_api::UpdatedAt;
 use rototo_api::fleet::ProcessState;
 use rototo_api::marker::{Gate, Stage};
 use rototo_engine::Fingerprint;
@@ -17,6 +18,7 @@ use rototo_protocol::{Marked, Publish};
 
 use crate::contents::{content, number};
 use crate::rehearsals::DECIDES_WITHIN;
+use crate::state::claim::Claim;
 use crate::state::received_report::ReceivedReport;
 use crate::state::record::Record;
 use crate::state::taken_back::TakenBack;
@@ -37,6 +39,10 @@ pub struct RolloutChange {
     /// The source has answered this operator.
     pub source_known: bool,
     pub suspended: bool,
+    /// Newer content waits for the end of the rollout.
+    pub queues: bool,
+    /// A marker that somebody else has changed is put back.
+    pub puts_back: bool,
     /// The operator's clock.
     pub wall: Timestamp,
 }
@@ -75,6 +81,11 @@ impl World {
         let forget = self.operators[operator].record.as_ref().map(|record| record.fleet.windows().forget);
         forget.into_iter().for_each(|forget| self.note_dropped(operator, forget));
         self.check_comes_back(operator, change);
+        if let Err((invariant, what)) =
+            self.is_accepted(operator, change).and_then(|()| self.keeps_rollout(operator, change))
+        {
+            return self.breaks(invariant, what);
+        }
         let RolloutChange { before: Some(before), after, .. } = change else { return };
         let goes_on = before.next.is_some() && before.next == after.next && before.publish == after.publish;
         if goes_on && before.stage.is_some_and(|stage| after.stage.is_none_or(|after| after.below < stage.below)) {
@@ -85,6 +96,52 @@ impl World {
         if let Err((invariant, what)) = decision {
             self.breaks(invariant, what);
         }
+    }
+
+    /// Checks that nothing new is announced, staged, or published that the rules of the present spec have not accepted.
+    fn is_accepted(&self, operator: usize, change: &RolloutChange) -> Result<(), (Invariant, String)> {
+        let Some(record) = &self.operators[operator].record else { return Ok(()) };
+        let RolloutChange { before, known, after, .. } = change;
+        let markers = || [*before, *known].into_iter().flatten();
+        let published = markers().any(|marked| marked.publish.fingerprint == after.publish.fingerprint);
+        let staged = |next: Publish| markers().any(|marked| marked.next == Some(next) && marked.stage == after.stage);
+        // What status remembers was published before.
+        let remembered = record.status.1.as_ref().and_then(|claim| claim.published).map(|publish| publish.fingerprint);
+        let publishes = (!published && remembered != Some(after.publish.fingerprint)).then_some(after.publish);
+        let mut goes_on = publishes.into_iter().chain(after.next.filter(|next| !staged(*next)));
+        // An operator that starts does not know by which rules the rollout began for whose end newer content waits.
+        let inherited = |publish: Publish| {
+            let of_content = |next: Publish| next.fingerprint == publish.fingerprint;
+            let is_next = markers().any(|marked| marked.next.is_some_and(of_content));
+            change.queues && is_next && record.reads_marker_since >= Some(self.api.requests.spec_since)
+        };
+        let spec = self.api.requests.spec;
+        let other = goes_on.find(|publish| !record.source.has_accepted(*publish, spec) && !inherited(*publish));
+        let Some(other) = other else { return Ok(()) };
+        Err((Invariant::OnlyWhatTheSpecAccepts, format!("{} goes on, which the spec has not accepted", name(other))))
+    }
+
+    /// Checks that a marker that was removed is put back with its rollout.
+    fn keeps_rollout(&self, operator: usize, change: &RolloutChange) -> Result<(), (Invariant, String)> {
+        let Some(record) = &self.operators[operator].record else { return Ok(()) };
+        let (Some(known), None) = (change.known, change.before) else { return Ok(()) };
+        let Some((next, stage)) = known.next.zip(known.stage).filter(|_| change.puts_back) else { return Ok(()) };
+        let source = record.candidate.map(content);
+        let stays = !change.source_known || change.queues || source == Some(next.fingerprint);
+        let changes = next.fingerprint != known.publish.fingerprint && known.held.is_none();
+        let asked = matches!(change.asked_about(next), Some(Action::Abort | Action::Promote));
+        // A later name that somebody knows stands in the way, or an earlier decision.
+        let last = record.status.1.as_ref().and_then(Claim::last_name).max(record.fleet.unknown_publish());
+        let last = UpdatedAt::after(last.max(Some(known.publish.updated_at)), Timestamp::MIN);
+        let named = last >= next.updated_at || !change.attempted.is_empty();
+        if !stays || !changes || asked || named || change.suspended || change.steps.is_empty() {
+            return Ok(());
+        }
+        if (change.after.next, change.after.stage) == (Some(next), Some(stage)) {
+            return Ok(());
+        }
+        let what = format!("the marker is put back without the rollout of {}", name(next));
+        Err((Invariant::PutBackKeepsTheRollout, what))
     }
 
     fn decided(&self, operator: usize, before: &Marked, change: &RolloutChange) -> Result<(), (Invariant, String)> {
@@ -105,7 +162,9 @@ impl World {
             };
         }
         let withdrawn = before.publish == after.publish && before.next != after.next;
-        let queues = self.queues && !change.suspended && *known == Some(*before);
+        let queues = change.queues && !change.suspended && *known == Some(*before);
+        let newest = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
+        let still_there = |next: Publish| newest == Some(next.fingerprint) || newest.is_none();
         // A stage of what was taken back was written by somebody else.
         let is_held = |next: Publish| before.held.is_some_and(|(held, _)| held.fingerprint == next.fingerprint);
         let changes = |next: Publish| next.fingerprint != before.publish.fingerprint;
@@ -114,18 +173,26 @@ impl World {
             let what = format!("the rollout of {} ends for {:?}", name(next), after.next.map(name));
             return Err((Invariant::NewerContentWaits, what));
         }
+        let goes = before.next.filter(|next| withdrawn && changes(*next) && !is_held(*next) && still_there(*next));
+        let refused = goes.is_some_and(|next| self.api.requests.refused == Some(number(next.fingerprint)));
+        if let Some(next) = goes.filter(|_| !refused && !change.suspended && *known == Some(*before)) {
+            let what = format!("{} is announced no more, and the source has it", name(next));
+            return Err((Invariant::AnnouncementStays, what));
+        }
         let published = known.or(Some(*before)).map(|known| known.publish.fingerprint);
         // What the marker says already is adopted, and not published.
         let says = |fingerprint| published == Some(fingerprint) || before.publish.fingerprint == fingerprint;
         let publishes = !says(after.publish.fingerprint);
-        let enters = after.next.zip(after.stage).filter(|entered| Some(*entered) != stage);
+        let put_back = known.and_then(|known| known.next.zip(known.stage)).filter(|_| change.puts_back);
+        let enters =
+            after.next.zip(after.stage).filter(|entered| Some(*entered) != stage && Some(*entered) != put_back);
         let gate = stage.filter(|(next, _)| changes(*next));
         let gate = gate.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
         let promoted = change.is_promoted();
         let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
         // The gates of an announcement that somebody else wrote count from the decision after the one that learns of it.
         let is_known = known.is_none_or(|known| known.next == before.next);
-        let stays = |next: Publish| after.next == Some(next) && (self.queues || source == Some(next.fingerprint));
+        let stays = |next: Publish| after.next == Some(next) && (change.queues || source == Some(next.fingerprint));
         let stays = stage.is_some_and(|(next, _)| stays(next));
         let stays = stays && is_known;
         if let Some(gate) = gate.filter(|_| !promoted && !self.clock_jumped && (stays || publishes)) {
@@ -155,10 +222,13 @@ impl World {
             let what = format!("{} is published as {}", announced.map(name).unwrap_or_default(), name(publish));
             return Err((Invariant::PromotedUnderItsName, what));
         }
+        let skips = |why: String| Err((Invariant::GateHolds, format!("{} is published {why}", name(publish))));
+        if announced.and_then(|next| change.asked_about(next)) == Some(Action::Hold) {
+            return skips("although a person holds it".to_owned());
+        }
         if steps.is_empty() || change.is_promoted() {
             return Ok(());
         }
-        let skips = |why: String| Err((Invariant::GateHolds, format!("{} is published {why}", name(publish))));
         let Some((next, stage)) = announced.zip(before.stage) else { return skips("without a stage".to_owned()) };
         if (stage.step as usize) + 1 < steps.len() {
             return skips(format!("at step {} of {}", stage.step, steps.len()));
@@ -182,6 +252,9 @@ impl World {
         if let Some(since) = self.recounts_since(operator) {
             return skips(format!("although the operator listens since {} ms", since.as_millis()));
         }
+        if self.is_selector_broken() {
+            return skips("although nobody knows which pods should follow".to_owned());
+        }
         match before {
             None if entered.step > 0 => skips("first".to_owned()),
             None => Ok(()),
@@ -195,6 +268,9 @@ impl World {
     fn step_is_over(&self, operator: usize, next: Publish, stage: Stage, change: &RolloutChange) -> Result<(), String> {
         if let Some(since) = self.recounts_since(operator) {
             return Err(format!("although the operator listens since {} ms", since.as_millis()));
+        }
+        if self.is_selector_broken() && change.asked_about(next) != Some(Action::PromoteStep(stage.step)) {
+            return Err("although nobody knows which pods should follow".to_owned());
         }
         if change.asked_about(next) == Some(Action::PromoteStep(stage.step)) {
             return Ok(());
@@ -223,9 +299,6 @@ impl World {
         };
         let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
         able.retain(|pod| in_stage(*pod) && !ended(*pod));
-        if able.is_empty() {
-            return Ok(());
-        }
         let reported = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
         if let Some(pod) = able.iter().copied().find(|pod| !reported(*pod)) {
             return Err(format!("although nobody has heard pod {pod}"));
@@ -322,7 +395,8 @@ impl World {
             return Some(format!("process {index} refuses {}", name(next)));
         }
         let since = self.api.stage_since;
-        let ended = (0..self.pods.len()).find(|pod| {
+        let broken = self.is_selector_broken();
+        let ended = (0..self.pods.len()).filter(|_| !broken).find(|pod| {
             let truth = &self.pods[*pod];
             let known = self.operators[operator].pods.get(&truth.uid);
             let seen = known
@@ -428,8 +502,13 @@ impl World {
 
     /// Notes that somebody edits the marker by hand.
     pub fn note_edit(&mut self) {
+        self.note_edit_beside(None);
+    }
+
+    /// Notes that somebody edits the marker by hand, while this publish is known as taken back elsewhere.
+    pub fn note_edit_beside(&mut self, remembered: Option<Publish>) {
         let now = self.now;
-        for taken_back in self.api.taken_back.values_mut() {
+        for taken_back in self.api.taken_back.values_mut().filter(|one| Some(one.publish()) != remembered) {
             taken_back.note_edit(now);
         }
     }
@@ -439,7 +518,8 @@ impl World {
         let MarkerEntry::Published(Marked { next: Some(next), stage: Some(stage), .. }) = self.api.marker else {
             return;
         };
-        let goes_on = self.queues || next.fingerprint == content(self.git.content);
+        let refused = self.api.requests.refused == Some(self.git.content);
+        let goes_on = (self.queues || next.fingerprint == content(self.git.content)) && !refused;
         let Some(operator) = self.lease.filter(|_| goes_on && self.api.workspace.is_some()) else { return };
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;

@@ -163,6 +163,10 @@ pub enum Act {
     RemoveHeld,
     /// The selector of the fleet changes to the pods that it did not select.
     ChangeSelector,
+    /// The selector of the fleet is invalid for so many milliseconds.
+    BreakSelector(u64),
+    /// The spec asks for a signature that this content lacks, for so many milliseconds.
+    RefuseBySpec(u8, u64),
 }
 
 type Draw = fn(&mut Rng) -> Act;
@@ -213,6 +217,8 @@ const KINDS: &[(u32, Draw)] = &[
     (3, |rng| Act::EditStage(rng.u32(0..5), rng.bool())),
     (3, |_| Act::RemoveHeld),
     (2, |_| Act::ChangeSelector),
+    (3, |rng| Act::BreakSelector(rng.u64(500..15_000))),
+    (6, |rng| Act::RefuseBySpec(content(rng), rng.u64(500..15_000))),
 ];
 
 /// The kinds of [`Act`] that a rollout has to fear most, as often as they come during one.
@@ -239,6 +245,10 @@ const ROLLOUT_KINDS: &[Draw] = &[
     |rng| Act::Suspend(rng.u64(100..5_000)),
     |rng| Act::Steps(StepsPlan::draw(rng)),
     |rng| Act::LoseAnswer(rng.u64(0..15_000)),
+    |_| Act::RemoveMarker,
+    |rng| Act::BreakSelector(rng.u64(500..8_000)),
+    |rng| Act::RefuseBySpec(content(rng), rng.u64(500..8_000)),
+    |rng| Act::RefuseBySpec(content(rng), rng.u64(500..8_000)),
 ];
 
 impl HistoryScript {

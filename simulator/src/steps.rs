@@ -105,6 +105,10 @@ impl fmt::Display for Act {
             }
             Self::RemoveHeld => f.write_str("somebody removes from the marker what was taken back"),
             Self::ChangeSelector => f.write_str("the selector changes to the pods that it did not select"),
+            Self::BreakSelector(time) => write!(f, "the selector is invalid {}", lasts(*time)),
+            Self::RefuseBySpec(content, time) => {
+                write!(f, "the spec asks for a signature that content {} lacks {}", letter(content), lasts(*time))
+            }
         }
     }
 }

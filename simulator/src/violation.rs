@@ -84,6 +84,14 @@ pub enum Invariant {
     PromotedUnderItsName,
     /// Newer content waits for the end of a rollout, where it is to.
     NewerContentWaits,
+    /// What is announced stays announced while the source has it, until it is published or taken back: also where a poll ends
+    /// between judgement and decision.
+    AnnouncementStays,
+    /// Nothing new is announced, no step begins, and nothing is published before the rules of the present spec have accepted
+    /// the content, nor once they refuse it.
+    OnlyWhatTheSpecAccepts,
+    /// A marker that somebody has removed is put back with its rollout, under the announced name.
+    PutBackKeepsTheRollout,
     /// A pause ends when its time is over, unless a person holds it.
     RolloutGoesOn,
     /// A rollout is not converged.

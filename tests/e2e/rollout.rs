@@ -1,10 +1,17 @@
 //! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
 
-use rototo_api::rollout::RolloutStatus;
+use std::process::Command;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::DeleteParams;
+use rototo_api::marker::{Marker, NextPublish};
+use rototo_api::names::MARKERS;
+use rototo_api::rollout::{RequestState, RolloutStatus};
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{App, AppSettings};
+use rototo_tests::harness::{App, AppSettings, Observation, PATIENCE, until_async};
 use serde_json::{Value, json};
 
+use crate::markers::without_policy;
 use crate::scene::{POLICY, Scene, WORKSPACE, condition, ends};
 
 /// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
@@ -234,4 +241,172 @@ async fn a_newer_commit_waits_for_the_end_of_a_rollout_also_behind_a_restarted_o
     let published = scene.wait_for_fleet(3).await.published.unwrap();
     assert!(published.revision.unwrap().ends_with(&second));
     assert_eq!(by_content(&apps, &published.fingerprint).0.len(), 3);
+}
+
+/// Returns what the marker publishes and announces.
+async fn named(scene: &Scene) -> (String, Option<NextPublish>) {
+    match scene.marker().await {
+        Some(Marker::Published { fingerprint, next, .. }) => (fingerprint, next),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until the marker announces nothing.
+async fn withdrawn(scene: &Scene) {
+    until_async("nothing to be announced", PATIENCE, async || {
+        Ok(match named(scene).await.1 {
+            None => Observation::Done(()),
+            Some(next) => Observation::NotYet(format!("{next:?}")),
+        })
+    })
+    .await
+    .unwrap();
+}
+
+/// A key pair of this name, of which the public part is the text.
+fn signer(folder: &std::path::Path, name: &str) -> (std::path::PathBuf, String) {
+    let key = folder.join(name);
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    (key, public)
+}
+
+fn trust(scene: &Scene, name: &str, public: &str) {
+    let metadata = json!({ "name": "rototo-signers" });
+    let (file, mut keys) = (format!("{name}.sshpub"), json!({}));
+    keys[file] = json!(public);
+    // What a Secret has no more is gone.
+    let _ = scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "delete", "secret", "rototo-signers"]);
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys });
+    scene.namespace.apply(&secret.to_string()).unwrap();
+}
+
+fn signed(scene: &Scene, rollout: &Value) -> Value {
+    let verify = json!({ "secretRef": { "name": "rototo-signers" } });
+    json!({ "source": scene.repository.url(), "interval": "1h", "rollout": rollout, "verify": verify })
+}
+
+#[tokio::test]
+async fn a_rollout_goes_no_further_once_the_spec_accepts_its_commit_no_more() {
+    let rollout =
+        json!({ "steps": [{ "pods": 1 }, { "pause": { "duration": "2s" } }, { "pods": 2 }, { "pause": {} }] });
+    let pause = json!({ "steps": [{ "pods": 1 }, { "pause": {} }] });
+    let (scene, apps) = three_with("unaccepted", pause.clone()).await;
+    let before = fingerprint_before(&scene).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    let keys = tempfile::tempdir().unwrap();
+    let (alice, public) = signer(keys.path(), "alice");
+    trust(&scene, "alice", &public);
+
+    // The spec asks for a signature, which the commit lacks, and the pause is over at the same time.
+    scene.namespace.apply_workspace(WORKSPACE, signed(&scene, &rollout)).await.unwrap();
+    withdrawn(&scene).await;
+    wait(&scene, "refused", |status| condition(status, "SourceReady") == "False/SignatureInvalid").await;
+    assert_eq!(named(&scene).await.0, before);
+    for app in &apps {
+        app.wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
+    }
+
+    // A signed commit begins its own rollout, which ends as soon as its signer is trusted no more.
+    scene.namespace.apply_workspace(WORKSPACE, signed(&scene, &pause)).await.unwrap();
+    let signing_key = format!("user.signingkey={}", alice.display());
+    let amend = ["-c", "gpg.format=ssh", "-c", &signing_key, "commit", "--quiet", "--amend", "--no-edit", "-S"];
+    scene.repository.git(&amend).unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    let (_, bob) = signer(keys.path(), "bob");
+    trust(&scene, "bob", &bob);
+    scene.ask().await;
+    withdrawn(&scene).await;
+    assert_eq!(named(&scene).await.0, before);
+}
+
+#[tokio::test]
+async fn a_rollout_stands_still_while_the_source_that_the_spec_names_was_not_read() {
+    let rollout = json!({ "steps": [{ "pods": 1 }, { "pause": {} }, { "pods": 2 }, { "pause": {} }] });
+    let (scene, _apps) = three_with("other-source", rollout).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    let there = named(&scene).await;
+    // Without steps it would be published to all.
+    let elsewhere = json!({ "source": scene.repository.url_at("no-such-branch"), "interval": "1h" });
+    scene.namespace.apply_workspace(WORKSPACE, elsewhere).await.unwrap();
+    let read = |status: &RototoWorkspaceStatus| condition(status, "SourceReady").starts_with("False/");
+    wait(&scene, "the source to fail", read).await;
+    steer(&scene, "promote");
+    let refused = |status: &RototoWorkspaceStatus| {
+        status.request.as_ref().is_some_and(|request| request.state == RequestState::Refused)
+    };
+    wait(&scene, "the promotion to be refused", refused).await;
+    assert_eq!(named(&scene).await, there);
+    // Taking it back needs no source.
+    steer(&scene, "abort");
+    withdrawn(&scene).await;
+    assert_eq!(named(&scene).await.0, there.0);
+}
+
+#[tokio::test]
+async fn a_map_that_somebody_deletes_ends_no_hold_and_brings_nothing_back() {
+    let (mut scene, _apps) = three("deleted-map-rollout", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    without_policy(&scene.namespace).await;
+    steer(&scene, "hold");
+    let in_force = |status: &RototoWorkspaceStatus| {
+        status.request.as_ref().is_some_and(|request| request.state == RequestState::InForce)
+    };
+    wait(&scene, "held", in_force).await;
+    let there = scene.marker().await.unwrap();
+    let next = named(&scene).await.1;
+    scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
+    until_async("the marker to be put back", PATIENCE, async || {
+        Ok(match scene.namespace.marker(WORKSPACE).await {
+            Ok(Some(marker)) if marker.updated_at() > there.updated_at() => Observation::Done(()),
+            other => Observation::NotYet(format!("{other:?}")),
+        })
+    })
+    .await
+    .unwrap();
+    assert_eq!(named(&scene).await.1, next);
+    wait(&scene, "still held", in_force).await;
+
+    // What was taken back stays away also if nobody looks while the map is deleted.
+    steer(&scene, "abort");
+    let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
+    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    scene.operator.kill().unwrap();
+    scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    let again = wait(&scene, "held back by another operator", held_back).await.held.unwrap();
+    assert_eq!((again.fingerprint, again.release), (held.fingerprint, held.release));
+    assert_eq!(named(&scene).await.1, None);
+}
+
+#[tokio::test]
+async fn a_selector_that_becomes_invalid_ends_no_step() {
+    let (scene, _apps) = three("selector", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    let there = named(&scene).await;
+    // A step of pods with nobody in it would be over at once.
+    let invalid = json!({ "matchExpressions": [{ "key": "app", "operator": "Inn", "values": ["x"] }] });
+    let rollout = json!({ "steps": [{ "pods": 1 }, { "pods": 1 }] });
+    let spec = json!({
+        "source": scene.repository.url(), "interval": "1h", "rollout": rollout, "fleet": { "selector": invalid },
+    });
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    let unusable = |status: &RototoWorkspaceStatus| {
+        let message = status.condition("Converged").map(|condition| condition.message.clone());
+        status.observed_generation > Some(1) && message.is_some_and(|message| !message.is_empty())
+    };
+    wait(&scene, "the selector to be seen", unusable).await;
+    scene.poll().await;
+    assert_eq!(named(&scene).await, there);
 }

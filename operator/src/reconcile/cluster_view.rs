@@ -78,7 +78,9 @@ impl ClusterView {
     /// Returns the pods of the workspace's namespace.
     pub(crate) fn pods(&self, workspace: &RototoWorkspace) -> Pods {
         let (namespace, selection) = (WorkspaceKey::of(workspace).namespace, PodSelection::of(workspace));
-        let mut pods = Pods { incomplete: self.pods_missing(&namespace).is_some(), ..Pods::default() };
+        // An invalid selector selects nothing, so nobody knows which pods should follow.
+        let incomplete = self.pods_missing(&namespace).is_some() || selection.is_unusable();
+        let mut pods = Pods { incomplete, ..Pods::default() };
         for caches in &self.caches {
             caches.pods().add(&namespace, &selection, &mut pods);
         }

@@ -38,9 +38,14 @@ impl HoldRecord {
         }
     }
 
+    /// Returns whether this content was judged, and not only what an earlier poll found.
+    pub(super) fn has_judged(&self, candidate: &Candidate) -> bool {
+        self.judged == Some(candidate.fingerprint)
+    }
+
     /// Returns whether this content was judged and is not held.
     pub(super) fn releases(&self, candidate: &Candidate) -> bool {
-        self.judged == Some(candidate.fingerprint) && self.held(candidate).is_none()
+        self.has_judged(candidate) && self.held(candidate).is_none()
     }
 
     /// Records that `judged` was judged, and that `held` is the outcome if it is held. Returns what was held before.

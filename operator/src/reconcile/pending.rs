@@ -5,8 +5,8 @@ use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNO
 use rototo_api::rollout::RequestState;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::MeasuredStep;
-use rototo_protocol::fleet::RehearsalView;
-use rototo_protocol::rollout::Action;
+use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView};
+use rototo_protocol::rollout::{Action, Promotable};
 
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
@@ -28,10 +28,10 @@ pub(super) fn held(
     let fingerprint = candidate.fingerprint.to_string();
     let revision = candidate.revision.as_ref();
     let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
-    let publishable = record.publishable();
+    let released = record.released();
     let taken_back = record.marker.publisher().marked().and_then(|marked| marked.held);
-    let taken_back = taken_back.filter(|(held, _)| publishable == Some(held.fingerprint));
-    let rehearsed = rehearsal.filter(|view| publishable == Some(view.next.fingerprint)).and_then(rehearsal::held);
+    let taken_back = taken_back.filter(|(held, _)| released == Some(held.fingerprint));
+    let rehearsed = rehearsal.filter(|view| released == Some(view.next.fingerprint)).and_then(rehearsal::held);
     let (reason, annotation, value) = if let Some(held) = record.held() {
         (HeldReason::Shrinks(held.shrink), ANNOTATION_ALLOW_SHRINK, name)
     } else if let Some((held, gate)) = taken_back {
@@ -81,11 +81,14 @@ pub(super) fn rollout(
 pub(super) fn steering(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
+    rehearsal: Option<&RehearsalView>,
     context: &OperatorContext,
 ) -> SteeringInput {
+    let rehearsed = rehearsal.is_some_and(|view| view.verdict == RehearsalVerdict::Passed);
+    let promotable = Promotable { rehearsed, confirmed: record.source.is_confirmed() };
     let verified = context.requests_policy().verifies_since();
     let by = |annotation| Asked::in_annotation(workspace, annotation).map(|asked| asked.by(verified, None));
-    let status = request_status(workspace, record, verified);
+    let status = request_status(workspace, record, verified, promotable);
     let (published, asked) = (record.marker.publisher().published(), request(workspace));
     let promoted = published.zip(asked).and_then(|(published, asked)| asked.about(published.updated_at));
     let promoted = promoted == Some(Action::Promote);

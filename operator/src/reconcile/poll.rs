@@ -46,7 +46,9 @@ pub(crate) fn poll_if_due(
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
         context.metrics().poll_ended(&key, &result, verified.time);
         let mut record = shared.lock();
-        record.source.poll_ended(now, result, verified, &spec, fastrand::f64());
+        if record.source.poll_ended(now, result, verified, &spec, fastrand::f64()) {
+            record.note_other_rules();
+        }
         if context.telemetry().is_on() {
             record.trace_change(&key);
         }

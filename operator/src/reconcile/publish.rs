@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use rototo_api::UpdatedAt;
 use rototo_api::condition::reason;
+use rototo_api::marker::Gate;
+use rototo_api::rollout::RequestStatus;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
@@ -21,7 +23,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
 use crate::reconcile::rehearsal::{is_published_anyway, rules};
-use crate::reconcile::rollout::{queues, request, steps};
+use crate::reconcile::rollout::{is_rejected, queues, request, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -198,10 +200,12 @@ impl Publishing<'_> {
         let published = self.shared.lock().marker.publisher().published();
         // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
         let remembered = if published.is_none() { self.remembered() } else { None };
+        let remembered_held = remembered.and_then(|_| remembered_held(self.workspace));
         let (record, steps) = (self.shared.lock(), steps(self.workspace));
         let analyses = runs(self.workspace, &record);
-        let input = input(self.workspace, &record, self.context, (&steps, &analyses));
-        let input = PublishInput { remembered, ..input };
+        let queues = queues(self.workspace, &record, self.context);
+        let input = input(self.workspace, &record, queues, (&steps, &analyses));
+        let input = PublishInput { remembered, remembered_held, ..input };
         record.decide(map, input)
     }
 
@@ -311,27 +315,44 @@ impl Publishing<'_> {
     }
 }
 
-/// Returns what a decision about the marker is made from, without what status remembers.
+/// Returns what a decision about the marker is made from, without what status remembers. `queues` says whether newer content
+/// waits for the end of a rollout.
 pub(super) fn input<'a>(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
-    context: &OperatorContext,
+    queues: bool,
     (steps, analyses): (&'a [Step], &'a [AnalysisRun]),
 ) -> PublishInput<'a> {
     PublishInput {
         accepted: record.publishable(),
         remembered: None,
+        remembered_held: None,
         last_published_name: last_published_name(workspace),
         polled_at: record.source.last_poll_began().map(clock::moment),
-        candidate_known: record.source.candidate().is_some(),
+        candidate_known: record.knows_source() || is_rejected(workspace, record),
         suspended: workspace.spec.suspend,
         rehearsal: rules(workspace, record),
         steps,
         analyses,
         request: request(workspace),
         anyway: is_published_anyway(workspace, record),
-        queues: queues(workspace, record, context),
+        queues,
     }
+}
+
+/// Returns the publish that was taken back, by status. The name is in the command that begins it anew.
+fn remembered_held(workspace: &RototoWorkspace) -> Option<(Publish, Gate)> {
+    let status = workspace.status.as_ref()?;
+    let held = status.held.as_ref().filter(|held| held.reason == reason::HELD_BACK)?;
+    let name = held.release.split([' ', '\'']).find_map(|word| word.strip_prefix("of="))?;
+    let updated_at = name.parse().ok()?;
+    let aborted = |request: &RequestStatus| request.request.starts_with("abort ") && request.request.contains(name);
+    let gate = match &held.analysis {
+        Some(_) => Gate::Analysis,
+        None if status.request.as_ref().is_some_and(aborted) => Gate::Aborted,
+        None => Gate::Other,
+    };
+    Some((Publish { fingerprint: held.fingerprint.parse().ok()?, updated_at }, gate))
 }
 
 /// Returns the last name of a publish that status knows of.
@@ -339,4 +360,135 @@ fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
     let status = workspace.status.as_ref()?;
     let history = status.history.iter().map(|entry| entry.updated_at);
     history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_protocol::fleet::{Fleet, FleetStart};
+    use rototo_protocol::windows::HEARTBEAT;
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::poll::{Candidate, LintRefusal, LintVerdict, PollResult};
+    use crate::source::poll_error::PollError;
+    use crate::source::record::tests::{found, poll};
+
+    const SOURCE: &str = "git+https://example.com/config.git#main";
+
+    fn workspace(spec: serde_json::Value, status: serde_json::Value) -> RototoWorkspace {
+        let metadata = json!({ "namespace": "prod", "name": "policy", "uid": "1" });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status })).unwrap()
+    }
+
+    fn publish(digit: &str, second: u32) -> Publish {
+        let updated_at = format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap();
+        Publish { fingerprint: format!("sha256:{}", digit.repeat(64)).parse().unwrap(), updated_at }
+    }
+
+    /// A workspace whose marker announces something beside what is published, and whose source has not answered.
+    fn rolling(workspace: &RototoWorkspace, next: Publish) -> WorkspaceRecord {
+        let fleet = Fleet::new(FleetStart::New, HEARTBEAT, clock::now());
+        let mut record = WorkspaceRecord::new("1".to_owned(), &workspace.spec, fleet);
+        record.marker_confirmed(Some(Marked { next: Some(next), ..publish("a", 10).into() }));
+        record
+    }
+
+    fn judge(record: &mut WorkspaceRecord) {
+        let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
+        record.hold.judge(accepted, None);
+    }
+
+    fn decided_on(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> (bool, bool) {
+        let input = input(workspace, record, false, (&[], &[]));
+        (input.accepted.is_some(), input.candidate_known)
+    }
+
+    #[tokio::test]
+    async fn what_a_poll_finds_between_judgement_and_decision_is_not_known_yet() {
+        let (workspace, now) = (workspace(json!({ "source": SOURCE }), json!({})), Instant::now());
+        let result = found(false).await;
+        let next = Publish { fingerprint: result.candidate.fingerprint, ..publish("b", 20) };
+        let mut record = rolling(&workspace, next);
+        judge(&mut record);
+        assert_eq!(decided_on(&workspace, &record), (false, false));
+        poll(&mut record.source, (&workspace.spec, 1), Ok(result.clone()), now);
+        assert_eq!(decided_on(&workspace, &record), (false, false), "it withdraws no announcement");
+        judge(&mut record);
+        assert_eq!(decided_on(&workspace, &record), (true, true));
+        // What lint refuses needs no judgement.
+        let refusal = LintRefusal { errors: 1, warnings: 0, findings: Vec::new() };
+        let candidate = Candidate { verdict: LintVerdict::Refused(refusal), ..(*result.candidate).clone() };
+        let refused = PollResult { candidate: Arc::new(candidate), ..result };
+        poll(&mut record.source, (&workspace.spec, 1), Ok(refused), now);
+        assert_eq!(decided_on(&workspace, &record), (false, true));
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_on_with_content_that_the_present_spec_has_not_accepted() {
+        let unread = || PollError::TimedOut(std::time::Duration::from_secs(1));
+        let (first, now) = (workspace(json!({ "source": SOURCE }), json!({})), Instant::now());
+        let result = found(false).await;
+        let mut record = rolling(&first, Publish { fingerprint: result.candidate.fingerprint, ..publish("b", 20) });
+        poll(&mut record.source, (&first.spec, 1), Ok(result.clone()), now);
+        judge(&mut record);
+        poll(&mut record.source, (&first.spec, 1), Err(unread()), now);
+        assert_eq!(decided_on(&first, &record), (true, true), "a fault of the host passes");
+        for changed in [
+            json!({ "source": SOURCE, "verify": { "secretRef": { "name": "rototo-signers" } } }),
+            json!({ "source": "git+https://example.com/other.git#main" }),
+        ] {
+            let changed = workspace(changed, json!({}));
+            record.follow(&changed.spec);
+            assert_eq!(decided_on(&changed, &record), (false, false), "it is being read");
+            poll(&mut record.source, (&changed.spec, 2), Err(unread()), now);
+            assert_eq!(decided_on(&changed, &record), (false, false));
+            assert_eq!(record.released(), Some(result.candidate.fingerprint), "the status shows it as before");
+        }
+        record.follow(&first.spec);
+        poll(&mut record.source, (&first.spec, 3), Ok(result), now);
+        assert_eq!(decided_on(&first, &record), (true, true));
+    }
+
+    #[tokio::test]
+    async fn newer_content_waits_for_no_rollout_that_was_accepted_by_other_rules() {
+        let (first, now) = (workspace(json!({ "source": SOURCE }), json!({})), Instant::now());
+        let other = workspace(json!({ "source": "git+https://example.com/other.git#main" }), json!({}));
+        let (next, result) = (publish("b", 20), found(false).await);
+        let mut record = rolling(&first, next);
+        let read = |record: &mut WorkspaceRecord, workspace: &RototoWorkspace| {
+            record.source.follow(&workspace.spec, now);
+            record.source.poll_started(tokio::spawn(std::future::pending()), Default::default(), now);
+            let verified = crate::source::record::Verified { at: now, time: jiff::Timestamp::now() };
+            if record.source.poll_ended(now, Ok(result.clone()), verified, &workspace.spec, 0.0) {
+                record.note_other_rules();
+            }
+        };
+        read(&mut record, &first);
+        assert!(record.is_awaited(next), "the source has newer content");
+        read(&mut record, &other);
+        assert!(!record.is_awaited(next));
+        assert!(record.is_awaited(publish("b", 30)), "another rollout");
+    }
+
+    #[test]
+    fn status_remembers_what_was_taken_back_and_under_which_name() {
+        let held = |reason: &str, request: &str, analysis: serde_json::Value| {
+            let (taken_back, name) = (publish("b", 20), "2026-11-20T18:40:20.000000Z");
+            let asked = json!({ "request": request, "by": "unverified", "state": "Over" });
+            let command = "kubectl annotate rototoworkspace policy -n prod --overwrite rototo.dev/rollout=";
+            let held = json!({
+                "revision": "main@sha1:4d123d6", "fingerprint": taken_back.fingerprint.to_string(), "reason": reason,
+                "since": "2026-11-20T18:41:00Z", "release": format!("{command}'retry 4d123d6 of={name}'"),
+                "analysis": analysis,
+            });
+            let status = json!({ "held": held, "request": asked });
+            remembered_held(&workspace(json!({ "source": SOURCE }), status))
+        };
+        let abort = "abort 4d123d6 of=2026-11-20T18:40:20.000000Z";
+        let none = serde_json::Value::Null;
+        assert_eq!(held("HeldBack", abort, none.clone()), Some((publish("b", 20), Gate::Aborted)));
+        let other = "abort 4d123d6 of=2026-11-20T18:40:19.000000Z";
+        assert_eq!(held("HeldBack", other, none.clone()), Some((publish("b", 20), Gate::Other)));
+        assert_eq!(held("ShrinkHeld", abort, none), None);
+    }
 }

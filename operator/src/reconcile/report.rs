@@ -24,7 +24,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::pending::{held, rollout, steering};
 use crate::reconcile::publish::input;
 use crate::reconcile::rehearsal::rules;
-use crate::reconcile::rollout::steps;
+use crate::reconcile::rollout::{queues, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
 use crate::status::input::{SourceInput, SourceProblem, StatusInput};
@@ -126,13 +126,14 @@ fn derive_status(workspace: &RototoWorkspace, shared: &SharedRecord, context: &O
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let (steps, analyses) = (steps(workspace), runs(workspace, &record));
-    let rollout_input = input(workspace, &record, context, (&steps, &analyses));
+    let rollout_input = input(workspace, &record, queues(workspace, &record, context), (&steps, &analyses));
     let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &rollout_input));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
-        // The next reconcile carries it out.
-        Some(_) => Some(Timestamp::now() + STATUS_EVERY),
-        None => None,
+        // The next reconcile carries it out. Nothing but taking back goes on before it is known what the source has.
+        Some(RolloutDecision::TakeBack(_)) => Some(Timestamp::now() + STATUS_EVERY),
+        Some(_) if rollout_input.candidate_known => Some(Timestamp::now() + STATUS_EVERY),
+        Some(_) | None => None,
     };
     let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, (context, now)));
     let wake = next_wake(workspace, &record, (&fleet, rehearsal.as_ref()), now);
@@ -239,7 +240,7 @@ fn status_input<'a>(
         held: held(workspace, record, rehearsal, context),
         rollout: rollout(workspace, record, context),
         rehearsal,
-        steering: steering(workspace, record, context),
+        steering: steering(workspace, record, rehearsal, context),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),

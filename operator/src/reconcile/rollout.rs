@@ -7,7 +7,7 @@ use rototo_api::names::ANNOTATION_ROLLOUT;
 use rototo_api::rollout::{OnNewCommit, RequestState, RequestStatus, RolloutStep};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::Publish;
-use rototo_protocol::rollout::{Action, Request, RequestState as Effect, Step};
+use rototo_protocol::rollout::{Action, Promotable, Request, RequestState as Effect, Step};
 
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
@@ -55,10 +55,19 @@ pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord,
 }
 
 /// Returns whether newer content waits for the end of a rollout. It does not once the content of the rollout is lost: nobody
-/// could go on with it.
+/// could go on with it. Nor does it while nobody knows what the source accepts.
 pub(super) fn queues(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> bool {
-    awaited(workspace, record)
-        .is_some_and(|next| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint))
+    let kept = |next: &Publish| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint);
+    awaited(workspace, record).is_some_and(|next| record.is_awaited(next) && kept(&next))
+}
+
+/// Returns whether the source has found that the announced revision has no valid signature.
+pub(super) fn is_rejected(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
+    let Some(next) = record.marker.publisher().marked().and_then(|marked| marked.next) else { return false };
+    let own = revision_of(workspace, record, next);
+    let layers = record.source.candidate_of(next.fingerprint).map(|candidate| candidate.layers.as_slice());
+    let of_layers = layers.unwrap_or_default().iter().filter_map(|layer| layer.commit.clone());
+    own.into_iter().chain(of_layers).any(|revision| record.source.rejects(&revision))
 }
 
 /// Returns what a person asks for about a rollout.
@@ -71,12 +80,13 @@ pub(super) fn request_status(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
     verified: Option<Timestamp>,
+    promotable: Promotable,
 ) -> Option<RequestStatus> {
     let asked = Asked::in_annotation(workspace, ANNOTATION_ROLLOUT)?;
     let request = parse(asked.text);
     let (state, reason) = match request {
         Err(invalid) => (RequestState::Refused, Some(invalid.to_owned())),
-        Ok(request) => match request.state(&record.marker.publisher().marked()?) {
+        Ok(request) => match request.state(&record.marker.publisher().marked()?, promotable) {
             Effect::InForce => (RequestState::InForce, None),
             Effect::Over => (RequestState::Over, None),
             Effect::Refused(refusal) => (RequestState::Refused, Some(refusal.to_string())),

@@ -33,7 +33,7 @@ use crate::outbound::notify::outbox::{Destination, Outbox};
 use crate::outbound::notify::state::CommitState;
 use crate::outbound::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
 use crate::reconcile::hold_record::{Held, HoldRecord};
-use crate::source::poll::{LintVerdict, PollTimes};
+use crate::source::poll::{Candidate, LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;
 use crate::workspace_key::WorkspaceKey;
@@ -59,6 +59,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) recovery: OwnedTask,
     /// The publish that was taken back last, and the processes for which it was.
     taken_back: Option<(Publish, Vec<Straggler>)>,
+    /// The announced publish that was accepted by other rules than those of the last answer, and not by these.
+    outdated: Option<Publish>,
     /// The evidence of who runs what.
     fleet: Fleet,
     /// The status as it was written last.
@@ -125,6 +127,7 @@ impl WorkspaceRecord {
             commit_status: OwnedTask::default(),
             recovery: OwnedTask::default(),
             taken_back: None,
+            outdated: None,
             fleet,
             status: StatusRecord::default(),
             traces: ChangeTraces::default(),
@@ -257,9 +260,35 @@ impl WorkspaceRecord {
     }
 
     /// Returns the fingerprint of the newest content, if lint accepts it, and it was judged and is not held.
-    pub(super) fn publishable(&self) -> Option<Fingerprint> {
+    pub(super) fn released(&self) -> Option<Fingerprint> {
         let accepted = self.source.accepted().filter(|accepted| self.hold.releases(accepted));
         accepted.map(|candidate| candidate.fingerprint)
+    }
+
+    /// Returns the fingerprint of the newest content, if it may be published: it is [released](Self::released), and the source
+    /// has confirmed it under the spec as it is now.
+    pub(super) fn publishable(&self) -> Option<Fingerprint> {
+        self.released().filter(|_| self.source.is_confirmed())
+    }
+
+    /// Returns whether it is known what the source has under the spec as it is now, and what is to become of it: lint refuses
+    /// it, or it was judged.
+    pub(super) fn knows_source(&self) -> bool {
+        let is_judged = |newest: &Candidate| newest.verdict != LintVerdict::Accepted || self.hold.has_judged(newest);
+        self.source.is_confirmed() && self.source.candidate().is_some_and(is_judged)
+    }
+
+    /// Notes that the source has answered by other rules than before: newer content does not wait for the end of a rollout
+    /// that these rules have not accepted.
+    pub(super) fn note_other_rules(&mut self) {
+        let next = self.marker.publisher().marked().and_then(|marked| marked.next);
+        self.outdated = next.filter(|next| self.source.candidate_of(next.fingerprint).is_none());
+    }
+
+    /// Returns whether newer content may wait for the end of the rollout of `next`: no rule has changed since that was
+    /// accepted, as far as this process knows.
+    pub(super) fn is_awaited(&self, next: Publish) -> bool {
+        self.source.is_confirmed() && self.outdated != Some(next)
     }
 
     /// Returns the newest content of the source, if it is held.

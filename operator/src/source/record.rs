@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rototo_api::workspace::{FailOn, RototoWorkspaceSpec, SecretRef, VerifySpec};
 use rototo_engine::{Fingerprint, Tree};
-use rototo_source::PinnedSource;
+use rototo_source::{PinnedSource, SignatureFault, SourceFault};
 use tokio::task::JoinHandle;
 
 use crate::load::owned_task::OwnedTask;
+use crate::source::credentials::SecretError;
 use crate::source::memory::KeptLint;
 use crate::source::poll::{Candidate, LintVerdict, PollResult};
 use crate::source::poll_error::PollError;
@@ -29,6 +30,8 @@ pub(crate) struct SourceRecord {
     answered: Option<ContentSpec>,
     /// The part of the spec as it is now; `None` before the first reconcile.
     wanted: Option<ContentSpec>,
+    /// The spec has changed since the last answer about it as it is now.
+    has_other_rules: bool,
     /// The time since when the spec has asked for something else than the last answer is about.
     unread_since: Option<Instant>,
     /// The number of failures since the last answer.
@@ -81,6 +84,50 @@ pub(crate) struct PollFailure {
     pub(crate) message: String,
     /// Another poll may succeed without a change of the spec.
     pub(crate) transient: bool,
+    /// It is no fault of a host that will pass: nobody knows whether the content that was read before is still accepted.
+    refuses: bool,
+    /// The commit or tag without a valid signature, in words.
+    unsigned: Option<String>,
+    /// The part of the spec that the poll was about.
+    asked: ContentSpec,
+}
+
+impl PollFailure {
+    fn of(error: &PollError, spec: &RototoWorkspaceSpec) -> Self {
+        let unreadable = matches!(error, PollError::Secret(SecretError::Unreadable { .. }));
+        let of_secret = matches!(error, PollError::Secret(_)) && !unreadable;
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+            transient: error.is_transient(),
+            refuses: of_secret || !error.is_transient(),
+            unsigned: unsigned(error),
+            asked: ContentSpec::of(spec),
+        }
+    }
+}
+
+/// Returns the commit or tag that has no valid signature, if the poll failed for that.
+fn unsigned(error: &PollError) -> Option<String> {
+    let PollError::Source(error) = error else { return None };
+    let mut fault = error.fault();
+    while let SourceFault::Parent { fault: parent, .. } = fault {
+        fault = parent;
+    }
+    match fault {
+        SourceFault::Signature(SignatureFault::Unsigned(object) | SignatureFault::NotTrusted { object, .. }) => {
+            Some(object.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether the words for a commit or tag are about this revision.
+fn is_about(object: &str, revision: &str) -> bool {
+    let (reference, commit) = revision.rsplit_once('@').unwrap_or(("", revision));
+    let commit = commit.rsplit(':').next().unwrap_or_default();
+    let tag = reference.strip_prefix("refs/tags/").unwrap_or(reference);
+    object == format!("the commit {commit}") || object == format!("the tag `{tag}`")
 }
 
 /// The part of the interval for which an answer to one workspace is good enough for others. It is more than half of it by
@@ -102,7 +149,9 @@ pub(crate) struct DuePoll {
 impl SourceRecord {
     /// Takes the spec of the workspace.
     pub(crate) fn follow(&mut self, spec: &RototoWorkspaceSpec, now: Instant) {
-        self.wanted = Some(ContentSpec::of(spec));
+        let wanted = Some(ContentSpec::of(spec));
+        self.has_other_rules |= self.wanted.is_some() && self.wanted != wanted;
+        self.wanted = wanted;
         self.compare_answer(now);
     }
 
@@ -144,7 +193,8 @@ impl SourceRecord {
     }
 
     /// Records that the poll of `spec` that began at `began` has ended with `result`, which counts unless that poll was
-    /// superseded. `jitter` lies between 0 and 1.
+    /// superseded. `jitter` lies between 0 and 1. Returns whether the source has answered for the first time by other rules
+    /// than those by which it answered before.
     pub(crate) fn poll_ended(
         &mut self,
         began: Instant,
@@ -152,7 +202,7 @@ impl SourceRecord {
         verified: Verified,
         spec: &RototoWorkspaceSpec,
         jitter: f64,
-    ) {
+    ) -> bool {
         let interval = spec.interval();
         let failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let wait = match &result {
@@ -164,28 +214,35 @@ impl SourceRecord {
             + wait.mul_f64(SPREAD * jitter.clamp(0.0, 1.0));
         let news = result.as_ref().is_ok_and(|found| self.is_news(&found.candidate));
         if !self.schedule.end(began, news, next) {
-            return;
+            return false;
         }
         self.task.ended();
         self.failures = failures;
         match result {
             Ok(PollResult { candidate, pinned, linted, .. }) => {
+                let answered = Some(ContentSpec::of(spec));
+                let other_spec = self.wanted == answered && std::mem::take(&mut self.has_other_rules);
+                let changed = other_spec || self.has_other_signers(&candidate);
                 self.linted = linted;
                 self.candidate = Some(candidate);
                 self.pinned = Some(pinned);
                 self.verified = Some(verified);
-                self.answered = Some(ContentSpec::of(spec));
+                self.answered = answered;
                 self.compare_answer(verified.at);
                 self.error = None;
+                changed
             }
             Err(error) => {
-                self.error = Some(PollFailure {
-                    reason: error.reason(),
-                    message: error.to_string(),
-                    transient: error.is_transient(),
-                });
+                self.error = Some(PollFailure::of(&error, spec));
+                false
             }
         }
+    }
+
+    /// Returns whether the signers in the Secret are others than those by which the newest content was verified before.
+    fn has_other_signers(&self, found: &Candidate) -> bool {
+        let before = self.candidate.as_ref().and_then(|candidate| candidate.signature.as_ref());
+        before.zip(found.signature.as_ref()).is_some_and(|(before, found)| !before.has_policy_of(found))
     }
 
     fn is_news(&self, found: &Candidate) -> bool {
@@ -277,6 +334,19 @@ impl SourceRecord {
     /// Returns the time since when the spec has asked for something that was not read, if it does.
     pub(crate) fn unread_since(&self) -> Option<Instant> {
         self.unread_since
+    }
+
+    /// Returns whether what was read is about the spec as it is now, and nothing but faults of hosts that pass came since.
+    /// Otherwise nobody knows whether the newest content is still accepted.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.unread_since.is_none() && self.error.as_ref().is_none_or(|error| !error.refuses)
+    }
+
+    /// Returns whether the last poll, of the spec as it is now, found that this revision has no valid signature.
+    pub(crate) fn rejects(&self, revision: &str) -> bool {
+        let error = self.error.as_ref().filter(|error| Some(&error.asked) == self.wanted.as_ref());
+        let unsigned = error.and_then(|error| error.unsigned.as_deref());
+        unsigned.is_some_and(|object| is_about(object, revision))
     }
 
     /// Returns whether another poll makes no sense before somebody acts.
@@ -379,7 +449,7 @@ pub(crate) mod tests {
         record.follow(spec, now);
         let trigger = PollTrigger { generation: Some(generation), request: None };
         record.poll_started(tokio::spawn(std::future::pending()), trigger, now);
-        record.poll_ended(now, result, Verified { at: now, time: Timestamp::now() }, spec, 0.0);
+        let _ = record.poll_ended(now, result, Verified { at: now, time: Timestamp::now() }, spec, 0.0);
     }
 
     const A: &str = "git+https://example.com/config.git#0123456789012345678901234567890123456789";
@@ -412,6 +482,46 @@ pub(crate) mod tests {
             assert_eq!(record.unread_since(), Some(at(5)), "{other}");
             record.follow(&spec(B, "20s"), at(6));
             assert_eq!(record.unread_since(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn content_is_confirmed_by_an_answer_about_the_present_spec_until_the_source_says_otherwise() {
+        let (mut record, now) = (SourceRecord::default(), Instant::now());
+        let (first, second) = (spec(A, "10s"), spec(B, "10s"));
+        assert!(!record.is_confirmed() || record.candidate().is_none());
+        poll(&mut record, (&first, 1), Ok(found(false).await), now);
+        assert!(record.is_confirmed());
+        poll(&mut record, (&first, 1), timed_out(), now);
+        assert!(record.is_confirmed(), "a fault of the host passes");
+        let missing = SecretError::Missing { field: "spec.secretRef", namespace: "p".into(), name: "s".into() };
+        let invalid = PollError::Invalid("ftp://x".parse::<Source>().unwrap_err());
+        for refused in [PollError::Secret(missing), invalid] {
+            poll(&mut record, (&first, 1), Err(refused), now);
+            assert!(!record.is_confirmed() && record.accepted().is_some());
+            poll(&mut record, (&first, 1), Ok(found(false).await), now);
+            assert!(record.is_confirmed());
+        }
+        record.follow(&second, now);
+        assert!(!record.is_confirmed(), "the spec names another source");
+        poll(&mut record, (&second, 2), timed_out(), now);
+        assert!(!record.is_confirmed());
+        record.follow(&first, now);
+        assert!(!record.is_confirmed() || record.error().is_some(), "the spec names the first one again");
+    }
+
+    #[test]
+    fn a_signature_fault_is_about_the_commit_or_the_tag_of_a_revision() {
+        let (commit, other) = ("4d123d6100000000000000000000000000000000", "4d123d6100000000000000000000000000000001");
+        for (object, revision, expected) in [
+            (format!("the commit {commit}"), format!("main@sha1:{commit}"), true),
+            (format!("the commit {commit}"), commit.to_owned(), true),
+            (format!("the commit {commit}"), format!("main@sha1:{other}"), false),
+            ("the tag `v1`".to_owned(), format!("v1@sha1:{commit}"), true),
+            ("the tag `v1`".to_owned(), format!("refs/tags/v1@sha1:{commit}"), true),
+            ("the tag `v1`".to_owned(), format!("v2@sha1:{commit}"), false),
+        ] {
+            assert_eq!(is_about(&object, &revision), expected, "{object} and {revision}");
         }
     }
 

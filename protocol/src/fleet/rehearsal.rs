@@ -320,9 +320,11 @@ impl Fleet {
     }
 
     /// Returns whether a refusal of this process holds a publish back: it is bound to a selected pod, and runs the content
-    /// that is published. It may not have reported the name yet under which that was put back.
+    /// that is published. It may not have reported the name yet under which that was put back. While nobody knows all pods
+    /// that are selected, any pod may be one.
     fn has_something_to_lose(&self, id: &ProcessId, process: &Process) -> bool {
-        let selected = id.pod.as_ref().and_then(|uid| self.pods.get(uid)).is_some_and(|pod| pod.selected);
+        let selected = |uid| self.pods.incomplete || self.pods.get(uid).is_some_and(|pod| pod.selected);
+        let selected = id.pod.as_deref().is_some_and(selected);
         selected && self.goal.as_ref().is_some_and(|goal| process.resolves(goal.publish.fingerprint))
     }
 }

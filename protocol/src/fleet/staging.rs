@@ -8,6 +8,7 @@ use rototo_api::convergence::Straggler;
 use rototo_api::fleet::ProcessState;
 use rototo_api::marker::Stage;
 
+use super::cohort::Cohort;
 use super::pods::{Pod, PodObjectState};
 use super::process::{Liveness, Process, ProcessId};
 use super::{Fleet, Moment};
@@ -59,13 +60,16 @@ impl Fleet {
     /// Records that the marker names this stage of the announced publish, or none. Each process is counted against what
     /// it should run now.
     pub fn staged(&mut self, stage: Option<Stage>, now: Moment) {
-        let Some(rehearsal) = self.rehearsal.as_mut().filter(|rehearsal| rehearsal.stage != stage) else { return };
+        let Some(rehearsal) = &mut self.rehearsal else { return };
+        let changes = rehearsal.stage != stage;
         rehearsal.stage = stage;
-        if let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()) {
-            // It can't reach everybody any more.
-            cohort.lose();
+        if changes || stage.is_some() {
+            // It can't reach everybody, also if it was put back beside the stage.
+            self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()).into_iter().for_each(Cohort::lose);
         }
-        self.recount_applied(now);
+        if changes {
+            self.recount_applied(now);
+        }
     }
 
     /// Returns whether a part of the fleet should run the announced publish.
@@ -100,12 +104,13 @@ impl Fleet {
         let unstaged = StageFacts { pods, incomplete, ..StageFacts::default() };
         let Some(stage) = stage else { return unstaged };
         let (mut applied, mut behind, mut refused) = (false, incomplete, Vec::new());
-        let (mut degraded, mut others_behind) = (Vec::new(), incomplete);
+        let (mut degraded, mut others_behind, mut occupied) = (Vec::new(), incomplete, false);
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() || intended(&marked, id, process) != next {
                 continue;
             }
+            occupied = true;
             if process.refuses(&next) {
                 refused.push(Straggler::process(
                     process.name(id),
@@ -129,7 +134,15 @@ impl Fleet {
             named.truncate(NAMED);
         }
         let restarted = self.restarted_since(&stage, next, stage.since);
-        StageFacts { converged: applied && !behind, others_converged, refused, degraded, restarted, ..unstaged }
+        StageFacts {
+            converged: applied && !behind,
+            others_converged,
+            refused,
+            degraded,
+            restarted,
+            occupied,
+            ..unstaged
+        }
     }
 
     /// Returns the pods that can be in a stage. A pod all of whose processes are of clients that can't is left out. One that

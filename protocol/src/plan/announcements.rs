@@ -19,6 +19,15 @@ fn announced(next: Publish, rehearsed: Rehearsed) -> Option<(Publish, Rehearsed)
     Some((next, rehearsed))
 }
 
+/// Returns what the plan puts back, and what that marker announces.
+#[track_caller]
+fn put_back(observed: PlanInput) -> (Publish, Option<Publish>) {
+    match plan(observed) {
+        MarkerPlan::Write { marked, reason: WriteReason::PutBack, .. } => (marked.publish, marked.next),
+        other => panic!("the marker should be put back, but the plan is {other:?}"),
+    }
+}
+
 /// Returns the announcement that the plan writes beside A.
 #[track_caller]
 fn announcement(observed: PlanInput) -> Publish {
@@ -50,7 +59,9 @@ fn a_changed_marker_does_not_publish_what_is_rehearsed() {
     let changed = [ours(marker(C, 20)), ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable), MarkerMap::Missing];
     for map in changed {
         let edited = PlanInput { verified_again: true, announced, ..rehearsed(map) };
-        assert_eq!(written(edited.clone()), (publish(A, 30), WriteReason::PutBack));
+        let (back, next) = put_back(edited.clone());
+        assert_eq!(back.fingerprint, publish(A, 0).fingerprint);
+        assert!(next.is_none_or(|next| next == publish(B, 20)), "{next:?}");
         let passed = announced.map(|(next, _)| (next, Rehearsed::Passed));
         let passed = PlanInput { announced: passed, ..edited.clone() };
         assert_eq!(written(passed), (publish(B, 30), WriteReason::PutBack));
@@ -60,6 +71,7 @@ fn a_changed_marker_does_not_publish_what_is_rehearsed() {
     // Any process can report a name that nobody has published.
     let map = announcing(publish(A, 10), publish(B, 20));
     let reported = Some(publish(C, 25).updated_at);
+    // The name of what is put back is later than the reported one, so that of the announcement can't stay.
     let made_up = PlanInput { verified_again: true, announced, reported, ..rehearsed(map) };
     assert_eq!(written(made_up), (publish(A, 30), WriteReason::PutBack));
 }
@@ -262,13 +274,48 @@ fn content_with_steps_is_never_published_past_them() {
     let stays = || RolloutDecision::Stay { until: None };
     for map in [ours(marker(C, 20)), ours(MarkerEntry::Nothing), MarkerMap::Missing] {
         let edited = PlanInput { verified_again: true, ..passed(map, stays()) };
-        assert_eq!(written(edited), (publish(A, 30), WriteReason::PutBack));
+        assert_eq!(put_back(edited).0.fingerprint, publish(A, 0).fingerprint);
     }
     // An earlier leader has ended the rollout, and its write arrives late.
     let late = MarkerPlan::Keep(publish(B, 20).into());
     assert_eq!(plan(passed(ours(marker(B, 20)), stays())), late);
     // Somebody removed the announcement from the marker.
     assert_eq!(announcement(passed(ours(marker(A, 10)), stays())).fingerprint, publish(B, 0).fingerprint);
+}
+
+#[test]
+fn a_marker_is_put_back_with_its_rollout_under_the_announced_name() {
+    let stays = || RolloutDecision::Stay { until: None };
+    let edited = |map| PlanInput { verified_again: true, known_stage: Some(stage(1)), ..passed(map, stays()) };
+    for map in [ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable), MarkerMap::Missing, ours(marker(C, 15))] {
+        let MarkerPlan::Write { marked, reason, .. } = plan(edited(map.clone())) else { panic!("{map:?}") };
+        assert_eq!((reason, marked.next, marked.stage), (WriteReason::PutBack, staged(1).next, staged(1).stage));
+        // What is published has a later name than before, and an earlier one than what is announced.
+        assert_eq!(marked.publish.fingerprint, publish(A, 0).fingerprint);
+        assert!(marked.publish > publish(A, 10) && marked.publish.updated_at < publish(B, 20).updated_at, "{marked:?}");
+        // Also before the source has answered, and not once it has other content.
+        let unanswered = PlanInput { accepted: None, source_known: false, ..edited(map.clone()) };
+        assert_eq!(put_back(unanswered).1, staged(1).next);
+        for accepted in [None, Some(publish(C, 0).fingerprint)] {
+            assert_eq!(put_back(PlanInput { accepted, ..edited(map.clone()) }).1, None);
+        }
+    }
+    // Somebody has written a later name, which processes may run.
+    let (back, next) = put_back(edited(ours(marker(C, 20))));
+    assert!(back.updated_at > publish(C, 20).updated_at && next.is_none(), "{back:?} {next:?}");
+}
+
+#[test]
+fn a_rollout_that_fails_is_taken_back_although_the_source_has_not_answered() {
+    let failed = RolloutDecision::TakeBack(crate::rollout::GateFailure::Aborted);
+    let there = ours(MarkerEntry::Published(staged(1)));
+    let unknown = PlanInput { accepted: None, source_known: false, ..passed(there, failed) };
+    let marked = Marked { held: Some((publish(B, 20), Gate::Aborted)), ..publish(A, 10).into() };
+    assert_eq!(plan(unknown.clone()), MarkerPlan::Write { marked, at: at_7(), reason: WriteReason::Announcement });
+    for decision in [RolloutDecision::Enter(stage(2)), RolloutDecision::Publish] {
+        let unknown = PlanInput { rollout: Some(decision), ..unknown.clone() };
+        assert_eq!(plan(unknown), MarkerPlan::Keep(staged(1)));
+    }
 }
 
 #[test]

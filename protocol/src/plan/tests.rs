@@ -40,6 +40,7 @@ pub(super) fn observed(accepted: Option<char>, map: MarkerMap) -> PlanInput {
         reported: None,
         rehearses: false,
         announced: None,
+        known_stage: None,
         rollout: None,
         known_held: None,
         retried: None,

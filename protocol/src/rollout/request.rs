@@ -56,6 +56,19 @@ pub enum Refusal {
     NoStep,
     /// Nothing was taken back, or under another name.
     NotTakenBack,
+    /// The announced publish has not passed its rehearsal, which no promotion goes past.
+    NotRehearsed,
+    /// The source has not confirmed the announced content under the spec as it is now.
+    Unconfirmed,
+}
+
+/// The circumstances under which a promotion has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promotable {
+    /// True if the announced publish has passed its rehearsal.
+    pub rehearsed: bool,
+    /// True if the source has confirmed the announced content under the spec as it is now.
+    pub confirmed: bool,
 }
 
 impl Request {
@@ -67,11 +80,14 @@ impl Request {
 
     /// Returns the effect that the request has, where the marker says `marked`.
     #[must_use]
-    pub fn state(self, marked: &Marked) -> RequestState {
+    pub fn state(self, marked: &Marked, promotable: Promotable) -> RequestState {
         let Self { action, of } = self;
         let held = marked.held.filter(|(held, _)| held.updated_at == of);
+        let later = marked.next.into_iter().chain([marked.publish]).any(|later| later.updated_at > of);
         match action {
             Action::Retry if held.is_some() => return RequestState::InForce,
+            // Nobody knows any more what was taken back under that name, and another attempt has followed.
+            Action::Retry if later => return RequestState::Over,
             Action::Retry => return RequestState::Refused(Refusal::NotTakenBack),
             Action::Abort if held.is_some_and(|(_, gate)| gate == Gate::Aborted) => return RequestState::Over,
             Action::Promote | Action::PromoteStep(_) if marked.publish.updated_at == of => return RequestState::Over,
@@ -82,10 +98,14 @@ impl Request {
             return RequestState::Refused(Refusal::OtherPublish(next.updated_at));
         }
         match (action, marked.stage) {
+            (Action::Promote, None) if !promotable.rehearsed => RequestState::Refused(Refusal::NotRehearsed),
             (Action::PromoteStep(_), None) => RequestState::Refused(Refusal::NoStep),
             (Action::PromoteStep(step), Some(stage)) if step < stage.step => RequestState::Over,
             (Action::PromoteStep(step), Some(stage)) if step > stage.step => {
                 RequestState::Refused(Refusal::OtherStep(stage.step))
+            }
+            (Action::Promote | Action::PromoteStep(_), _) if !promotable.confirmed => {
+                RequestState::Refused(Refusal::Unconfirmed)
             }
             _ => RequestState::InForce,
         }
@@ -102,6 +122,8 @@ impl fmt::Display for Refusal {
             Self::OtherStep(step) => write!(f, "the rollout is at step={step}"),
             Self::NoStep => f.write_str("the first step has not begun"),
             Self::NotTakenBack => f.write_str("nothing is taken back under that name"),
+            Self::NotRehearsed => f.write_str("the revision has not passed its rehearsal"),
+            Self::Unconfirmed => f.write_str("the source has not confirmed the revision under the present spec"),
         }
     }
 }
@@ -149,7 +171,41 @@ mod tests {
             (aborted, Action::Retry, 20, RequestState::InForce),
             (aborted, Action::Retry, 19, refused(Refusal::NotTakenBack)),
         ] {
-            assert_eq!(Request { action, of: name(of) }.state(&marked), expected, "{action:?} of {of}: {marked:?}");
+            let promotable = Promotable { rehearsed: true, confirmed: true };
+            let state = Request { action, of: name(of) }.state(&marked, promotable);
+            assert_eq!(state, expected, "{action:?} of {of}: {marked:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_is_over_once_another_attempt_has_followed() {
+        let published = Marked::from(publish('a', 10));
+        let again = Marked { next: Some(publish('b', 30)), ..published };
+        let promotable = Promotable { rehearsed: true, confirmed: true };
+        for marked in [again, publish('b', 30).into()] {
+            let state = Request { action: Action::Retry, of: name(20) }.state(&marked, promotable);
+            assert_eq!(state, RequestState::Over, "{marked:?}");
+        }
+    }
+
+    #[test]
+    fn a_promotion_that_has_no_effect_is_not_in_force() {
+        let stage = Stage { step: 2, since: "2026-11-20T18:40:25Z".parse().unwrap(), below: 7 };
+        let announced = Marked { next: Some(publish('b', 20)), ..publish('a', 10).into() };
+        let staged = Marked { stage: Some(stage), ..announced };
+        let state = |marked: &Marked, action, rehearsed, confirmed| {
+            Request { action, of: name(20) }.state(marked, Promotable { rehearsed, confirmed })
+        };
+        let refused = RequestState::Refused;
+        assert_eq!(state(&announced, Action::Promote, false, true), refused(Refusal::NotRehearsed));
+        assert_eq!(state(&announced, Action::Promote, true, true), RequestState::InForce);
+        // What a stage runs has passed its rehearsal.
+        assert_eq!(state(&staged, Action::Promote, false, true), RequestState::InForce);
+        for action in [Action::Promote, Action::PromoteStep(2)] {
+            assert_eq!(state(&staged, action, true, false), refused(Refusal::Unconfirmed), "{action:?}");
+        }
+        for action in [Action::Hold, Action::Abort] {
+            assert_eq!(state(&announced, action, false, false), RequestState::InForce, "{action:?}");
         }
     }
 }

@@ -102,6 +102,8 @@ fn no_step_ends_before_its_analyses_have_passed() {
     assert_eq!(decide(&steps, stage(0, 0), &measuring, None, at(9)), enters(1, 9, 6));
     let nobody = StageFacts { pods: Vec::new(), ..measuring };
     assert_eq!(decides(stage(0, TENTH), &nobody, None, 9), enters(1, 9, TENTH));
+    let of_no_pod = StageFacts { occupied: true, ..nobody };
+    assert_eq!(decides(stage(0, TENTH), &of_no_pod, None, 9), STAY);
 }
 
 #[test]
@@ -147,7 +149,11 @@ fn a_stage_whose_pods_are_gone_takes_others() {
 fn without_a_pod_there_is_nobody_to_wait_for_once_all_are_known() {
     let nobody = StageFacts::default();
     assert_eq!(decides(stage(0, TENTH), &nobody, None, 9), enters(1, 9, TENTH));
-    assert_eq!(decides(stage(0, TENTH), &StageFacts { incomplete: true, ..nobody }, None, 9), STAY);
+    assert_eq!(decides(stage(0, TENTH), &StageFacts { incomplete: true, ..nobody.clone() }, None, 9), STAY);
+    // A process runs the content in a pod that is not selected.
+    let occupied = StageFacts { occupied: true, ..nobody };
+    assert_eq!(decides(stage(0, TENTH), &occupied, None, 9), STAY);
+    assert_eq!(decides(stage(0, TENTH), &StageFacts { converged: true, ..occupied }, None, 9), enters(1, 9, TENTH));
 }
 
 #[test]

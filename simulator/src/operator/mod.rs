@@ -22,10 +22,13 @@ use rototo_protocol::fleet::Moment;
 
 use crate::state::event::Event;
 use crate::state::operator::Operator;
+use crate::state::times::QUIET_AT;
 use crate::state::world::World;
 
 /// The poll interval.
 pub const INTERVAL: Duration = Duration::from_secs(5);
+/// The turn of the namespace comes within so many milliseconds.
+const MOST_TURN: u64 = 200;
 /// So long a lease is held without being renewed, by the holder's own clock.
 const HELD: Duration = Duration::from_secs(8);
 
@@ -62,6 +65,7 @@ impl World {
             // Whoever leads next looks for itself.
             leader.record = None;
             leader.sweeps = None;
+            leader.waits_for_turn = false;
         }
     }
 
@@ -138,6 +142,7 @@ impl World {
         let Some(uid) = leader.shown_workspace.filter(|_| self.lease == Some(operator)) else { return };
         // A new object gets a new record, also under an old name.
         if leader.record.as_ref().is_none_or(|record| record.uid != uid) {
+            self.operators[operator].waits_for_turn = false;
             self.begin_record(operator, uid);
         }
         if !self.leads(operator) {
@@ -147,7 +152,37 @@ impl World {
             // The first lists have not come.
             return;
         }
+        if self.operators[operator].waits_for_turn {
+            return;
+        }
         self.poll_if_due(operator);
+        let spec = self.api.requests.spec;
+        if let Some(record) = &mut self.operators[operator].record {
+            record.source.judge(spec, record.candidate);
+        }
+        // Others of the namespace may write the map now.
+        if self.now < QUIET_AT && self.rng.u8(0..4) == 0 {
+            let Some(record) = self.operators[operator].record.as_ref().map(|record| record.number) else { return };
+            let wait = Duration::from_millis(self.rng.u64(1..MOST_TURN));
+            self.operators[operator].waits_for_turn = true;
+            return self.after(wait, Event::Turn { operator, record });
+        }
+        self.decide(operator);
+    }
+
+    /// The turn of the namespace has come: the newest content may be another one than was judged.
+    pub fn turn_comes(&mut self, operator: usize, record: u64) {
+        if self.record_of(operator, record).is_none() {
+            return;
+        }
+        self.operators[operator].waits_for_turn = false;
+        if self.leads(operator) {
+            self.decide(operator);
+        }
+        self.requeue(operator, Duration::from_millis(1));
+    }
+
+    fn decide(&mut self, operator: usize) {
         if !self.is_cut() {
             self.publish(operator);
         }

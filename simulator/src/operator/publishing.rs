@@ -16,6 +16,9 @@ use crate::state::record::{Members, Record};
 use crate::state::world::World;
 use crate::violation::{Invariant, marker, name};
 
+/// The beginning of a poll, the commit and content that it found, and the rules of the spec.
+type PollResult = (Moment, Option<(u64, u8)>, (u64, Option<u8>));
+
 /// The answer to a request is waited for so long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// A git host that does not answer is given up after so long, and asked again after as long.
@@ -50,11 +53,12 @@ impl World {
         let delay = Duration::from_millis(self.rng.u64(20..400));
         let number = record.number;
         let found = (began >= self.faults.git_away).then_some((self.git.commit, self.git.content));
+        let rules = (self.api.requests.spec, self.api.requests.refused);
         let delay = if found.is_some() { delay } else { delay + TIMES_OUT };
-        self.after(delay, Event::PollEnded { operator, record: number, began, found });
+        self.after(delay, Event::PollEnded { operator, record: number, began, found, rules });
     }
 
-    pub fn poll_ended(&mut self, operator: usize, record: u64, began: Moment, found: Option<(u64, u8)>) {
+    pub fn poll_ended(&mut self, operator: usize, record: u64, (began, found, rules): PollResult) {
         let now = self.now;
         let Some(record) = self.record_of(operator, record) else { return };
         let Some((commit, found)) = found else {
@@ -70,6 +74,16 @@ impl World {
         let detected = record.named.map_or(now, |(_, since)| since);
         record.polling = false;
         record.polled_at = Some(began);
+        let (spec, refused) = rules;
+        if refused == Some(found) {
+            record.source.is_refused(spec, found);
+            record.asks_at = now + TIMES_OUT;
+            if std::mem::take(&mut record.poll_again) {
+                self.poll(operator);
+            }
+            return self.requeue(operator, Duration::ZERO);
+        }
+        record.source.answers(spec, found, record.publisher.marked());
         record.candidate = Some(found);
         record.detection = Some(Detection { detected, fetched: now, linted: now });
         if std::mem::take(&mut record.poll_again) {
@@ -121,32 +135,48 @@ impl World {
     /// the newest.
     pub fn target(&self, operator: usize) -> Option<u8> {
         let record = self.operators[operator].record.as_ref()?;
-        let rolling = record.publisher.marked().filter(|marked| self.queues && marked.stage.is_some());
+        let (_, _, queues) = self.source_of(operator);
+        let rolling = record.publisher.marked().filter(|marked| queues && marked.stage.is_some());
         rolling.and_then(|marked| marked.next).map(|next| number(next.fingerprint)).or(record.candidate)
     }
 
+    /// Returns the content that an operator may publish, whether it is known what the source has, and whether newer content
+    /// waits for the end of a rollout.
+    pub fn source_of(&self, operator: usize) -> (Option<u8>, bool, bool) {
+        let Some(record) = &self.operators[operator].record else { return (None, false, false) };
+        let (spec, marked, newest) = (self.api.requests.spec, record.publisher.marked(), record.candidate);
+        let source = &record.source;
+        let known = source.is_known(newest, spec, marked);
+        (source.publishable(newest, spec), known, self.queues && source.is_awaited(spec, marked))
+    }
+
     pub fn publish(&mut self, operator: usize) {
-        let (now, wall) = (self.now, self.wall_of(operator));
+        let (now, wall, broken) = (self.now, self.wall_of(operator), self.is_selector_broken());
         let target = self.target(operator);
-        let (rules, anyway, queues) = (self.rules_of(target), self.is_anyway(target), self.queues);
+        let (rules, anyway) = (self.rules_of(target), self.is_anyway(target));
         let (steps, request, suspended) =
             (self.api.requests.steps.list(), self.api.requests.asked, self.is_suspended());
         self.take_over(operator);
         let leader = &mut self.operators[operator];
-        let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
+        let (Some(map), observed) = (leader.marker_map(), leader.observed(broken)) else { return };
         let before = map.marked();
         let Some(record) = leader.record.as_mut().filter(|record| record.patching.is_none()) else { return };
         record.fleet.observe(observed);
         record.reads_marker_since.get_or_insert(now);
         let Record { fleet, publisher, .. } = record;
         let landed = publisher.map_observed(&map, fleet, now);
+        let (accepted, candidate_known, queues) = self.source_of(operator);
+        let Some(record) = self.operators[operator].record.as_mut() else { return };
+        let Record { fleet, publisher, .. } = record;
+        let remembered_held = record.status.1.as_ref().and_then(|claim| claim.held);
         let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
         let input = PublishInput {
-            accepted: record.candidate.map(content),
+            accepted: accepted.map(content),
             remembered,
+            remembered_held,
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
-            candidate_known: record.candidate.is_some(),
+            candidate_known,
             suspended,
             rehearsal: rules,
             steps: &steps,
@@ -166,8 +196,8 @@ impl World {
         let waits = |kept: Marked| queues && kept.stage.is_some();
         let strays = !suspended
             && matches!(plan, MarkerPlan::Keep(kept) if !waits(kept)
-                && record.candidate.is_some_and(|candidate| !names(kept, candidate)));
-        let (known, source_known) = (publisher.marked(), record.candidate.is_some());
+                && accepted.is_some_and(|candidate| !names(kept, candidate)));
+        let (known, source_known) = (publisher.marked(), candidate_known);
         let (mut publishes, mut decided, mut puts_back) = (None, None, false);
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
@@ -216,6 +246,8 @@ impl World {
             request,
             source_known,
             suspended,
+            queues,
+            puts_back,
             wall,
         });
         let promoted = change.as_ref().is_some_and(RolloutChange::is_promoted);
@@ -229,7 +261,10 @@ impl World {
         }
         if let Some(change) = change {
             let after = change.after;
-            let staged = before.is_some_and(|before| before.stage.is_some() && before.next == after.next);
+            let of_next = |marked: Option<Marked>| {
+                marked.is_some_and(|marked| marked.stage.is_some() && marked.next == after.next)
+            };
+            let staged = of_next(before) || of_next(known);
             if let Some(next) = after.next.filter(|_| after.stage.is_some() && !staged) {
                 self.check_rehearsed(operator, next, rules);
             }
@@ -286,8 +321,9 @@ impl World {
         };
         let announced = before.and_then(|before| before.next);
         if before.is_none_or(|before| before.publish != publish) {
-            let follows =
-                self.api.last_name.max(announced.map(|next| next.updated_at).filter(|_| announced != Some(publish)));
+            // What is put back beside an announcement comes before it.
+            let stays = announced == Some(publish) || announced == next;
+            let follows = self.api.last_name.max(announced.map(|next| next.updated_at).filter(|_| !stays));
             if follows.is_some_and(|last| last >= publish.updated_at) {
                 self.breaks(Invariant::NamesGrow, format!("{} follows {follows:?}", name(publish)));
             }
@@ -307,7 +343,7 @@ impl World {
 
     pub fn patch_answered(&mut self, operator: usize, record: u64, accepted: Option<bool>) {
         let now = self.now;
-        let observed = self.operators[operator].observed();
+        let observed = self.operators[operator].observed(self.is_selector_broken());
         let Some(record) = self.record_of(operator, record) else { return };
         let Some(patched) = record.patching.take() else { return };
         record.patched = now;

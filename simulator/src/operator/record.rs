@@ -8,6 +8,7 @@ use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::publisher::Publisher;
 
 use crate::state::record::Record;
+use crate::state::source::SourceMemory;
 use crate::state::times::MIN_HEARTBEAT;
 use crate::state::world::World;
 
@@ -43,6 +44,7 @@ impl World {
             fleet: Fleet::new(start, MIN_HEARTBEAT, now),
             publisher: Publisher::default(),
             candidate: None,
+            source: SourceMemory::default(),
             polled_at: None,
             asks_at: Moment::ZERO,
             polling: false,

@@ -22,9 +22,9 @@ const HISTORY: usize = 10;
 
 impl World {
     pub fn report_status(&mut self, operator: usize) {
-        let (now, wall) = (self.now, self.wall_of(operator));
+        let (now, wall, broken) = (self.now, self.wall_of(operator), self.is_selector_broken());
         let leader = &mut self.operators[operator];
-        let (busy, observed) = (leader.turned_away, leader.observed());
+        let (busy, observed) = (leader.turned_away, leader.observed(broken));
         let Some(record) = &mut leader.record else { return };
         record.fleet.turned_away(busy);
         record.fleet.observe(observed);
@@ -71,13 +71,14 @@ impl World {
         let (now, wall) = (self.now, self.wall_of(operator));
         let record = self.operators[operator].record.as_ref()?;
         let steps = self.api.requests.steps.list();
+        let (accepted, candidate_known, queues) = self.source_of(operator);
         let input = PublishInput {
-            accepted: record.candidate.map(content),
-            candidate_known: record.candidate.is_some(),
+            accepted: accepted.map(content),
+            candidate_known,
             suspended: self.is_suspended(),
             rehearsal: self.rules_of(self.target(operator)),
             anyway: self.is_anyway(self.target(operator)),
-            queues: self.queues,
+            queues,
             steps: &steps,
             request: self.api.requests.asked,
             ..PublishInput::default()
@@ -87,7 +88,8 @@ impl World {
                 let left = Duration::try_from(until?.duration_since(wall)).unwrap_or_default();
                 Some(now + left + Duration::from_millis(1))
             }
-            _ => Some(now + DECIDED_AGAIN),
+            RolloutDecision::TakeBack(_) => Some(now + DECIDED_AGAIN),
+            _ => candidate_known.then_some(now + DECIDED_AGAIN),
         }
     }
 
@@ -117,7 +119,8 @@ impl World {
         // A part of the fleet runs something else on purpose.
         let converged = view.verdict == Verdict::Converged && !record.fleet.is_staged();
         let counted = (view.processes + view.unaccounted) as usize;
-        Some(Claim { published, converged, history, counted, members, as_of, counted_at: self.now })
+        let held = record.publisher.marked().and_then(|marked| marked.held);
+        Some(Claim { published, converged, held, history, counted, members, as_of, counted_at: self.now })
     }
 
     pub fn status_arrives(&mut self, operator: usize, record: u64, version: u64, claim: Claim) {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
+use rototo_api::marker::Gate;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
 
@@ -10,6 +11,8 @@ use rototo_protocol::fleet::Moment;
 pub struct Claim {
     pub published: Option<Publish>,
     pub converged: bool,
+    /// What was taken back, and the gate that it did not pass.
+    pub held: Option<(Publish, Gate)>,
     /// The figure of each publish, the newest first.
     pub history: Vec<(UpdatedAt, Option<u64>)>,
     /// The number of processes that it counts.
@@ -25,7 +28,7 @@ pub struct Claim {
 impl Claim {
     /// Returns whether another claim says the same, at whatever time.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let said = |claim: &Self| (claim.published, claim.converged, claim.counted);
+        let said = |claim: &Self| (claim.published, claim.converged, claim.held, claim.counted);
         said(self) == said(other) && self.history == other.history
     }
 

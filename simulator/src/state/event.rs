@@ -96,6 +96,13 @@ pub enum Event {
         began: Moment,
         /// The commit and its content, unless the git host did not answer.
         found: Option<(u64, u8)>,
+        /// The version of the spec that is read, and the content that its rules refuse.
+        rules: (u64, Option<u8>),
+    },
+    /// The operator has the turn of the namespace, after it has judged the newest content.
+    Turn {
+        operator: usize,
+        record: u64,
     },
     /// A patch of the marker arrives at the API server.
     Patch {
@@ -141,6 +148,12 @@ pub enum Event {
     },
     /// The workspace is no longer suspended.
     Resume,
+    /// The rules of this version of the spec end.
+    RulesEnd {
+        spec: u64,
+    },
+    /// The selector of the fleet is valid again.
+    SelectorMended,
     /// Operators run again.
     OperatorsBack,
     Start {

@@ -23,6 +23,7 @@ pub mod process;
 pub mod received_report;
 pub mod record;
 pub mod requests;
+pub mod source;
 pub mod taken_back;
 pub mod times;
 pub mod world;

@@ -28,6 +28,8 @@ pub struct Operator {
     pub sweeps: Option<Sweep>,
     /// The last term in which it took over the map.
     pub took_over_in: Option<u64>,
+    /// It waits for the turn of the namespace; what asks for a reconcile meanwhile asks for one afterwards.
+    pub waits_for_turn: bool,
     /// The map as it knows it: from its watch, or from an answer.
     pub map: Option<(u64, MarkerEntry)>,
     pub pods: BTreeMap<String, Pod>,
@@ -58,6 +60,7 @@ impl Operator {
             swept: false,
             sweeps: None,
             took_over_in: None,
+            waits_for_turn: false,
             map: None,
             pods: BTreeMap::new(),
             last_pod_event: Moment::ZERO,
@@ -67,9 +70,12 @@ impl Operator {
         }
     }
 
-    /// Returns the pods as its watch has shown them.
-    pub fn observed(&self) -> Pods {
-        Pods { by_uid: self.pods.clone(), incomplete: false }
+    /// Returns the pods as its watch has shown them. A selector that is invalid selects none of them, and nobody knows which
+    /// it should.
+    pub fn observed(&self, selector_broken: bool) -> Pods {
+        let mut by_uid = self.pods.clone();
+        by_uid.values_mut().for_each(|pod| pod.selected &= !selector_broken);
+        Pods { by_uid, incomplete: selector_broken }
     }
 
     /// Returns the map as it knows it.

@@ -9,6 +9,7 @@ use rototo_protocol::publisher::{Detection, Publisher};
 
 use super::claim::Claim;
 use super::received_report::ReceivedReport;
+use super::source::SourceMemory;
 
 /// The memory of an operator of the workspace, as long as it leads.
 pub struct Record {
@@ -23,6 +24,7 @@ pub struct Record {
     pub publisher: Publisher,
     /// The content that the source was seen to have last.
     pub candidate: Option<u8>,
+    pub source: SourceMemory,
     pub polled_at: Option<Moment>,
     /// The source is not asked before.
     pub asks_at: Moment,

@@ -314,6 +314,66 @@ fn a_rollout_begins_once_its_rehearsal_has_passed_and_a_person_may_take_it_back_
 }
 
 #[test]
+fn a_person_holds_what_has_no_steps() {
+    let (mut publisher, mut fleet) = patched();
+    publisher.accepted(&mut fleet, NOW).unwrap();
+    let next = staged().next.unwrap();
+    let marked = Marked { next: Some(next), ..publish().into() };
+    announces(&mut publisher, &mut fleet, marked);
+    let of_process = Report { next: None, ..report("1", publish(), ProcessState::Applied) };
+    let prepared = Preparation {
+        fingerprint: next.fingerprint.to_string(),
+        updated_at: next.updated_at,
+        state: PreparationState::Prepared,
+        reason: None,
+    };
+    fleet.report(&Report { next: Some(prepared), ..of_process }, Some(pod()), NOW, 1.0).unwrap();
+    let decides = |map, mode, action| {
+        let request = Some(Request { action, of: next.updated_at });
+        let rehearsal = RehearsalRules { mode, ..RehearsalRules::default() };
+        let accepted = Some(next.fingerprint);
+        let facts = PublishInput { accepted, polled_at: Some(NOW), rehearsal, request, ..PublishInput::default() };
+        publisher.decide(&fleet, map, facts, NOW, Timestamp::UNIX_EPOCH)
+    };
+    let shown = || map(MarkerEntry::Published(marked));
+    for mode in [RehearsalMode::Off, RehearsalMode::BestEffort, RehearsalMode::Require] {
+        assert_eq!(decides(shown(), mode, Action::Hold), MarkerPlan::Keep(marked), "{mode:?}");
+        let promoted = decides(shown(), mode, Action::Promote);
+        assert!(matches!(&promoted, MarkerPlan::Write { marked, .. } if *marked == next.into()), "{promoted:?}");
+    }
+    // Also if somebody removes the marker.
+    assert!(publisher.doubt(NOW));
+    let rehearsal = RehearsalRules::default();
+    let request = Some(Request { action: Action::Hold, of: next.updated_at });
+    let accepted = Some(next.fingerprint);
+    let facts = PublishInput { accepted, polled_at: Some(NOW), rehearsal, request, ..PublishInput::default() };
+    let back = publisher.decide(&fleet, MarkerMap::Missing, facts, NOW, Timestamp::UNIX_EPOCH);
+    let MarkerPlan::Write { marked: back, .. } = back else { panic!("it should be put back") };
+    assert_eq!((back.publish.fingerprint, back.next), (publish().fingerprint, Some(next)));
+}
+
+#[test]
+fn what_the_status_remembers_as_taken_back_counts_where_the_marker_is_lost() {
+    let (publisher, fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+    let taken_back = (staged().next.unwrap(), Gate::Aborted);
+    let accepted = Some(taken_back.0.fingerprint);
+    let decides = |map, remembered| {
+        let facts = PublishInput { remembered, remembered_held: Some(taken_back), accepted, ..Default::default() };
+        match publisher.decide(&fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
+            MarkerPlan::Write { marked, .. } => (marked.publish.fingerprint, marked.held),
+            other => panic!("the plan should be a write, but is {other:?}"),
+        }
+    };
+    for lost in [MarkerMap::Missing, map(MarkerEntry::Nothing), map(MarkerEntry::Unreadable)] {
+        assert_eq!(decides(lost, Some(publish())), (publish().fingerprint, Some(taken_back)));
+    }
+    // A marker that is there is the truth, and without content to go back to there is nothing to hold against.
+    let there = map(MarkerEntry::Published(publish().into()));
+    assert_eq!(decides(there, Some(publish())), (taken_back.0.fingerprint, None));
+    assert_eq!(decides(MarkerMap::Missing, None), (taken_back.0.fingerprint, None));
+}
+
+#[test]
 fn a_refusal_before_the_stage_ends_the_rollout_where_announcements_are_rehearsed() {
     let (mut publisher, mut fleet) = patched();
     publisher.accepted(&mut fleet, NOW).unwrap();

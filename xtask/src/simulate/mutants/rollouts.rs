@@ -7,6 +7,8 @@ const ANALYSIS: &str = "protocol/src/analysis.rs";
 const REQUEST: &str = "protocol/src/rollout/request.rs";
 const STAGE: &str = "protocol/src/stage.rs";
 const STAGING: &str = "protocol/src/fleet/staging.rs";
+const OPERATOR_STATE: &str = "simulator/src/state/operator.rs";
+const SOURCE_EDGE: &str = "simulator/src/state/source.rs";
 const STANDBY: &str = "protocol/src/follower/standby.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -82,8 +84,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a changed marker publishes content that has steps",
         PUBLISHER,
-        "rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
-        "rollout.or(input.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+        "let stays = !input.steps.is_empty() || asked == Some(Action::Hold);",
+        "let stays = input.steps.is_empty() || asked == Some(Action::Hold);",
     ),
     mutant(
         "newer content ends the rollout that it should wait for",
@@ -176,8 +178,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a stage stands beside an announcement that somebody else changed",
         PLAN,
-        "if observed.has_passed(fingerprint) && found == Some(next) =>",
-        "if observed.has_passed(fingerprint) =>",
+        "&& observed.has_passed(fingerprint)\n        && found == Some(next)",
+        "&& observed.has_passed(fingerprint)",
     ),
     mutant(
         "a rollout whose steps are removed has no gates",
@@ -200,8 +202,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a stage that has lost its pods passes its pause",
         ROLLOUT,
-        "(is_empty(stage, facts) && below > stage.below).then_some(below)",
-        "(is_empty(stage, facts) && below > stage.below && facts.converged).then_some(below)",
+        "(has_no_pods(stage, facts) && below > stage.below).then_some(below)",
+        "(has_no_pods(stage, facts) && below > stage.below && facts.converged).then_some(below)",
     ),
     mutant(
         "a request to hold stops no rollout that has begun",
@@ -244,5 +246,67 @@ pub(super) const MUTANTS: &[Mutant] = &[
         PUBLISHER,
         "attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held)",
         "attempted.map_or(self.marked?.held, |_| self.marked?.held)",
+    ),
+    // The source, and the rules of the spec.
+    mutant(
+        "what an earlier spec accepted goes on",
+        SOURCE_EDGE,
+        "self.answered == Some(spec) && self.refused.is_none()\n    }",
+        "self.answered.is_some() && self.refused.is_none() && spec > 0\n    }",
+    ),
+    mutant(
+        "what the rules of the spec refuse goes on",
+        SOURCE_EDGE,
+        "self.answered == Some(spec) && self.refused.is_none()\n    }",
+        "self.answered.is_some() && self.wanted == Some(spec)\n    }",
+    ),
+    mutant(
+        "what was not judged yet withdraws an announcement",
+        SOURCE_EDGE,
+        "rejected || candidate.is_some() && self.is_confirmed(spec) && self.judged == candidate",
+        "rejected || candidate.is_some() && self.is_confirmed(spec)",
+    ),
+    mutant(
+        "nothing is taken back before the source has answered",
+        PLAN,
+        "if let Some(marked) = observed.taken_back(marked) {",
+        "if let Some(marked) = observed.taken_back(marked).filter(|_| observed.source_known) {",
+    ),
+    // Edits of the marker, and requests without a stage.
+    mutant(
+        "a marker is put back without its rollout",
+        PLAN,
+        "(stays && self.known.is_some() && self.held_back(next.fingerprint, None).is_none()).then_some(next)",
+        "(stays && self.known.is_none()).then_some(next)",
+    ),
+    mutant(
+        "what status remembers as taken back comes again once the marker is lost",
+        PUBLISHER,
+        "known.or(input.remembered_held.filter(|_| lost))",
+        "known.or(input.remembered_held.filter(|_| lost && input.suspended))",
+    ),
+    mutant(
+        "nobody can hold what has no steps",
+        PUBLISHER,
+        "let steers = matches!(asked, Some(Action::Abort | Action::Hold));",
+        "let steers = matches!(asked, Some(Action::Abort));",
+    ),
+    mutant(
+        "a selector that is invalid ends each step",
+        OPERATOR_STATE,
+        "Pods { by_uid, incomplete: selector_broken }",
+        "Pods { by_uid, incomplete: false }",
+    ),
+    mutant(
+        "a step is over although a process of another pod does not run the content",
+        ROLLOUT,
+        "has_no_pods(stage, facts) && !facts.occupied",
+        "has_no_pods(stage, facts)",
+    ),
+    mutant(
+        "a publish that is put back beside a stage has a figure",
+        STAGING,
+        "if changes || stage.is_some() {",
+        "if changes {",
     ),
 ];
