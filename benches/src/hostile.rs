@@ -1,6 +1,6 @@
 //! `cargo xtask bench hostile`: measures what requests of hostile callers cost an operator, and the others.
 //!
-//! Each hostile connection is that of a pod with an address of its own; a known process reports meanwhile over a connection
+//! Each hostile pod has an address of its own, and several connections; a known process reports meanwhile over a connection
 //! of its own. The figures are the operator's memory and open files before and after, and the time to an answer of the
 //! known process before and during the flood.
 
@@ -29,8 +29,11 @@ struct HostileOptions {
     #[arg(long, default_value_t = 100_000)]
     requests: usize,
     /// The number of pods that send them.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 8)]
     pods: u8,
+    /// The number of connections of each.
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
     /// The number of further connections that send nothing.
     #[arg(long, default_value_t = 500)]
     silent: usize,
@@ -80,10 +83,12 @@ async fn main() -> anyhow::Result<()> {
     let silent: Vec<_> = (0..options.silent).map(|_| TcpStream::connect(&address)).collect();
     let target = Target::of(&environment.namespace).await?;
     let began = Instant::now();
-    let sent = hostile.into_iter().zip(0..options.pods).map(|(token, pod)| {
-        let attack = attack.clone();
-        let mut caller = Caller::new(&target, Ipv4Addr::new(127, 0, 1, pod + 1));
-        let numbers = (usize::from(pod)..options.requests).step_by(usize::from(options.pods));
+    let connections = hostile.iter().zip(1..).flat_map(|pod| std::iter::repeat_n(pod, options.connections));
+    let all = hostile.len() * options.connections;
+    let sent = connections.enumerate().map(|(connection, (token, pod))| {
+        let (attack, token) = (attack.clone(), token.clone());
+        let mut caller = Caller::new(&target, Ipv4Addr::new(127, 0, 1, pod));
+        let numbers = (connection..options.requests).step_by(all);
         tokio::spawn(async move {
             for (kind, number) in numbers.enumerate() {
                 attack.send(&mut caller, &token, kind % 6, number).await;
@@ -122,7 +127,7 @@ async fn reports(
         let reply = endpoint.post(path, token, &report).await?;
         anyhow::ensure!(reply.status == 200, "a report was answered with {}", reply.status);
         times.push(sent.elapsed().as_secs_f64() * 1e3);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
     Ok(times)
 }

@@ -23,8 +23,8 @@ use rototo_tests::harness::Pod;
 
 /// The ServiceAccount that may follow another workspace alone.
 const STRANGER: &str = "stranger";
-/// The time between two reports of the known process.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The time between two reports of the known process, which stays below the pace of a pod.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Measure the answers to one process while pods flood the operator.
 #[derive(Parser)]
