@@ -197,7 +197,13 @@ impl Publishing<'_> {
     }
 
     fn decide(&self, map: MarkerMap) -> MarkerPlan {
-        let published = self.shared.lock().marker.publisher().published();
+        let marked = self.shared.lock().marker.publisher().marked();
+        if marked.is_some_and(|marked| marked.next.is_some()) {
+            // A step is decided on the pods that the present spec selects.
+            let pods = self.context.cluster().pods(self.workspace);
+            self.shared.lock().observe(pods);
+        }
+        let published = marked.map(|marked| marked.publish);
         // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
         let remembered = if published.is_none() { self.remembered() } else { None };
         let remembered_held = remembered.and_then(|_| remembered_held(self.workspace));

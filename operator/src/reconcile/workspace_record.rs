@@ -296,6 +296,11 @@ impl WorkspaceRecord {
         self.hold.held(self.source.accepted()?)
     }
 
+    /// Takes the pods of the fleet, before a decision about it.
+    pub(super) fn observe(&mut self, pods: Pods) {
+        self.fleet.observe(pods);
+    }
+
     /// Counts the fleet, which has these pods. The last report without a known sender was turned away at `turned_away`.
     pub(super) fn count_fleet(&mut self, pods: Pods, turned_away: Moment) -> FleetView {
         self.fleet.turned_away(turned_away);
