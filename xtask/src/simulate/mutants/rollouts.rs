@@ -252,7 +252,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "what an earlier spec accepted goes on",
         SOURCE_EDGE,
         "self.answered == Some(spec) && self.refused.is_none()\n    }",
-        "self.answered.is_some() && self.refused.is_none() && spec > 0\n    }",
+        "self.answered.is_some() && self.refused.is_none() && spec < u64::MAX\n    }",
     ),
     mutant(
         "what the rules of the spec refuse goes on",
