@@ -160,6 +160,7 @@ impl Publisher {
         // Content that has steps is never published past them, whatever the map says.
         let asked = rehearsal.as_ref().zip(input.request);
         let asked = asked.and_then(|(view, request)| request.about(view.next.updated_at));
+        // A person can hold what has no steps, too.
         let stays = !input.steps.is_empty() || asked == Some(Action::Hold);
         let rollout = rollout.or(stays.then_some(RolloutDecision::Stay { until: None }));
         let shown = marked.or(self.marked.filter(|_| map.is_lost()));
@@ -316,10 +317,9 @@ fn rollout_of(
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
     let asked = input.request.and_then(|request| request.about(rehearsal.next.updated_at));
-    // A person steers also what has no steps, or what its rehearsal holds.
-    let steers = matches!(asked, Some(Action::Abort | Action::Hold));
+    let aborts = asked == Some(Action::Abort);
     // The steps may have been removed since the stage began, and then its gates still count.
-    if !steers && (!decides || input.steps.is_empty() && stage.is_none()) {
+    if !aborts && (!decides || input.steps.is_empty() && stage.is_none()) {
         return None;
     }
     let mut observed = fleet.stage_facts(stage, now);

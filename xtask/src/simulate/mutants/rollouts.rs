@@ -288,8 +288,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "nobody can hold what has no steps",
         PUBLISHER,
-        "let steers = matches!(asked, Some(Action::Abort | Action::Hold));",
-        "let steers = matches!(asked, Some(Action::Abort));",
+        "let stays = !input.steps.is_empty() || asked == Some(Action::Hold);",
+        "let stays = !input.steps.is_empty() || asked == Some(Action::Retry);",
     ),
     mutant(
         "a selector that is invalid ends each step",
