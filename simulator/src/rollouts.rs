@@ -134,6 +134,8 @@ impl World {
         let last = record.status.1.as_ref().and_then(Claim::last_name).max(record.fleet.unknown_publish());
         let last = UpdatedAt::after(last.max(Some(known.publish.updated_at)), Timestamp::MIN);
         let named = last >= next.updated_at || !change.attempted.is_empty();
+        // What says that a workspace is gone has a later name.
+        let named = named || self.api.workspaces > 1;
         if !stays || !changes || asked || named || change.suspended || change.steps.is_empty() {
             return Ok(());
         }
