@@ -126,7 +126,7 @@ impl World {
         let Some(record) = &self.operators[operator].record else { return Ok(()) };
         let (Some(known), None) = (change.known, change.before) else { return Ok(()) };
         let Some((next, stage)) = known.next.zip(known.stage).filter(|_| change.puts_back) else { return Ok(()) };
-        let source = record.candidate.map(content);
+        let source = record.source.publishable(record.candidate, self.api.requests.spec).map(content);
         let stays = !change.source_known || change.queues || source == Some(next.fingerprint);
         let changes = next.fingerprint != known.publish.fingerprint && known.held.is_none();
         let asked = matches!(change.asked_about(next), Some(Action::Abort | Action::Promote));
