@@ -56,7 +56,7 @@ pub use egress::{EgressRules, Lookup};
 pub use error::RequestFault;
 pub use error::{
     ArchiveFault, ContentFault, GitFault, LayerFault, RefusedAddress, RefusedBecause, SignatureFault, SourceError,
-    SourceFault,
+    SourceFault, UntrustedObject,
 };
 pub use git::{CommitInfo, GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};

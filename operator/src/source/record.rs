@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rototo_api::workspace::{FailOn, RototoWorkspaceSpec, SecretRef, VerifySpec};
 use rototo_engine::{Fingerprint, Tree};
-use rototo_source::{PinnedSource, SignatureFault, SourceFault};
+use rototo_source::{PinnedSource, SignatureFault, SourceFault, UntrustedObject};
 use tokio::task::JoinHandle;
 
 use crate::load::owned_task::OwnedTask;
@@ -86,8 +86,8 @@ pub(crate) struct PollFailure {
     pub(crate) transient: bool,
     /// It is no fault of a host that will pass: nobody knows whether the content that was read before is still accepted.
     refuses: bool,
-    /// The commit or tag without a valid signature, in words.
-    unsigned: Option<String>,
+    /// The commit or tag without a valid signature.
+    unsigned: Option<UntrustedObject>,
     /// The part of the spec that the poll was about.
     asked: ContentSpec,
 }
@@ -108,7 +108,7 @@ impl PollFailure {
 }
 
 /// Returns the commit or tag that has no valid signature, if the poll failed for that.
-fn unsigned(error: &PollError) -> Option<String> {
+fn unsigned(error: &PollError) -> Option<UntrustedObject> {
     let PollError::Source(error) = error else { return None };
     let mut fault = error.fault();
     while let SourceFault::Parent { fault: parent, .. } = fault {
@@ -122,12 +122,13 @@ fn unsigned(error: &PollError) -> Option<String> {
     }
 }
 
-/// Returns whether the words for a commit or tag are about this revision.
-fn is_about(object: &str, revision: &str) -> bool {
+/// Returns whether this revision is the commit, or that of the tag.
+fn is_about(object: &UntrustedObject, revision: &str) -> bool {
     let (reference, commit) = revision.rsplit_once('@').unwrap_or(("", revision));
-    let commit = commit.rsplit(':').next().unwrap_or_default();
-    let tag = reference.strip_prefix("refs/tags/").unwrap_or(reference);
-    object == format!("the commit {commit}") || object == format!("the tag `{tag}`")
+    match object {
+        UntrustedObject::Commit(unsigned) => commit.rsplit(':').next() == Some(unsigned.as_str()),
+        UntrustedObject::Tag(name) => reference.strip_prefix("refs/tags/").unwrap_or(reference) == name,
+    }
 }
 
 /// The part of the interval for which an answer to one workspace is good enough for others. It is more than half of it by
@@ -345,7 +346,7 @@ impl SourceRecord {
     /// Returns whether the last poll, of the spec as it is now, found that this revision has no valid signature.
     pub(crate) fn rejects(&self, revision: &str) -> bool {
         let error = self.error.as_ref().filter(|error| Some(&error.asked) == self.wanted.as_ref());
-        let unsigned = error.and_then(|error| error.unsigned.as_deref());
+        let unsigned = error.and_then(|error| error.unsigned.as_ref());
         unsigned.is_some_and(|object| is_about(object, revision))
     }
 
@@ -513,13 +514,15 @@ pub(crate) mod tests {
     #[test]
     fn a_signature_fault_is_about_the_commit_or_the_tag_of_a_revision() {
         let (commit, other) = ("4d123d6100000000000000000000000000000000", "4d123d6100000000000000000000000000000001");
+        let unsigned = || UntrustedObject::Commit(commit.parse().unwrap());
+        let tag = || UntrustedObject::Tag("v1".to_owned());
         for (object, revision, expected) in [
-            (format!("the commit {commit}"), format!("main@sha1:{commit}"), true),
-            (format!("the commit {commit}"), commit.to_owned(), true),
-            (format!("the commit {commit}"), format!("main@sha1:{other}"), false),
-            ("the tag `v1`".to_owned(), format!("v1@sha1:{commit}"), true),
-            ("the tag `v1`".to_owned(), format!("refs/tags/v1@sha1:{commit}"), true),
-            ("the tag `v1`".to_owned(), format!("v2@sha1:{commit}"), false),
+            (unsigned(), format!("main@sha1:{commit}"), true),
+            (unsigned(), commit.to_owned(), true),
+            (unsigned(), format!("main@sha1:{other}"), false),
+            (tag(), format!("v1@sha1:{commit}"), true),
+            (tag(), format!("refs/tags/v1@sha1:{commit}"), true),
+            (tag(), format!("v2@sha1:{commit}"), false),
         ] {
             assert_eq!(is_about(&object, &revision), expected, "{object} and {revision}");
         }

@@ -22,7 +22,7 @@ pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;
 #[cfg(feature = "archives")]
 pub use crate::error::request::RequestFault;
-pub use crate::error::signature::SignatureFault;
+pub use crate::error::signature::{SignatureFault, UntrustedObject};
 
 /// A source that could not be pinned or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

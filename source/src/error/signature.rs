@@ -1,5 +1,27 @@
 //! Faults of signatures.
 
+use std::fmt;
+
+use crate::spec::Commit;
+
+/// The object whose signature is missing, or does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UntrustedObject {
+    /// A commit.
+    Commit(Commit),
+    /// The tag object of this name.
+    Tag(String),
+}
+
+impl fmt::Display for UntrustedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(commit) => write!(f, "the commit {commit}"),
+            Self::Tag(name) => write!(f, "the tag `{name}`"),
+        }
+    }
+}
+
 /// The reason why a source does not count as signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureFault {
@@ -7,14 +29,14 @@ pub enum SignatureFault {
     #[error(
         "{0} is not signed, and spec.verify asks for a signature: sign it, or publish an older one again by `git revert`"
     )]
-    Unsigned(String),
+    Unsigned(UntrustedObject),
     /// There is a signature, and it does not count.
     #[error(
         "{object} has no valid signature of a trusted signer ({reason}): sign it with a key in the Secret of spec.verify, or add the signer"
     )]
     NotTrusted {
         /// The commit or tag.
-        object: String,
+        object: UntrustedObject,
         /// The words of the program that verifies.
         reason: String,
     },

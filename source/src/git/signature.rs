@@ -10,7 +10,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::error::{GitFault, SignatureFault, SourceFault, folded};
+use crate::error::{GitFault, SignatureFault, SourceFault, UntrustedObject, folded};
 use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference};
 
@@ -66,7 +66,7 @@ impl SignatureCheck<'_> {
         }
         let object = self.object("commit", commit.as_str()).await?;
         let header = object.split("\n\n").next().unwrap_or_default();
-        Err(refusal(format!("the commit {commit}"), header.contains("\ngpgsig"), &checked.stderr))
+        Err(refusal(UntrustedObject::Commit(commit.clone()), header.contains("\ngpgsig"), &checked.stderr))
     }
 
     /// Verifies the tag object, which has to carry the name that the source has, and to name the commit.
@@ -111,7 +111,7 @@ impl SignatureCheck<'_> {
             return Ok(signer(&checked.stderr));
         }
         let is_signed = object.contains("\n-----BEGIN ");
-        Err(refusal(format!("the tag `{name}`"), is_signed, &checked.stderr))
+        Err(refusal(UntrustedObject::Tag(name.to_owned()), is_signed, &checked.stderr))
     }
 
     /// Returns the text of an object that the cached repository should have.
@@ -135,7 +135,7 @@ impl SignatureCheck<'_> {
     }
 }
 
-fn refusal(object: String, is_signed: bool, stderr: &str) -> SourceFault {
+fn refusal(object: UntrustedObject, is_signed: bool, stderr: &str) -> SourceFault {
     if !is_signed {
         return SignatureFault::Unsigned(object).into();
     }
