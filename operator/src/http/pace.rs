@@ -55,18 +55,12 @@ impl Pace {
         if !caller.is_pod() {
             return None;
         }
-        let (pod, now) = (caller.source(), Instant::now());
-        let wait = self.of_pod.wait(&pod, now);
-        self.of_pod.spend(&pod, now);
-        wait
+        self.of_pod.charge(&caller.source(), Instant::now())
     }
 
     /// Takes a refusal from the budget of an address, and returns the time for which the address has to wait.
     fn of_refusal(&self, sender: Peer) -> Option<Duration> {
-        let now = Instant::now();
-        let wait = self.refusals.wait(&sender, now);
-        self.refusals.spend(&sender, now);
-        wait.map(|wait| wait.min(LONGEST))
+        self.refusals.charge(&sender, Instant::now()).map(|wait| wait.min(LONGEST))
     }
 }
 

@@ -37,6 +37,13 @@ impl<K: Eq + Hash + Clone> Budgets<K> {
         missing.checked_sub(self.refill * (self.burst - 1)).filter(|wait| !wait.is_zero())
     }
 
+    /// Takes one from the budget of `key`, and returns the time until it may: `None` if it may now.
+    pub(crate) fn charge(&self, key: &K, now: Instant) -> Option<Duration> {
+        let wait = self.wait(key, now);
+        self.spend(key, now);
+        wait
+    }
+
     /// Takes one from the budget of `key`. A budget is never overdrawn by more than its size.
     pub(crate) fn spend(&self, key: &K, now: Instant) {
         let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);

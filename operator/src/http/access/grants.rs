@@ -20,7 +20,7 @@ use crate::workspace_key::WorkspaceKey;
 /// The largest number of approvals of one account that are remembered. An account without a limit on names in its Role may
 /// have any name approved.
 const REMEMBERED_OF_ACCOUNT: usize = 1_024;
-/// The time between two looks at everything that is remembered.
+/// The shortest time between two sweeps over everything that is remembered.
 const SWEEP_EACH: Duration = Duration::from_secs(1);
 
 /// The question of a review: may this account use this grant on this workspace?
@@ -53,12 +53,12 @@ struct Approval {
 /// The approvals that are remembered. One account may be allowed to use any name, and has a share of them.
 #[derive(Default)]
 struct Approvals {
-    by_question: HashMap<Digest, Remembered>,
+    by_question: HashMap<Digest, KnownApproval>,
     of_account: HashMap<Digest, usize>,
     swept: Option<Instant>,
 }
 
-struct Remembered {
+struct KnownApproval {
     account: Digest,
     approval: Arc<Approval>,
 }
@@ -101,7 +101,7 @@ impl Approvals {
         }
         let approval = Arc::<Approval>::default();
         if self.has_room(account) {
-            self.by_question.insert(question, Remembered { account, approval: approval.clone() });
+            self.by_question.insert(question, KnownApproval { account, approval: approval.clone() });
             *self.of_account.entry(account).or_default() += 1;
         }
         approval
@@ -112,7 +112,7 @@ impl Approvals {
         self.by_question.len() < REMEMBERED && own < REMEMBERED_OF_ACCOUNT
     }
 
-    /// Forgets what has ended, at most once in a second: it looks at everything, and others wait meanwhile.
+    /// Forgets what has ended, at most once in a second: it goes through everything, and others wait meanwhile.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now < swept + SWEEP_EACH) {
             return;
@@ -120,7 +120,7 @@ impl Approvals {
         self.swept = Some(now);
         self.by_question.retain(|_, remembered| remembered.approval.is_used());
         self.of_account.clear();
-        for Remembered { account, .. } in self.by_question.values() {
+        for KnownApproval { account, .. } in self.by_question.values() {
             *self.of_account.entry(*account).or_default() += 1;
         }
     }
