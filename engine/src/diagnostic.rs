@@ -54,6 +54,21 @@ pub enum Stage {
     Policy,
 }
 
+/// A rule of findings that lint itself does not have: those of tests, of a day, and of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FindingRule {
+    /// Its id, such as `rototo/test-failed`.
+    pub id: &'static str,
+    /// The severity of its findings.
+    pub severity: Severity,
+    /// The stage of its findings.
+    pub stage: Stage,
+    /// The fault, in a few words.
+    pub title: &'static str,
+    /// A way out.
+    pub help: &'static str,
+}
+
 /// The thing in the workspace that a diagnostic is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

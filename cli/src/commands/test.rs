@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::commands::compiled::compiled;
 use crate::global::GlobalArguments;
 use crate::reports::github::github;
-use crate::reports::rules::TEST_MISSING;
+use crate::reports::rules::{TEST_MISSING, test_missing};
 use crate::reports::sarif::sarif;
 use crate::reports::unread::UnreadWorkspace;
 use crate::reports::{LintFindings, ReportFormat};
@@ -110,7 +110,7 @@ fn untested(tested: &TestedWorkspace<'_>, format: ReportFormat) -> anyhow::Resul
     if format == ReportFormat::Text {
         bail!("{} has no tests: {}", tested.name, TEST_MISSING.help);
     }
-    not_run(tested, vec![TEST_MISSING.finding()], format)
+    not_run(tested, vec![test_missing()], format)
 }
 
 /// Reports the reasons for which no test ran.

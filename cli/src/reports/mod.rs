@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location};
 
 use crate::global::GlobalArguments;
-use crate::reports::rules::{MANIFEST, is_of_tests};
+use crate::reports::rules::is_of_tests;
+use crate::workspace::MANIFEST;
 use crate::workspace::unreadable::UNREADABLE;
 
 /// The forms of a report on findings.
@@ -53,10 +54,11 @@ impl LintFindings<'_> {
     /// are not known.
     fn is_complete(&self) -> bool {
         let is_test = self.command == "test";
-        self.diagnostics.iter().all(|found| found.rule != UNREADABLE && (!is_test || is_of_tests(&found.rule)))
+        self.diagnostics.iter().all(|found| found.rule != UNREADABLE.id && (!is_test || is_of_tests(&found.rule)))
     }
 
-    /// Returns the path of a place in the repository.
+    /// Returns the path of a place in the repository. A finding about the whole workspace is shown at its manifest, as
+    /// a code host shows nothing at a directory.
     fn path_of(&self, location: &Location) -> String {
         let path = if location.path.is_empty() { MANIFEST } else { &location.path };
         if self.directory.is_empty() { path.to_owned() } else { format!("{}/{path}", self.directory) }

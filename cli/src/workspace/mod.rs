@@ -15,7 +15,7 @@ use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, Rea
 use crate::global::GlobalArguments;
 use crate::workspace::unreadable::Unreadable;
 
-const MANIFEST: &str = "rototo-workspace.toml";
+pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
 
 /// A workspace that was read.
 pub(crate) struct Workspace {

@@ -1,5 +1,6 @@
 //! A source that can't be read, and the finding about it, so that code hosts and scripts see it as any other.
 
+use rototo_engine::diagnostic::FindingRule;
 use rototo_engine::parse::Extends;
 use rototo_engine::text::Lines;
 use rototo_engine::{Diagnostic, Entity, Location, Range, Severity, Stage, Tree};
@@ -7,9 +8,14 @@ use rototo_source::{ContentFault, Limits, Source, SourceError, SourceFault, read
 
 use crate::workspace::{MANIFEST, directory_in_repository, full_name};
 
-/// The rule of the finding.
-pub(crate) const UNREADABLE: &str = "rototo/source-unreadable";
-const TITLE: &str = "the source can't be read";
+/// The rule of the finding, which has the help for its own fault.
+pub(crate) const UNREADABLE: FindingRule = FindingRule {
+    id: "rototo/source-unreadable",
+    severity: Severity::Error,
+    stage: Stage::Discover,
+    title: "the source can't be read",
+    help: "correct the address, or get access to it: the message names the fault",
+};
 
 /// A source that can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,16 +46,16 @@ impl Unreadable {
     /// read.
     pub(crate) fn finding(&self, help: Option<&str>) -> Diagnostic {
         Diagnostic {
-            rule: UNREADABLE.into(),
-            severity: Severity::Error,
-            stage: Stage::Discover,
+            rule: UNREADABLE.id.into(),
+            severity: UNREADABLE.severity,
+            stage: UNREADABLE.stage,
             entity: Entity::Workspace,
             message: self.error.fault().to_string(),
             help: help.map(str::to_owned),
             location: self.location(),
             related: Vec::new(),
             key: None,
-            title: TITLE.into(),
+            title: UNREADABLE.title.into(),
             fix: None,
         }
     }

@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Entity, Location, Severity, Stage};
+use crate::diagnostic::{Diagnostic, Entity, FindingRule, Location, Severity, Stage};
 use crate::document::text::{Lines, Span, shortened};
 use crate::lint::findings::cut;
 use crate::parse::{Ownership, Parsed, Variable};
 use crate::value::date::Date;
 
-/// The id of the findings.
-const EXPIRED: &str = "rototo/expired";
-const TITLE: &str = "a variable or a rule has expired";
-const HELP: &str = "remove it, or give it a later date";
+/// The rule of what has [`expired`].
+pub const EXPIRED: FindingRule = FindingRule {
+    id: "rototo/expired",
+    severity: Severity::Warning,
+    stage: Stage::Policy,
+    title: "a variable or a rule has expired",
+    help: "remove it, or give it a later date",
+};
 
 /// A variable or a rule with a date: its entity, its date with the place, and its owner.
 type DatedPart<'a> = (Entity, Date, Span, Option<&'a Arc<str>>);
@@ -80,16 +84,16 @@ fn diagnostic(path: &str, lines: &Lines<'_>, (entity, date, span, owner): DatedP
     };
     let owner = owner.map_or_else(|| "it has no owner".to_owned(), |owner| format!("its owner is `{owner}`"));
     Diagnostic {
-        rule: Cow::Borrowed(EXPIRED),
-        severity: Severity::Warning,
-        stage: Stage::Policy,
+        rule: Cow::Borrowed(EXPIRED.id),
+        severity: EXPIRED.severity,
+        stage: EXPIRED.stage,
         entity,
         message: shortened(&format!("{subject} expired on {date}; {owner}")).into_owned(),
-        help: Some(HELP.to_owned()),
+        help: Some(EXPIRED.help.to_owned()),
         location: Location { path: path.to_owned(), range: Some(lines.range(span)) },
         related: Vec::new(),
         key: Some("expires".to_owned()),
-        title: Cow::Borrowed(TITLE),
+        title: Cow::Borrowed(EXPIRED.title),
         fix: None,
     }
 }

@@ -29,7 +29,7 @@ pub use crate::lint::custom::{
     Call, Custom, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
 };
 use crate::lint::entry::{DocumentEntry, ObjectEntry};
-pub use crate::lint::expired::{expired, expiry_dates};
+pub use crate::lint::expired::{EXPIRED, expired, expiry_dates};
 use crate::lint::findings::{Finding, Findings};
 pub use crate::lint::linted::{Linted, lint_after, lint_after_with};
 pub use crate::lint::manual::manual;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+use crate::diagnostic::{Diagnostic, Entity, FindingRule, Location, Related, Severity, Stage};
 use crate::document::text::{Lines, Span, shortened, shortened_to};
 use crate::parse::{Expected, Parsed};
 
@@ -14,23 +14,19 @@ const MOST: usize = 1_000;
 /// The most characters of an id, which a test file may make as long as itself.
 const MAX_ID: usize = 200;
 
-/// A rule of tests.
-struct TestRule {
-    id: &'static str,
-    stage: Stage,
-    title: &'static str,
-    help: &'static str,
-}
-
-const INVALID: TestRule = TestRule {
+/// The rule of tests that can't be read, or that don't fit the workspace.
+pub const INVALID: FindingRule = FindingRule {
     id: "rototo/test-invalid",
+    severity: Severity::Error,
     stage: Stage::Reference,
     title: "a test can't be read, or asks for something that the workspace does not have",
     help: "write the test as docs/format.md has it, with ids and value keys of this workspace",
 };
 
-const FAILED: TestRule = TestRule {
+/// The rule of tests that fail.
+pub const FAILED: FindingRule = FindingRule {
     id: "rototo/test-failed",
+    severity: Severity::Error,
     stage: Stage::Policy,
     title: "the workspace decides otherwise than a test expects",
     help: "change the rules, or the expected result if the new decision is meant",
@@ -74,7 +70,7 @@ impl<'a> TestFindings<'a> {
 
     fn add(
         &mut self,
-        rule: &TestRule,
+        rule: &FindingRule,
         entity: Entity,
         (id, span): (Option<&str>, Option<Span>),
         message: &str,
@@ -88,7 +84,7 @@ impl<'a> TestFindings<'a> {
         let location = self.location(path, bytes, span);
         self.diagnostics.push(Diagnostic {
             rule: Cow::Borrowed(rule.id),
-            severity: Severity::Error,
+            severity: rule.severity,
             stage: rule.stage,
             entity,
             message: shortened(message).into_owned(),

@@ -29,6 +29,7 @@ use crate::parse::{Parsed, TestFile};
 use crate::testing::case::CaseRunner;
 pub use crate::testing::coverage::{Coverage, QualifierCoverage, RuleCoverage, VariableCoverage};
 use crate::testing::findings::TestFindings;
+pub use crate::testing::findings::{FAILED, INVALID};
 
 /// The results of all tests of a workspace.
 #[derive(Clone, Debug, Default, PartialEq)]

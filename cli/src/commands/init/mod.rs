@@ -13,10 +13,11 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::commands::init::plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
+use crate::commands::init::plan::{EntryKind, InitTarget, PlannedEntry, WorkspacePresence};
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::workspace;
+use crate::workspace::MANIFEST;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::commands::init::templates;
+use crate::workspace::MANIFEST;
 
 /// The thing to make.
 pub(super) enum InitTarget {
@@ -58,8 +59,6 @@ fn skeleton() -> Vec<PlannedEntry> {
     entries.extend(["qualifiers", "variables", "resources", "schemas", "lint"].map(directory));
     entries
 }
-
-pub(super) const MANIFEST: &str = "rototo-workspace.toml";
 
 impl InitTarget {
     /// Returns the directories of its files.
