@@ -165,6 +165,45 @@ fn a_bulk_answer_has_every_variable_and_an_etag_for_content_and_context() {
 }
 
 #[test]
+fn a_bulk_answer_names_the_event_stream_that_the_option_says_and_has_an_etag_of_its_own() {
+    let workspace = TestWorkspace::new();
+    let agent = Agent::ready(workspace.path(), &[]);
+    let below = Agent::ready(workspace.path(), &["--events-uri=/flags/ofrep/v1/events"]);
+    let usual = agent.bulk(None, &account());
+    let other = below.bulk(usual.header("etag"), &account());
+    assert_eq!(other.status, 200, "somebody who knows the answer with another event stream gets this one");
+    assert_eq!(other.json()["eventStreams"][0]["endpoint"]["requestUri"], "/flags/ofrep/v1/events");
+    let explicit = Agent::ready(workspace.path(), &["--events-uri=/ofrep/v1/events"]);
+    assert_eq!(explicit.bulk(usual.header("etag"), &account()).status, 304);
+}
+
+#[test]
+fn a_field_with_a_dot_in_its_name_is_no_attribute_and_the_error_says_what_to_send() {
+    let workspace = TestWorkspace::new();
+    workspace.write(
+        "qualifiers/large.toml",
+        "schema_version = 1\npredicate = [{ attribute = \"account.seats\", op = \"gt\", value = 100 }]\n",
+    );
+    let agent = Agent::ready(workspace.path(), &[]);
+    let flat = json!({ "account.seats": 250, "account.id": "acct-001", "plan": "pro" });
+    let bulk = agent.bulk(None, &flat).json();
+    for (key, code, field) in [("limit", "INVALID_CONTEXT", "seats"), ("share", "TARGETING_KEY_MISSING", "id")] {
+        let advice =
+            format!("it has a field named `account.{field}`: send an object `account` with the field `{field}`");
+        let one = agent.single(key, &flat).json();
+        let all = bulk["flags"].as_array().unwrap().iter().find(|flag| flag["key"] == key).unwrap();
+        for error in [&one, all] {
+            assert_eq!(error["errorCode"], code);
+            assert!(error["errorDetails"].as_str().unwrap().ends_with(&advice), "{error}");
+        }
+    }
+    let lacking = agent.single("limit", &json!({ "seats": 250 })).json();
+    assert!(!lacking["errorDetails"].as_str().unwrap().contains("a field named"), "{lacking}");
+    let nested = agent.single("limit", &json!({ "account": { "seats": 250 } })).json();
+    assert_eq!(nested["value"], 100);
+}
+
+#[test]
 fn a_connection_takes_many_requests_also_pipelined_ones_and_those_that_ask_for_http2() {
     let workspace = TestWorkspace::new();
     let agent = Agent::ready(workspace.path(), &[]);

@@ -35,6 +35,7 @@ fn options_that_can_not_be_used_are_named() {
     assert!(text(&["--listen=localhost:8016"]).contains("neither ADDRESS:PORT"));
     assert!(text(&["--listen=unix:relative"]).contains("absolute path"));
     assert!(text(&["--targeting-key-attribute=a..b"]).contains("not the path of an attribute"));
+    assert!(text(&["--events-uri=//elsewhere.example/events"]).contains("not the path of an event stream"));
     assert!(text(&["--socket-mode=999"]).contains("three octal digits"));
     let source = |source: &str| {
         let output = command(std::path::Path::new(source)).output().unwrap();

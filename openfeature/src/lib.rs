@@ -34,6 +34,9 @@
 //! none matched, `SPLIT` if the rule that matched reads a bucket, and else `TARGETING_MATCH`. A stale workspace gives every value
 //! for the reason `STALE`. The metadata of a flag has the `fingerprint` and the `revision` of the content, `updated_at`, and `stale`.
 //!
+//! A caller who asks for a float gets an integer as one. If no float has exactly that integer, such as 2^53 + 1, the evaluation ends
+//! with [`TypeMismatch`](open_feature::EvaluationErrorCode::TypeMismatch).
+//!
 //! # Contexts
 //!
 //! An attribute is a custom field whose name is the path that the workspace reads, such as `account.id`, or a part of a custom field

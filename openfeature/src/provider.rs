@@ -118,6 +118,14 @@ fn reason_of(cause: Cause, stale: bool) -> EvaluationReason {
     }
 }
 
+/// Returns a number as a float; `None` for an integer that no float has, such as 2^53 + 1.
+fn as_float(value: &serde_json::Value) -> Option<f64> {
+    let magnitude = value.as_i64().map(i64::unsigned_abs).or_else(|| value.as_u64()).unwrap_or_default();
+    // The number of binary digits from the first to the last one that is set.
+    let digits = u64::BITS.saturating_sub(magnitude.leading_zeros() + magnitude.trailing_zeros());
+    value.as_f64().filter(|_| digits <= f64::MANTISSA_DIGITS)
+}
+
 fn general_error(error: &rototo::Error) -> EvaluationError {
     let text = error.to_string();
     evaluation_error(EvaluationErrorCode::General(text.clone()), &text)
@@ -170,7 +178,7 @@ impl FeatureProvider for RototoProvider {
         key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<f64>> {
-        self.resolve(key, context, serde_json::Value::as_f64)
+        self.resolve(key, context, as_float)
     }
 
     async fn resolve_string_value(

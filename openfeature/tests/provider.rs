@@ -56,6 +56,9 @@ fn workspace() -> tempfile::TempDir {
     variable(path, "policy", "object", ("{ mode = \"a\" }", "{ mode = \"b\", deep = { n = 1 } }"), "pro");
     variable(path, "tagged", "bool", ("false", "true"), "tagged");
     variable(path, "whole", "bool", ("false", "true"), "whole");
+    variable(path, "exact", "number", ("9007199254740992", "-9223372036854775808"), "pro");
+    variable(path, "inexact", "number", ("9007199254740993", "9223372036854775807"), "pro");
+    variable(path, "none", "number", ("0", "1"), "pro");
     variable(path, "fixed", "string", ("\"same\"", "\"other\""), "");
     folder
 }
@@ -146,6 +149,21 @@ async fn every_error_has_its_code() {
         let context = EvaluationContext { targeting_key: key.map(str::to_owned), ..EvaluationContext::default() };
         let error = client.get_string_value("trial", Some(&context), None).await.unwrap_err();
         assert_eq!(error.code, EvaluationErrorCode::TargetingKeyMissing);
+    }
+}
+
+#[tokio::test]
+async fn an_integer_is_a_float_only_if_a_float_has_it() {
+    let folder = workspace();
+    let (_api, client) = client(folder.path()).await;
+    for plan in ["free", "pro"] {
+        let context = EvaluationContext::default().with_custom_field("plan", plan);
+        let value = async |flag: &str| client.get_float_value(flag, Some(&context), None).await;
+        let (exact, none) = if plan == "free" { (2_f64.powi(53), 0.0) } else { (-2_f64.powi(63), 1.0) };
+        assert_eq!((value("exact").await.unwrap(), value("none").await.unwrap()), (exact, none));
+        assert_eq!(value("inexact").await.unwrap_err().code, EvaluationErrorCode::TypeMismatch, "{plan}");
+        let integer = client.get_int_value("inexact", Some(&context), None).await.unwrap();
+        assert_eq!(integer, if plan == "free" { (1 << 53) + 1 } else { i64::MAX });
     }
 }
 

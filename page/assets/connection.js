@@ -10,6 +10,8 @@ const KEY = "rototo-token";
 const LOST_AFTER = 10000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
+const SLEPT = "this machine was asleep";
+const SIGN_IN = "the proxy in front asks you to sign in again";
 
 /** The token: given in the fragment of the address by `rototo ui`, or pasted. It is kept for this tab alone. */
 export const token = {
@@ -29,13 +31,34 @@ export function partPlace({ cluster, namespace, name }) {
   return `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${within}`;
 }
 
-/** A document and its age. Ages count by this machine's steady clock from the moment at which it arrived. */
+/** A moment, from which time counts by the clock that went further: the steady one may stand still while this machine sleeps. */
+class Moment {
+  constructor() {
+    this.steady = performance.now();
+    this.wall = Date.now();
+  }
+
+  /** Returns the milliseconds since this moment. */
+  elapsed() {
+    return Math.max(performance.now() - this.steady, Date.now() - this.wall);
+  }
+
+  /** Returns the milliseconds since this moment that the steady clock did not count. */
+  missed() {
+    return Date.now() - this.wall - (performance.now() - this.steady);
+  }
+}
+
+/** The error of a stream that was ended here, with the reason. */
+class Lost extends Error {}
+
+/** A document and its age, which counts from the moment at which it arrived. */
 export class Received {
   constructor() {
     this.parts = new Map();
     this.trouble = null;
     this.now = null;
-    this.at = 0;
+    this.at = new Moment();
   }
 
   take(frame) {
@@ -44,12 +67,12 @@ export class Received {
     for (const name of frame.gone) this.parts.delete(name);
     this.trouble = frame.trouble;
     this.now = Date.parse(frame.now);
-    this.at = performance.now();
+    this.at = new Moment();
   }
 
   /** Returns the seconds since the document was true. */
   age() {
-    return (performance.now() - this.at) / 1000;
+    return this.at.elapsed() / 1000;
   }
 
   /** Returns the seconds since a time by the server's clock. */
@@ -68,15 +91,30 @@ export class Received {
 export async function follow(path, signal, on) {
   const received = new Received();
   let wait = FIRST_WAIT;
-  let last = performance.now();
+  let last = new Moment();
+  let watched = last;
+  let abort = null;
+  /** Ends the stream if this machine has slept: what such a stream still gives is as old as the sleep is long. */
+  const wake = () => {
+    const slept = watched.missed() > LOST_AFTER;
+    watched = new Moment();
+    if (!slept) return;
+    last = watched;
+    on.lost(SLEPT);
+    abort.abort(new Lost(SLEPT));
+  };
   const watch = setInterval(() => {
-    if (performance.now() - last > LOST_AFTER) on.lost("the server has not answered for 10 s");
+    wake();
+    if (last.elapsed() > LOST_AFTER) on.lost("the server has not answered for 10 s");
   }, 1000);
   signal.addEventListener("abort", () => clearInterval(watch));
   while (!signal.aborted) {
+    abort = new AbortController();
     try {
-      const ended = await stream(path, signal, (frame) => {
-        last = performance.now();
+      const ended = await stream(path, signal, abort, (frame) => {
+        wake();
+        abort.signal.throwIfAborted();
+        last = new Moment();
         wait = FIRST_WAIT;
         received.take(frame);
         on.changed(received);
@@ -86,7 +124,8 @@ export async function follow(path, signal, on) {
         continue;
       }
       if (signal.aborted) return;
-      if (ended.status === 401) return on.refused(ended);
+      // Each request may begin another sign-in, and disturb the one that somebody makes meanwhile.
+      if (ended.signIn || ended.status === 401) return on.refused(ended);
       if (ended.status === 403 || ended.status === 404 || ended.status === 400) {
         on.refused(ended);
         if (ended.status !== 404) return;
@@ -95,25 +134,30 @@ export async function follow(path, signal, on) {
       }
     } catch (error) {
       if (signal.aborted) return;
-      on.lost(error instanceof TypeError ? "the server can't be reached" : "the connection broke off");
+      if (error instanceof Lost) on.lost(error.message);
+      else on.lost(error instanceof TypeError ? "the server can't be reached" : "the connection broke off");
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(wait * 2, LONGEST_WAIT);
   }
 }
 
-async function stream(path, signal, take) {
+async function stream(path, signal, abort, take) {
   const headers = { accept: "text/event-stream" };
   if (token.get()) headers.authorization = `Bearer ${token.get()}`;
-  const abort = new AbortController();
   const began = performance.now();
   const end = () => abort.abort();
   signal.addEventListener("abort", end);
   const silent = () => setTimeout(() => abort.abort(), LOST_AFTER);
   let timer = silent();
   try {
-    const answer = await fetch(path, { headers, signal: abort.signal, credentials: "same-origin", cache: "no-store" });
-    if (!answer.ok) return { status: answer.status, message: await reason(answer) };
+    const how = { headers, signal: abort.signal, credentials: "same-origin", cache: "no-store", redirect: "manual" };
+    const answer = await fetch(path, how);
+    // The server itself redirects no request, and has no other content.
+    if (answer.type === "opaqueredirect") return { signIn: true, message: SIGN_IN };
+    if (!answer.ok) return await refusal(answer);
+    const type = answer.headers.get("content-type") || "";
+    if (!type.startsWith("text/event-stream")) return { signIn: true, message: SIGN_IN };
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     let orderly = false;
@@ -152,10 +196,11 @@ function parse(event) {
   return { name, data: data.join("\n") };
 }
 
-async function reason(answer) {
-  try {
-    return (await answer.json()).message || answer.statusText;
-  } catch {
-    return `the server answered ${answer.status}`;
-  }
+/** Returns the reason of an answer that is no stream: the server's own, or that of a proxy which asks for somebody it knows. */
+async function refusal(answer) {
+  const { status } = answer;
+  const body = await answer.json().catch(() => null);
+  if (typeof body?.code === "string" && typeof body?.message === "string") return { status, message: body.message };
+  if (status === 401 || status === 403) return { status, signIn: true, message: SIGN_IN };
+  return { status, message: `the server answered ${status}` };
 }

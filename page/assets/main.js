@@ -63,7 +63,8 @@ function show() {
     },
     refused(refusal) {
       mine.refused = true;
-      if (refusal.status === 404) fill(content, notice("Not here", refusal.message));
+      if (refusal.signIn) fill(content, signIn(refusal));
+      else if (refusal.status === 404) fill(content, notice("Not here", refusal.message));
       else if (refusal.status !== 400) fill(content, login(refusal, within || before));
       else fill(content, notice("Refused", refusal.message));
       state();
@@ -105,8 +106,15 @@ function login(refusal, within) {
   return form;
 }
 
-function notice(title, text) {
-  return element("section", { class: "notice" }, element("h1", {}, title), element("p", {}, text));
+/** Leads to the sign-in of the proxy in front, which answers the page instead of the server. */
+function signIn(refusal) {
+  const reload = element("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Load again");
+  setTimeout(() => reload.focus());
+  return notice("Sign in again", refusal.message, reload);
+}
+
+function notice(title, text, ...more) {
+  return element("section", { class: "notice" }, element("h1", {}, title), element("p", {}, text), more);
 }
 
 /** Shows whether what stands on the page is still true. */

@@ -47,6 +47,10 @@ impl Browser {
         self.command("fill", json!([selector, text])).map(drop)
     }
 
+    pub(crate) fn click(&mut self, selector: &str) -> anyhow::Result<()> {
+        self.command("click", json!(selector)).map(drop)
+    }
+
     pub(crate) fn press(&mut self, keys: &[&str]) -> anyhow::Result<()> {
         keys.iter().try_for_each(|key| self.command("press", json!(key)).map(drop))
     }

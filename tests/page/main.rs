@@ -2,16 +2,18 @@
 //! `rototo ui`. It fails where the page does not show what is the case, and leaves pictures of it.
 
 mod browser;
+mod front;
 mod scene;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use rototo_tests::harness::Operator;
 use serde_json::json;
 
 use crate::browser::Browser;
+use crate::front::{Front, FrontAnswer};
 use crate::scene::{HOSTILE, POLICY, PageScene, TRIAL, WORKSPACE};
 
 /// The page in a real browser.
@@ -31,11 +33,13 @@ async fn main() -> anyhow::Result<()> {
     let options = PageOptions::parse();
     std::fs::create_dir_all(&options.pictures)?;
     let pictures = std::path::absolute(&options.pictures)?;
-    let mut scene = PageScene::set().await?;
     let mut browser = Browser::start()?;
+    session_over(&mut browser).await?;
+    let mut scene = PageScene::set().await?;
     sign_in(&mut browser, &scene)?;
     converged(&mut browser, &scene, &pictures).await?;
     a_change_arrives(&mut browser, &scene).await?;
+    asleep(&mut browser)?;
     keyboard(&mut browser)?;
     refused_and_behind(&mut browser, &scene, &pictures).await?;
     let commit = rolling_out(&mut browser, &scene, &pictures).await?;
@@ -48,6 +52,29 @@ async fn main() -> anyhow::Result<()> {
     }
     disconnected(&mut browser, &mut scene, &pictures).await?;
     println!("The page shows what is the case. Pictures are in {}.", pictures.display());
+    Ok(())
+}
+
+/// A proxy in front of the page no longer knows the person: that is neither an outage nor a wrong token.
+async fn session_over(browser: &mut Browser) -> anyhow::Result<()> {
+    let front = Front::start().await?;
+    for answer in [FrontAnswer::Elsewhere, FrontAnswer::Here, FrontAnswer::Forbidden, FrontAnswer::Form] {
+        front.answers(answer);
+        browser.open("about:blank")?;
+        browser.open(&front.url())?;
+        browser.wait("the proxy in front asks you to sign in again").with_context(|| format!("{answer:?}"))?;
+        let text = browser.text()?;
+        ensure!(
+            !text.contains("Disconnected") && !text.contains("Token"),
+            "{answer:?} is taken for another fault:\n{text}"
+        );
+        front.answers(FrontAnswer::Document);
+        browser.click(".notice button")?;
+        browser.wait("There is no RototoWorkspace here.")?;
+    }
+    browser.open("about:blank")?;
+    browser.noted()?;
+    println!("a session of a proxy that is over leads to its sign-in");
     Ok(())
 }
 
@@ -102,6 +129,26 @@ async fn a_change_arrives(browser: &mut Browser, scene: &PageScene) -> anyhow::R
     let is_command = |text: &str| text.starts_with("rototo diff 'git+") && text.contains(&format!("#{commit}"));
     ensure!(command.as_str().is_some_and(is_command), "a publish has the command {command}");
     println!("a change arrives by the stream, with the command that shows what it decides otherwise");
+    Ok(())
+}
+
+/// The laptop sleeps for a night, and its network comes back later than the page.
+fn asleep(browser: &mut Browser) -> anyhow::Result<()> {
+    browser.wait("Live")?;
+    browser.evaluate(
+        "(() => { const [now, reach] = [Date.now, window.fetch]; \
+         window.fetch = () => Promise.reject(new TypeError('there is no network')); \
+         Date.now = () => now.call(Date) + 8 * 3600 * 1000; \
+         window.networked = () => { window.fetch = reach; }; })()",
+    )?;
+    browser.wait("Not confirmed")?;
+    browser.wait("as of 8 h ago")?;
+    browser.wait("last seen 8 h ago")?;
+    ensure!(!browser.text()?.contains("Live"), "the page says that it is live");
+    browser.evaluate("window.networked()")?;
+    browser.wait("Live")?;
+    browser.wait("Converged: 12 of 12 run")?;
+    println!("a claim from before the laptop slept is as old as it is");
     Ok(())
 }
 

@@ -1,9 +1,7 @@
 //! Listening sockets: binding, accepting, and the end.
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +20,7 @@ use tracing::warn;
 use crate::connections::activity::Activity;
 use crate::connections::address::Address;
 use crate::connections::open::{ConnectionLimits, Connections, Place};
-use crate::connections::socket_file::{SocketFile, remove_left_over};
+use crate::connections::socket_file::{SocketFile, bind_unix};
 use crate::connections::stream::Observed;
 use crate::metrics::Metrics;
 
@@ -54,11 +52,9 @@ impl Bound {
         match address {
             Address::Tcp(address) => rototo_connection::bind(*address).and_then(TcpListener::from_std).map(Self::Tcp),
             Address::Unix(path) => {
-                remove_left_over(path)?;
-                let listener = UnixListener::bind(path)?;
-                let file = SocketFile::of(path)?;
-                fs::set_permissions(path, Permissions::from_mode(mode))?;
-                Ok(Self::Unix(listener, file))
+                let (listener, file) = bind_unix(path, mode)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(UnixListener::from_std(listener)?, file))
             }
         }
     }

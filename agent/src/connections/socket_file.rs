@@ -1,10 +1,69 @@
 //! The file of a Unix socket: it may belong to another process, before this one binds it and at this one's end.
 
-use std::fs;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+
+/// The number of names that are tried for a directory of one's own. Only a process that was killed leaves one behind.
+const NAMES: u32 = 100;
+
+/// Binds a Unix socket whose file has these permissions from the first moment at which it is there.
+///
+/// Binding makes a file that others may connect to before its permissions are set, so it happens in a directory that only this
+/// user can enter. The finished file then takes its place.
+pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile)> {
+    check_length(path)?;
+    let directory = OwnDirectory::beside(path)?;
+    // Short, so that only a file with a name of less than five bytes could have a longer directory.
+    let new = directory.0.join("s");
+    check_length(&new)?;
+    let listener = UnixListener::bind(&new)?;
+    fs::set_permissions(&new, Permissions::from_mode(mode))?;
+    let file = SocketFile { path: path.to_owned(), identity: identity(&new)? };
+    // As late as possible: what comes to this place until the next line is replaced.
+    remove_left_over(path)?;
+    fs::rename(&new, path)?;
+    Ok((listener, file))
+}
+
+/// Refuses a path that the kernel does not take for a Unix socket.
+fn check_length(path: &Path) -> Result<()> {
+    let refused = |_| {
+        let text =
+            "the path is too long for a Unix socket, which takes 107 bytes on Linux: give one in a shorter directory";
+        Error::new(ErrorKind::InvalidInput, text)
+    };
+    SocketAddr::from_pathname(path).map(drop).map_err(refused)
+}
+
+/// A directory that only this user can enter. It is removed when this is dropped.
+struct OwnDirectory(PathBuf);
+
+impl OwnDirectory {
+    fn beside(path: &Path) -> Result<Self> {
+        let mut error = Error::new(ErrorKind::InvalidInput, "the path names no file");
+        let Some(parent) = path.parent() else { return Err(error) };
+        for number in 0..NAMES {
+            let directory = parent.join(format!(".{number}"));
+            match DirBuilder::new().mode(0o700).create(&directory) {
+                Ok(()) => return Ok(Self(directory)),
+                Err(taken) if taken.kind() == ErrorKind::AlreadyExists => error = taken,
+                Err(other) => return Err(other),
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        // A socket is there only after a failure. What can't be removed disturbs nobody.
+        let _ = fs::remove_file(self.0.join("s"));
+        let _ = fs::remove_dir(&self.0);
+    }
+}
 
 /// The file of a bound Unix socket.
 pub(crate) struct SocketFile {
@@ -14,11 +73,6 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Remembers the file of a socket that was just bound.
-    pub(super) fn of(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -61,9 +115,67 @@ pub(super) fn remove_left_over(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::os::unix::net::UnixDatagram;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     use super::*;
+
+    #[test]
+    fn the_file_of_a_socket_never_has_other_permissions_than_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let ended = AtomicBool::new(false);
+        let seen = thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let seen = || fs::symlink_metadata(&path).ok().map(|metadata| metadata.mode() & 0o777);
+                let others = std::iter::from_fn(|| (!ended.load(Ordering::Relaxed)).then(seen));
+                others.flatten().find(|mode| *mode != 0o600)
+            });
+            for _ in 0..2000 {
+                let (_listener, file) = bind_unix(&path, 0o600).unwrap();
+                file.remove();
+            }
+            ended.store(true, Ordering::Relaxed);
+            watching.join().unwrap()
+        });
+        assert_eq!(seen, None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left over");
+    }
+
+    #[test]
+    fn the_file_of_a_socket_takes_the_place_of_one_that_is_left_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        fs::create_dir(folder.path().join(".0")).unwrap();
+        drop(UnixListener::bind(&path).unwrap());
+        let (listener, file) = bind_unix(&path, 0o640).unwrap();
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((metadata.mode() & 0o777, file.identity), (0o640, identity(&path).unwrap()));
+        let _peer = UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
+        assert_eq!(bind_unix(&path, 0o640).err().unwrap().kind(), ErrorKind::AddrInUse);
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name != ".0" && name != "agent.sock").count(), 0);
+    }
+
+    #[test]
+    fn a_path_has_the_length_that_the_kernel_takes_and_a_longer_one_is_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |length: usize| {
+            let room = length - folder.path().as_os_str().len() - 1;
+            folder.path().join("x".repeat(room))
+        };
+        bind_unix(&path(107), 0o600).unwrap();
+        let error = bind_unix(&path(108), 0o600).err().unwrap();
+        assert!(error.to_string().contains("too long for a Unix socket"), "{error}");
+        // A short name in a long directory is no exception.
+        let deep = path(102);
+        fs::create_dir(&deep).unwrap();
+        bind_unix(&deep.join("sock"), 0o600).unwrap();
+        let error = bind_unix(&deep.join("socket"), 0o600).err().unwrap();
+        assert!(error.to_string().contains("too long for a Unix socket"), "{error}");
+    }
 
     #[test]
     fn only_a_socket_at_which_nobody_listens_is_removed() {

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use rototo::ResolveOptions;
 
+use crate::evaluation::event_streams::EventsUri;
 use crate::evaluation::fault::{Code, Fault};
 use crate::evaluation::request::{EvaluationContext, TargetingAttribute};
 use crate::evaluation::single::mismatch;
@@ -12,9 +13,6 @@ use crate::serving::{Served, short_digest};
 
 /// The number of variables after which a bulk answer lets other requests go first.
 const TURN: usize = 256;
-/// The member of an answer that names the event stream. `requestUri` alone means the origin of the agent.
-const EVENT_STREAMS: &[u8] =
-    b"\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"/ofrep/v1/events\"},\"inactivityDelaySec\":120}]";
 
 /// Returns the ETag of the answer to a body, which is the same as long as version and body are.
 pub(crate) fn etag(served: &Served, body: &[u8]) -> String {
@@ -34,6 +32,7 @@ pub(crate) async fn bulk(
     served: &Served,
     body: &[u8],
     attribute: &TargetingAttribute,
+    events: &EventsUri,
     metrics: &Metrics,
 ) -> Result<Vec<u8>, Fault> {
     let mut context = EvaluationContext::read(body, attribute)?;
@@ -70,7 +69,7 @@ pub(crate) async fn bulk(
     out.extend_from_slice(b"],");
     out.extend_from_slice(&served.metadata);
     out.push(b',');
-    out.extend_from_slice(EVENT_STREAMS);
+    events.write(&mut out);
     out.push(b'}');
     metrics.bulk_values.inc_by(values);
     Ok(out)

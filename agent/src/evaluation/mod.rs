@@ -10,6 +10,7 @@
 //! | `targetingKey` | the attribute that an option names ([`request`]) |
 
 pub(crate) mod bulk;
+pub(crate) mod event_streams;
 pub(crate) mod fault;
 mod reason;
 pub(crate) mod request;

@@ -66,6 +66,8 @@ impl TargetingAttribute {
 #[derive(Debug)]
 pub(crate) struct EvaluationContext<'a> {
     pub(crate) facts: ResolveContext,
+    /// The fields of the context whose names have a dot, as no attribute's do.
+    dotted: Vec<String>,
     has_targeting_key: bool,
     attribute: &'a TargetingAttribute,
 }
@@ -99,13 +101,14 @@ impl<'a> EvaluationContext<'a> {
             Some(Value::String(text)) => Some(Value::String(text)),
             Some(_) => return Err(Fault::new(Code::InvalidContext, "`targetingKey` is not a string")),
         };
+        let dotted = context.keys().filter(|name| name.contains('.')).cloned().collect();
         let has_targeting_key = key.is_some();
         if let Some(key) = key {
             attribute.fill(&mut context, key);
         }
         let facts = ResolveContext::from_json(Value::Object(context));
         let facts = facts.map_err(|error| Fault::new(Code::InvalidContext, error.to_string()))?;
-        Ok(Self { facts, has_targeting_key, attribute })
+        Ok(Self { facts, dotted, has_targeting_key, attribute })
     }
 
     /// Returns the error of a resolution with this context.
@@ -114,7 +117,11 @@ impl<'a> EvaluationContext<'a> {
         match reason {
             ResolveError::UnknownVariable(_) => Fault::new(Code::FlagNotFound, reason.to_string()),
             ResolveError::MissingAttribute { attribute, .. } if self.lacks_targeting_key_at(attribute) => {
-                Fault::new(Code::TargetingKeyMissing, format!("the context has no targetingKey: {reason}"))
+                let advice = self.advice(attribute);
+                Fault::new(Code::TargetingKeyMissing, format!("the context has no targetingKey: {reason}{advice}"))
+            }
+            ResolveError::MissingAttribute { attribute, .. } => {
+                Fault::new(Code::InvalidContext, format!("{reason}{}", self.advice(attribute)))
             }
             _ => Fault::new(Code::InvalidContext, reason.to_string()),
         }
@@ -123,6 +130,14 @@ impl<'a> EvaluationContext<'a> {
     /// Returns true if this attribute is missing because there is no targeting key.
     fn lacks_targeting_key_at(&self, attribute: &str) -> bool {
         !self.has_targeting_key && self.attribute.text == attribute
+    }
+
+    /// Returns advice for the sender of a context that has a field with the whole path of an attribute, instead of objects.
+    fn advice(&self, attribute: &str) -> String {
+        let found = self.dotted.iter().find(|name| *name == attribute);
+        let Some((parents, field)) = found.and_then(|name| name.rsplit_once('.')) else { return String::new() };
+        let objects = parents.replace('.', "` with an object `");
+        format!("; it has a field named `{attribute}`: send an object `{objects}` with the field `{field}`")
     }
 
     /// Returns the context with any targeting key, if it has none.
@@ -184,6 +199,19 @@ mod tests {
         for body in [r#"{"context":[]}"#, r#"{"context":7}"#, r#"{"context":{"targetingKey":7}}"#] {
             assert_eq!(read(body, "account.id"), Err(Code::InvalidContext), "{body}");
         }
+    }
+
+    #[test]
+    fn a_field_with_the_path_of_an_attribute_is_no_attribute_and_has_advice() {
+        let attribute = TargetingAttribute::default();
+        let body = br#"{"context":{"account.id":"a","a.b.c":1,"plan":"pro"}}"#;
+        let context = EvaluationContext::read(body, &attribute).unwrap();
+        assert_eq!(
+            context.advice("account.id"),
+            "; it has a field named `account.id`: send an object `account` with the field `id`"
+        );
+        assert!(context.advice("a.b.c").ends_with("send an object `a` with an object `b` with the field `c`"));
+        assert_eq!((context.advice("account.plan"), context.advice("plan")), (String::new(), String::new()));
     }
 
     #[test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::evaluation::event_streams::EventsUri;
 use crate::evaluation::request::TargetingAttribute;
 use crate::http::body::BodyLimits;
+use crate::http::events::KEEP_ALIVE;
 use crate::metrics::Metrics;
 use crate::serving::Serving;
 
@@ -28,10 +30,13 @@ pub(crate) struct RequestLimits {
 pub(crate) struct Agent {
     pub(super) serving: Arc<Serving>,
     pub(super) attribute: TargetingAttribute,
+    pub(super) events: EventsUri,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bodies: BodyLimits,
     pub(super) bulk_answers: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
+    /// The time after which an event stream without events sends a comment.
+    pub(super) keep_alive: Duration,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -39,6 +44,7 @@ impl Agent {
     pub(crate) fn new(
         serving: Arc<Serving>,
         attribute: TargetingAttribute,
+        events: EventsUri,
         metrics: Arc<Metrics>,
         limits: &RequestLimits,
         shutdown: CancellationToken,
@@ -46,10 +52,12 @@ impl Agent {
         Self {
             serving,
             attribute,
+            events,
             metrics,
             bodies: BodyLimits::new(limits.body, limits.body_time),
             bulk_answers: Arc::new(Semaphore::new(BULK_ANSWERS)),
             streams: Arc::new(Semaphore::new(limits.streams)),
+            keep_alive: KEEP_ALIVE,
             shutdown,
         }
     }

@@ -112,7 +112,7 @@ async fn evaluate_all(agent: &Agent, served: &Served, body: &[u8]) -> Answer {
         agent.metrics.refused.bulk.inc();
         return unavailable("the agent sends as many bulk answers at once as it may", None);
     };
-    match bulk(served, body, &agent.attribute, &agent.metrics).await {
+    match bulk(served, body, &agent.attribute, &agent.events, &agent.metrics).await {
         Ok(body) => {
             agent.metrics.bulk.inc();
             json(StatusCode::OK, permitted(body, permit))

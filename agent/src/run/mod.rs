@@ -39,7 +39,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         None => None,
     };
     let workspace = RefreshingWorkspace::start(options.source()?, LoadOptions::from_env(), options.refresh())?;
-    let serving = Arc::new(Serving::new(workspace, options.targeting_key_attribute.to_string()));
+    let serving = Arc::new(Serving::new(workspace, options.answers()));
     let metrics = Arc::new(Metrics::default());
     let limits = RequestLimits {
         body: options.body_bytes(),
@@ -49,6 +49,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     let agent = Agent::new(
         serving.clone(),
         options.targeting_key_attribute.clone(),
+        options.events_uri.clone(),
         metrics.clone(),
         &limits,
         shutdown.clone(),

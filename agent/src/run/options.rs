@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, Parser};
 use rototo::RefreshOptions;
 
 use crate::connections::address::Address;
+use crate::evaluation::event_streams::EventsUri;
 use crate::evaluation::request::TargetingAttribute;
 use crate::run::error::StartError;
 
@@ -47,6 +48,11 @@ pub struct Options {
     /// The attribute that the targeting key of an evaluation fills, such as account.id, where the context does not have it.
     #[arg(long, env = "ROTOTO_AGENT_TARGETING_KEY_ATTRIBUTE", value_name = "PATH", default_value = "targetingKey")]
     pub targeting_key_attribute: TargetingAttribute,
+
+    /// The path at which clients reach the event stream, which bulk answers name. It is another one only behind a proxy that
+    /// serves the agent below a path of its own.
+    #[arg(long, env = "ROTOTO_AGENT_EVENTS_URI", value_name = "PATH", default_value = "/ofrep/v1/events")]
+    pub events_uri: EventsUri,
 
     /// The number of seconds between two polls of a directory or a git address. Changed files of a directory are noticed at
     /// once, and kubernetes:// is never polled.
@@ -148,6 +154,12 @@ impl Options {
             Some(address) => Err(StartError::NotLocal(address.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Returns the options on which answers depend, as a text that no other ones have.
+    pub(crate) fn answers(&self) -> String {
+        // Neither of them has a space.
+        format!("{} {}", self.targeting_key_attribute, self.events_uri)
     }
 
     pub(crate) fn source(&self) -> Result<&str, StartError> {
