@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt;
+
 use serde_json::{Value, json};
 use support::{VARIABLE, changed, copy, example, fails, json, prints, rototo};
 
@@ -138,4 +140,16 @@ fn completions_know_the_commands() {
         assert!(prints(&example(), &["completions", shell]).contains("inspect"), "{shell}");
     }
     assert_eq!(fails(&example(), &["completions", "tcl"]).0, 2);
+}
+
+/// kubectl completes only its own words, and asks a program of another name for those of a plugin.
+#[test]
+fn as_a_plugin_the_completions_are_refused_with_what_works() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rototo"));
+        let output = command.arg0("/opt/bin/kubectl-rototo").args(["completions", shell]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{shell}: {error}");
+        assert!(error.contains("`kubectl_complete-rototo`") && error.contains("`rototo completions "), "{error}");
+    }
 }

@@ -13,10 +13,13 @@ use rototo_engine::{Position, Range};
 /// The bytes of a path that a URI holds as they are.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Returns the path of a `file:` URI; `None` for any other.
+/// Returns the path of a `file:` URI of this machine, which some clients write without an authority; `None` for any other.
 pub(crate) fn path_of(uri: &lsp::Uri) -> Option<PathBuf> {
-    let rest = uri.0.strip_prefix("file://")?;
-    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+    let rest = uri.0.strip_prefix("file:")?;
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
+        None => rest,
+    };
     let path = path.split(['?', '#']).next()?;
     let bytes: Vec<u8> = percent_decode_str(path).collect();
     path.starts_with('/').then(|| PathBuf::from(OsString::from_vec(bytes)))
@@ -69,7 +72,10 @@ mod tests {
         assert_eq!(uri_of(path).0, "file:///home/a%20b/gr%C3%B6%C3%9Fe/100%25.toml");
         assert_eq!(path_of(&uri_of(path)).as_deref(), Some(path));
         assert_eq!(path_of(&lsp::Uri("file:///a%3Ab".into())).as_deref(), Some(Path::new("/a:b")));
-        for other in ["untitled:Untitled-1", "git:/a.toml", "file://host/a", "", "file:"] {
+        for local in ["file:/a/b%20c", "file:///a/b%20c", "file://localhost/a/b%20c"] {
+            assert_eq!(path_of(&lsp::Uri(local.into())).as_deref(), Some(Path::new("/a/b c")), "{local}");
+        }
+        for other in ["untitled:Untitled-1", "git:/a.toml", "file://host/a", "", "file:", "file:a", "file://"] {
             assert_eq!(path_of(&lsp::Uri(other.into())), None, "{other}");
         }
     }

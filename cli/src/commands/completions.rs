@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use crate::commands::CommandLine;
+use crate::commands::{CommandLine, invocation};
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -25,6 +26,9 @@ pub(crate) struct CompletionsArguments {
 }
 
 pub(crate) async fn run(arguments: CompletionsArguments, _: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    if invocation::is_plugin(std::env::args_os().next().as_deref()) {
+        bail!(invocation::NO_COMPLETIONS);
+    }
     let mut script = Vec::new();
     generate(arguments.shell, &mut CommandLine::command(), "rototo", &mut script);
     terminal::text(&String::from_utf8_lossy(&script))?;

@@ -13,6 +13,11 @@ use crate::commands::CommandLine;
 const PLUGIN: &str = "kubectl-rototo";
 /// The words before a subcommand when kubectl runs the plugin.
 const AS_PLUGIN: &str = "kubectl rototo";
+/// The reason for which there is no script of completions for the plugin, and the way that works.
+pub(crate) const NO_COMPLETIONS: &str = "\
+kubectl completes the words of a plugin by a program `kubectl_complete-rototo`, which rototo does not have. A shell \
+completes those of the same program under the name `rototo`: put it on the PATH as `rototo`, and take the script that \
+`rototo completions SHELL` prints";
 
 impl CommandLine {
     /// Parses the command line of this process. Ends the process if it is wrong, or asks for help.
@@ -26,8 +31,21 @@ impl CommandLine {
 /// Returns the parser, whose help uses the name under which the program was started.
 fn named(program: Option<&OsStr>) -> clap::Command {
     let command = CommandLine::command();
-    let stem = program.map(Path::new).and_then(Path::file_stem);
-    if stem.is_some_and(|stem| stem == PLUGIN) { as_plugin(command.bin_name(AS_PLUGIN)) } else { command }
+    if !is_plugin(program) {
+        return command;
+    }
+    let without_script = |completions: clap::Command| {
+        completions
+            .hide(true)
+            .about("Say how a shell completes this command's words")
+            .after_help(format!("{NO_COMPLETIONS}."))
+    };
+    as_plugin(command.bin_name(AS_PLUGIN)).mut_subcommand("completions", without_script)
+}
+
+/// Returns whether a program is the plugin of kubectl.
+pub(crate) fn is_plugin(program: Option<&OsStr>) -> bool {
+    program.map(Path::new).and_then(Path::file_stem).is_some_and(|stem| stem == PLUGIN)
 }
 
 /// Replaces the command's own name in the examples of all commands.
@@ -61,6 +79,15 @@ mod tests {
         let help = help("/usr/local/bin/kubectl-rototo", "lint");
         assert!(help.contains("Usage: kubectl rototo lint "), "{help}");
         assert!(help.contains("\n  kubectl rototo lint") && !help.contains("\n  rototo "), "{help}");
+    }
+
+    #[test]
+    fn as_a_plugin_no_help_promises_completions() {
+        let mut command = named(Some(OsStr::new("kubectl-rototo")));
+        let all = command.render_long_help().to_string();
+        assert!(!all.contains("completions"), "{all}");
+        let help = help("kubectl-rototo", "completions");
+        assert!(help.contains("`kubectl_complete-rototo`") && !help.contains("Examples"), "{help}");
     }
 
     #[test]

@@ -77,6 +77,9 @@ qualifier = \"adult\"
 value = \"strict\"
 ";
 
+/// The rule about a qualifier that is not there.
+pub const UNKNOWN: &str = "rototo/variable-rule-unknown-qualifier";
+
 /// Returns a workspace with each kind of document.
 pub fn all_kinds() -> Vec<(&'static str, &'static str)> {
     vec![
@@ -166,10 +169,9 @@ fn several_workspaces_of_one_folder_are_apart() {
     for path in ["a/variables/limit.toml", "b/variables/limit.toml", "notes/variables/limit.toml"] {
         client.open_file(path);
     }
-    let unknown = "rototo/variable-rule-unknown-qualifier";
-    assert_eq!(client.findings_of("a/variables/limit.toml", 1)[0]["code"], unknown);
+    assert_eq!(client.findings_of("a/variables/limit.toml", 1)[0]["code"], UNKNOWN);
     let found = client.findings_of("b/variables/limit.toml", 1);
-    assert!(found.iter().all(|found| found["code"] != unknown), "{found:?}");
+    assert!(found.iter().all(|found| found["code"] != UNKNOWN), "{found:?}");
     let hover = client.ask("textDocument/hover", "notes/variables/limit.toml", "no workspace", "no| work", json!({}));
     assert_eq!(hover["result"], json!(null));
     assert!(client.end().success());
@@ -201,11 +203,49 @@ fn layers_lie_below_the_documents_of_the_workspace() {
     let answer = client.ask("textDocument/rename", "prod/variables/limit.toml", LIMIT, mark, new);
     assert!(answer["error"]["message"].as_str().unwrap().contains("is a document of a layer"), "{answer}");
 
-    // The layer is gone from the disk.
+    // A document of the layer goes, and comes back.
+    client.forget();
+    let unknown = |params: &serde_json::Value| params["diagnostics"].to_string().contains(UNKNOWN);
+    std::fs::remove_file(client.path("base/qualifiers/pro.toml")).unwrap();
+    client.files_changed(&["base/qualifiers/pro.toml"]);
+    client.findings("prod/variables/limit.toml", unknown);
+    client.write("base/qualifiers/pro.toml", PRO.as_bytes());
+    client.files_changed(&["base/qualifiers/pro.toml"]);
+    client.findings("prod/variables/limit.toml", |params| !unknown(params));
+
+    // The layer is gone from the disk, and comes back as a directory.
     client.open_file("prod/rototo-workspace.toml");
     client.write("prod/rototo-workspace.toml", b"schema_version = 1\nextends = [\"../gone\"]\n");
     client.files_changed(&["prod/rototo-workspace.toml"]);
-    let reason = "layers of this workspace can't be read";
-    client.findings("prod/rototo-workspace.toml", |params| params["diagnostics"].to_string().contains(reason));
+    let failed = |params: &serde_json::Value| params["diagnostics"].to_string().contains("workspace can't be read");
+    client.findings("prod/rototo-workspace.toml", failed);
+    client.forget();
+    client.write("gone/rototo-workspace.toml", MANIFEST.1.as_bytes());
+    client.write("gone/qualifiers/pro.toml", PRO.as_bytes());
+    client.files_changed(&["gone"]);
+    client.findings("prod/rototo-workspace.toml", |params| !failed(params));
+    assert!(client.end().success());
+}
+
+#[test]
+fn a_layer_of_a_layer_counts_when_it_is_saved_and_not_while_it_is_typed() {
+    // An editor that reports no files.
+    let files = [
+        ("common/rototo-workspace.toml", MANIFEST.1),
+        ("base/rototo-workspace.toml", "schema_version = 1\nextends = [\"../common\"]\n"),
+        ("prod/rototo-workspace.toml", "schema_version = 1\nextends = [\"../base\"]\n"),
+        ("prod/variables/limit.toml", LIMIT),
+    ];
+    let mut client = Client::start_with(&files, &json!({}));
+    client.open_file("prod/variables/limit.toml");
+    assert_eq!(client.findings_of("prod/variables/limit.toml", 1)[0]["code"], UNKNOWN);
+    client.open("common/qualifiers/pro.toml", PRO);
+    client.findings_of("common/qualifiers/pro.toml", 1);
+    client.change("prod/variables/limit.toml", 2, LIMIT);
+    assert_eq!(client.findings_of("prod/variables/limit.toml", 2)[0]["code"], UNKNOWN);
+    client.write("common/qualifiers/pro.toml", PRO.as_bytes());
+    let document = json!({ "uri": client.uri("common/qualifiers/pro.toml") });
+    client.notify("textDocument/didSave", json!({ "textDocument": document }));
+    client.findings("prod/variables/limit.toml", |params| !params["diagnostics"].to_string().contains(UNKNOWN));
     assert!(client.end().success());
 }

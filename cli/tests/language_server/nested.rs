@@ -3,12 +3,11 @@
 use serde_json::json;
 
 use crate::client::{Client, text_at};
-use crate::{LIMIT, MANIFEST, PRO};
+use crate::{LIMIT, MANIFEST, PRO, UNKNOWN};
 
 const INNER: &str = "overlays/prod/rototo-workspace.toml";
 const OPEN: &str = "overlays/prod/variables/limit.toml";
 const ANOTHER: &str = "overlays/test/variables/limit.toml";
-const UNKNOWN: &str = "rototo/variable-rule-unknown-qualifier";
 
 /// Returns a workspace, and directories in it that are none yet.
 fn files() -> [(&'static str, &'static str); 4] {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::client::{Client, position_of};
-use crate::{ADULT, LIMIT, MANIFEST, PRO, all_kinds};
+use crate::{ADULT, LIMIT, MANIFEST, PRO, UNKNOWN, all_kinds};
 
 #[test]
 fn a_message_that_it_does_not_understand_has_an_error_as_its_answer() {
@@ -36,6 +36,24 @@ fn a_message_that_it_does_not_understand_has_an_error_as_its_answer() {
     assert!(client.request("textDocument/completion", beyond).get("error").is_none());
     client.open_file("variables/limit.toml");
     client.findings_of("variables/limit.toml", 1);
+    assert!(client.end().success());
+}
+
+#[test]
+fn what_it_does_not_understand_about_a_client_hides_nothing_else() {
+    let abilities = json!({
+        "general": 7,
+        "textDocument": { "rename": [] },
+        "workspace": { "workspaceEdit": {
+            "changeAnnotationSupport": true, "resourceOperations": [3, "rename"], "documentChanges": "yes",
+        } },
+    });
+    let files = all_kinds().into_iter().filter(|(path, _)| *path != "qualifiers/adult.toml").collect::<Vec<_>>();
+    let mut client = Client::start_with(&files, &abilities);
+    client.findings("variables/policy.toml", |params| params["diagnostics"].to_string().contains(UNKNOWN));
+    let new = json!({ "newName": "paying" });
+    let answer = client.ask("textDocument/rename", "variables/limit.toml", LIMIT, "qualifier = \"p|ro", new);
+    assert!(answer["result"].to_string().contains("\"kind\":\"rename\""), "{answer}");
     assert!(client.end().success());
 }
 
@@ -198,6 +216,37 @@ fn the_findings_of_a_workspace_go_with_its_manifest_and_come_back_with_it() {
     client.files_changed(&["a/rototo-workspace.toml"]);
     let found = client.findings_of(document, 2);
     assert!(found[0]["message"].as_str().unwrap().contains("gold"), "{found:?}");
+    assert!(client.end().success());
+}
+
+/// Waits until the client is asked to watch these directories.
+fn watched(client: &mut Client, directories: &[&str]) {
+    let watcher = |directory: &&str| json!({ "globPattern": format!("**/{directory}"), "kind": 5 });
+    let watchers: serde_json::Value = directories.iter().map(watcher).collect();
+    client.receive(|message| {
+        message["method"] == "client/registerCapability"
+            && message["params"]["registrations"][0]["registerOptions"]["watchers"] == watchers
+    });
+}
+
+/// Clients report only the directory.
+#[test]
+fn the_findings_of_a_workspace_go_with_its_directory() {
+    let mut client = Client::start(&two_workspaces());
+    for (directory, document) in [("a", "a/variables/limit.toml"), ("b", "b/variables/limit.toml")] {
+        client.open_file(document);
+        assert!(!client.findings_of(document, 1).is_empty());
+        watched(&mut client, &[directory]);
+    }
+    std::fs::remove_dir_all(client.path("a")).unwrap();
+    client.files_changed(&["a"]);
+    client.findings("a/variables/limit.toml", |params| params["diagnostics"] == json!([]));
+    // A directory around one, with special letters of patterns, and the directory of a layer.
+    client.write("x/y[1]/prod/rototo-workspace.toml", b"schema_version = 1\nextends = [\"../base\"]\n");
+    client.write("x/y[1]/base/rototo-workspace.toml", MANIFEST.1.as_bytes());
+    client.open("x/y[1]/prod/variables/limit.toml", LIMIT);
+    watched(&mut client, &["x/y?1?/prod", "x/y?1?", "x"]);
+    watched(&mut client, &["x/y?1?/base"]);
     assert!(client.end().success());
 }
 

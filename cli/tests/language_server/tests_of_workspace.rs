@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, places, text_at};
-use crate::features::{apply, hover};
+use crate::client::{Client, abilities, places, text_at};
+use crate::features::{apply, hover, lint};
 use crate::{LIMIT, MANIFEST, POLICY, PRO, all_kinds};
 
 const PATH: &str = "tests/limits.toml";
@@ -240,6 +240,39 @@ fn a_file_that_the_editor_renames_takes_its_mentions_in_tests_with_it() {
     };
     moved("qualifiers/pro.toml", "qualifiers/paying.toml", 3);
     moved("variables/limit.toml", "variables/max-projects.toml", 1);
+    assert!(client.end().success());
+}
+
+#[test]
+fn files_that_the_editor_renames_together_change_each_document_once() {
+    let mut client = Client::start(&workspace());
+    let findings = |client: &Client| lint(client).as_array().unwrap().len();
+    let before = findings(&client);
+    let names =
+        [("qualifiers/pro.toml", "qualifiers/paying.toml"), ("qualifiers/adult.toml", "qualifiers/of age.toml")];
+    let file =
+        |client: &Client, (old, new): (&str, &str)| json!({ "oldUri": client.uri(old), "newUri": client.uri(new) });
+    // Some editors name a file twice.
+    let files = [names[0], names[1], names[0]].map(|names| file(&client, names));
+    let answer = client.request("workspace/willRenameFiles", json!({ "files": files }));
+    let changes = answer["result"]["documentChanges"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let changed: Vec<&Value> = changes.iter().map(|change| &change["textDocument"]["uri"]).collect();
+    let paths = ["qualifiers/adult.toml", PATH, "variables/limit.toml", "variables/policy.toml"];
+    assert_eq!(changed, paths.map(|path| client.uri(path)).iter().collect::<Vec<_>>());
+    apply(&client, &answer["result"]);
+    names.iter().for_each(|(old, new)| std::fs::rename(client.path(old), client.path(new)).unwrap());
+    passes(&client);
+    assert_eq!(findings(&client), before);
+    assert!(client.read(PATH).contains("qualifiers = { paying = true, \"of age\" = true }"), "{}", client.read(PATH));
+    assert!(client.end().success());
+
+    // An editor that takes no edits in an order.
+    let mut abilities = abilities();
+    abilities["workspace"]["workspaceEdit"] = json!({});
+    let mut client = Client::start_with(&workspace(), &abilities);
+    let files = names.map(|names| file(&client, names));
+    let answer = client.request("workspace/willRenameFiles", json!({ "files": files }));
+    assert_eq!(answer["result"]["changes"][client.uri(PATH)].as_array().unwrap().len(), 2, "{answer}");
     assert!(client.end().success());
 }
 

@@ -14,7 +14,7 @@ use crate::position::{range_of, uri_of};
 use crate::workspace::Workspace;
 
 /// The new texts of spans, by document.
-type Edits = BTreeMap<String, Vec<(Span, String)>>;
+pub(crate) type Edits = BTreeMap<String, Vec<(Span, String)>>;
 
 /// The forms of edits that a client can apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,31 +56,48 @@ pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp:
     if !files.is_empty() && !forms.moves_files {
         return Err("this editor can't rename files by an edit: rename the file, and the names of it".to_owned());
     }
-    if !forms.ordered {
-        let changes =
-            edits.iter().map(|(path, edits)| (uri(site.workspace, path), text_edits(site.workspace, path, edits)));
-        return Ok(lsp::WorkspaceEdit { changes: Some(changes.collect()), ..lsp::WorkspaceEdit::default() });
-    }
-    let mut changes = document_changes(site.workspace, &edits);
+    let mut edit = workspace_edit(&[(site.workspace, edits)], forms);
     for (old, new) in files {
         let (old, new) = (uri(site.workspace, &old), uri_of(&site.workspace.root().join(new)));
-        changes.push(lsp::DocumentChange::RenameFile(lsp::RenameFile::new(old, new, None, None)));
+        let file = lsp::DocumentChange::RenameFile(lsp::RenameFile::new(old, new, None, None));
+        edit.document_changes.get_or_insert_default().push(file);
     }
-    Ok(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
+    Ok(edit)
 }
 
 /// Returns the edits of the mentions of a thing whose file gets another path, for a client that renames the file
 /// itself. Returns `None` if nothing has to change, or nothing can.
-pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::WorkspaceEdit> {
+pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<Edits> {
     let (name, target) = (Name::of_document(old)?, Name::of_document(new)?);
     let stays = match (&name, &target) {
         (Name::Variable { .. }, Name::Variable { .. }) | (Name::Qualifier { .. }, Name::Qualifier { .. }) => true,
         (Name::Object { resource, .. }, Name::Object { resource: other, .. }) => resource == other,
         _ => false,
     };
-    let edits = edits(workspace, &name, &target).ok().filter(|edits| stays && !edits.is_empty())?;
-    let changes = document_changes(workspace, &edits);
-    Some(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
+    edits(workspace, &name, &target).ok().filter(|edits| stays && !edits.is_empty())
+}
+
+/// Adds the new texts of other spans. Of two for one span, the first stays.
+pub(crate) fn merge(edits: &mut Edits, others: Edits) {
+    for (path, others) in others {
+        let edits = edits.entry(path).or_default();
+        let others: Vec<_> =
+            others.into_iter().filter(|(span, _)| !edits.iter().any(|(taken, _)| taken == span)).collect();
+        edits.extend(others);
+    }
+}
+
+/// Returns the edit of documents of workspaces, in a form that the client can apply. Each document is in it once.
+pub(crate) fn workspace_edit(all: &[(&Workspace, Edits)], forms: EditForms) -> lsp::WorkspaceEdit {
+    if forms.ordered {
+        let changes = all.iter().flat_map(|(workspace, edits)| document_changes(workspace, edits)).collect();
+        return lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() };
+    }
+    let of = |(workspace, edits): &(&Workspace, Edits)| {
+        let changes = edits.iter().map(|(path, edits)| (uri(workspace, path), text_edits(workspace, path, edits)));
+        changes.collect::<Vec<_>>()
+    };
+    lsp::WorkspaceEdit { changes: Some(all.iter().flat_map(of).collect()), ..lsp::WorkspaceEdit::default() }
 }
 
 /// Returns the files of a thing, and their new paths. The objects of a resource are in a folder of its name.

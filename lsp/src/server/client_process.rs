@@ -11,8 +11,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// Calls `gone` when the process with that id has ended. A process that is not there now is one of another machine or
 /// container, and is not watched.
-pub(super) fn watch(id: Option<i32>, gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let Some(id) = id.and_then(|id| u32::try_from(id).ok()).filter(|id| is_alive(*id)) else { return Ok(()) };
+pub(super) fn watch(id: Option<u32>, gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let Some(id) = id.filter(|id| is_alive(*id)) else { return Ok(()) };
     let waiting = move || {
         while is_alive(id) {
             sleep(PERIOD);

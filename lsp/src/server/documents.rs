@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::position::{path_of, span_at};
 use crate::server::Server;
-use crate::server::capabilities::watchers;
-use crate::workspace::{Buffer, MANIFEST, Workspace, is_read};
+use crate::server::capabilities::{directory_globs, watchers_of_directories, watchers_of_files};
+use crate::workspace::{Buffer, MANIFEST, Workspace, is_read, real_path};
 
 impl Server {
     /// Reacts to a notification. Unknown ones, and those without the parameters that they need, are ignored, as the
@@ -40,13 +40,30 @@ impl Server {
         }
     }
 
-    /// Asks the client to watch files, if it can.
-    pub(super) fn register_watchers(&mut self) {
+    /// Asks the client to watch the files of workspaces, if it can.
+    pub(super) fn watch_files(&mut self) {
         if self.client.watches_files {
-            self.next_request += 1;
-            let id = self.next_request.into();
-            self.send(lsp_server::Request::new(id, "client/registerCapability".to_owned(), watchers()));
+            self.register(watchers_of_files());
         }
+    }
+
+    /// Asks the client to report when a directory or one around it comes or goes, if it can, and does not yet.
+    pub(super) fn watch_directory(&mut self, directory: &Path) {
+        if !self.client.watches_files {
+            return;
+        }
+        let globs = directory_globs(directory, &self.client.folders);
+        let new: Vec<String> = globs.into_iter().filter(|glob| self.watched.insert(glob.clone())).collect();
+        if !new.is_empty() {
+            let id = format!("directories-{}", self.watched.len());
+            self.register(watchers_of_directories(id, &new));
+        }
+    }
+
+    fn register(&mut self, params: lsp::RegistrationParams) {
+        self.next_request += 1;
+        let id = self.next_request.into();
+        self.send(lsp_server::Request::new(id, "client/registerCapability".to_owned(), params));
     }
 
     fn opened(&mut self, params: lsp::DidOpenTextDocumentParams) {
@@ -86,6 +103,7 @@ impl Server {
             self.in_workspace(&path, |workspace, path| workspace.file_changed(&path));
         }
         self.catch_up(&path);
+        self.layers_changed(&[path]);
         self.follow_disk();
     }
 
@@ -99,7 +117,21 @@ impl Server {
     /// Reads a whole workspace again for a client that does not report changed files.
     fn catch_up(&mut self, path: &Path) {
         if !self.client.watches_files {
-            self.in_workspace(path, |workspace, _| workspace.read_again());
+            self.in_workspace(path, |workspace, _| workspace.catch_up());
+        }
+    }
+
+    /// Reads the layers of each workspace of which one holds a path that has changed, whether or not the client shows the
+    /// layer itself as a workspace. The files count, and no open documents.
+    fn layers_changed(&mut self, changed: &[PathBuf]) {
+        if self.workspaces.values().all(|workspace| workspace.layer_directories().is_empty()) {
+            return;
+        }
+        let changed: Vec<PathBuf> = changed.iter().map(|path| real_path(path)).collect();
+        for workspace in self.workspaces.values_mut() {
+            if changed.iter().any(|path| workspace.has_in_layer(path)) {
+                workspace.layers_changed();
+            }
         }
     }
 
@@ -119,6 +151,7 @@ impl Server {
                 workspace.read_again();
             }
         }
+        self.layers_changed(changed);
         self.follow_disk();
     }
 

@@ -74,7 +74,6 @@ pub fn serve(options: &ServerOptions) -> Result<(), ServeError> {
 /// Serves one client.
 fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), ServeError> {
     let (id, params) = connection.initialize_start()?;
-    let params: lsp::InitializeParams = serde_json::from_value(params).unwrap_or_default();
     let client = Client::of(&params);
     connection.initialize_finish(
         id,
@@ -88,7 +87,7 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
     let to_server = sender.clone();
     // A server that has ended takes no event.
     let gone = move || drop(to_server.send(Event::ClientGone));
-    client_process::watch(params.process_id, gone).map_err(ServeError::Thread)?;
+    client_process::watch(client.process, gone).map_err(ServeError::Thread)?;
     forward(workspace_events, sender.clone(), Event::Workspace).map_err(ServeError::Thread)?;
     let messages = connection.receiver.clone();
     let passing =
@@ -103,9 +102,10 @@ fn serve_on(connection: Connection, options: &ServerOptions) -> Result<(), Serve
         connection,
         from_workspaces,
         next_request: 0,
+        watched: BTreeSet::new(),
         is_ending: false,
     };
-    server.register_watchers();
+    server.watch_files();
     for folder in server.client.folders.clone() {
         server.open_around(&folder);
     }
@@ -136,6 +136,8 @@ struct Server {
     from_workspaces: Sender<WorkspaceEvent>,
     /// The number of the next request to the client.
     next_request: i32,
+    /// The patterns of directories that the client watches.
+    watched: BTreeSet<String>,
     /// True after the request to shut down.
     is_ending: bool,
 }
@@ -179,10 +181,11 @@ impl Server {
     fn workspace_event(&mut self, event: WorkspaceEvent) {
         match event {
             WorkspaceEvent::Linted(result) => self.publish(result),
-            WorkspaceEvent::Layers { root, base } => {
-                if let Some(workspace) = self.workspaces.get_mut(&root) {
-                    workspace.take_layers(base);
-                }
+            WorkspaceEvent::Layers(read) => {
+                let Some(workspace) = self.workspaces.get_mut(&read.root) else { return };
+                workspace.take_layers(read);
+                let directories = workspace.layer_directories().clone();
+                directories.iter().for_each(|directory| self.watch_directory(directory));
             }
         }
     }

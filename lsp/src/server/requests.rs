@@ -1,10 +1,14 @@
 //! Requests: each has one answer, and an error as the answer if nothing else fits.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use gen_lsp_types as lsp;
 use lsp_server::{ErrorCode, Request, Response, ResponseError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::features::rename::Edits;
 use crate::features::{Site, completion, definition, fixes, hover, rename};
 use crate::position::{path_of, span_at};
 use crate::server::Server;
@@ -72,15 +76,17 @@ impl Server {
 
     /// Returns the edits of the mentions of files that the client is about to rename.
     fn moved(&self, params: &lsp::RenameFilesParams) -> Option<lsp::WorkspaceEdit> {
-        let mut changes = Vec::new();
+        let mut all: BTreeMap<&Path, (&Workspace, Edits)> = BTreeMap::new();
         for file in &params.files {
             let Some((workspace, old)) = self.document(&file.old_uri) else { continue };
             let Some(new) = path_of(&file.new_uri).and_then(|new| workspace.path_of(&new)) else { continue };
-            let edit = rename::moved(workspace, &old, &new);
-            changes.extend(edit.and_then(|edit| edit.document_changes).unwrap_or_default());
+            if let Some(edits) = rename::moved(workspace, &old, &new) {
+                let (_, known) = all.entry(workspace.root()).or_insert_with(|| (workspace, Edits::new()));
+                rename::merge(known, edits);
+            }
         }
-        (!changes.is_empty())
-            .then(|| lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
+        let all: Vec<_> = all.into_values().collect();
+        (!all.is_empty()).then(|| rename::workspace_edit(&all, self.client.edits))
     }
 }
 

@@ -84,6 +84,7 @@ impl Server {
         let mut workspace = Workspace::open(root.to_owned(), self.from_workspaces.clone(), self.last_job);
         workspace.is_removed = is_removed;
         self.workspaces.insert(root.to_owned(), workspace);
+        self.watch_directory(root);
     }
 
     /// Closes a workspace, and returns its open documents: the client shows no findings in it any more.

@@ -1,13 +1,18 @@
 //! Reads the layers of a workspace, on a thread of its own: they may come over the network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use rototo_engine::Tree;
+use rototo_engine::parse::{Extends, Parse};
+use rototo_engine::{Tree, parse};
 use rototo_source::{Limits, Reader, ReaderOptions, Source, read_directory, read_document};
 
-use crate::workspace::WorkspaceEvent;
+use crate::workspace::{MANIFEST, WorkspaceEvent};
+
+/// The most directories of layers that are followed. The reader refuses a workspace with more.
+const MAX_DIRECTORIES: usize = 32;
 
 /// The documents that a workspace has from its layers.
 #[derive(Default)]
@@ -17,19 +22,77 @@ pub(crate) struct LayerDocuments {
     pub(super) files: BTreeMap<String, PathBuf>,
 }
 
+/// One reading of the layers of a workspace, among others.
+#[derive(Clone, Default)]
+pub(super) struct Reading(Arc<()>);
+
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The result of reading the layers of a workspace.
+pub(crate) struct LayersRead {
+    /// The workspace.
+    pub(crate) root: PathBuf,
+    pub(super) reading: Reading,
+    /// The documents below the workspace's own ones, or the reason for which there are none.
+    pub(super) documents: Result<LayerDocuments, String>,
+}
+
 /// Begins to read; the result arrives as an event.
-pub(super) fn read(root: PathBuf, events: Sender<WorkspaceEvent>) {
+pub(super) fn read(root: PathBuf, events: Sender<WorkspaceEvent>) -> Reading {
+    let reading = Reading::default();
     let started = std::thread::Builder::new().name("layers".to_owned()).spawn({
-        let (root, events) = (root.clone(), events.clone());
+        let (root, reading, events) = (root.clone(), reading.clone(), events.clone());
         move || {
-            let base = documents(&root);
+            let documents = documents(&root);
             // The server ends.
-            let _ = events.send(WorkspaceEvent::Layers { root, base });
+            let _ = events.send(WorkspaceEvent::Layers(LayersRead { root, reading, documents }));
         }
     });
     if let Err(error) = started {
-        let _ = events.send(WorkspaceEvent::Layers { root, base: Err(error.to_string()) });
+        let (reading, documents) = (reading.clone(), Err(error.to_string()));
+        let _ = events.send(WorkspaceEvent::Layers(LayersRead { root, reading, documents }));
     }
+    reading
+}
+
+/// Returns the directories of this machine that are layers of a workspace, or layers of layers, by the manifests that can
+/// be read. One that is not there is among them. Only a directory of this machine leads to one.
+pub(super) fn directories(root: &Path) -> BTreeSet<PathBuf> {
+    let root = real_path(root);
+    let mut found = BTreeSet::new();
+    let mut left = named_in(&root);
+    while let Some(directory) = left.pop() {
+        if directory != root && found.len() < MAX_DIRECTORIES && found.insert(directory.clone()) {
+            left.extend(named_in(&directory));
+        }
+    }
+    found
+}
+
+/// Returns the directories that the manifest in a directory names as layers.
+fn named_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(Some(manifest)) = read_document(directory, MANIFEST, &Limits::default()) else { return Vec::new() };
+    let mut alone = Tree::default();
+    alone.insert(MANIFEST, manifest);
+    let parsed = parse(alone);
+    let manifest = parsed.manifest.as_ref().and_then(Parse::content);
+    let Some(Extends::Sources(sources)) = manifest.map(|manifest| &manifest.extends) else { return Vec::new() };
+    let sources = sources.iter().filter_map(|source| source.value()?.parse().ok());
+    let local = sources.filter_map(|source| match source {
+        Source::Local(path) => Some(real_path(&directory.join(path))),
+        _ => None,
+    });
+    local.collect()
+}
+
+/// Returns a path without links on the way, as far as it exists.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    let real = |known: &Path| Some(known.canonicalize().ok()?.join(path.strip_prefix(known).ok()?));
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// Reads the documents that the workspace has from its layers.

@@ -4,7 +4,7 @@
 mod layers;
 mod linter;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -15,7 +15,8 @@ use rototo_engine::tree::is_test;
 use rototo_engine::{Diagnostic, DocumentKind, Parsed, Tree, parse, parse_after};
 use rototo_source::{Limits, read_directory, read_directory_with_tests, read_document};
 
-pub(crate) use crate::workspace::layers::LayerDocuments;
+use crate::workspace::layers::{LayerDocuments, Reading};
+pub(crate) use crate::workspace::layers::{LayersRead, real_path};
 pub(crate) use crate::workspace::linter::LintResult;
 use crate::workspace::linter::{LintJob, Linter};
 
@@ -38,12 +39,7 @@ pub(crate) enum WorkspaceEvent {
     /// The findings of lint.
     Linted(LintResult),
     /// The documents of the layers that a workspace extends.
-    Layers {
-        /// The workspace.
-        root: PathBuf,
-        /// The documents below its own ones, or the reason for which there are none.
-        base: Result<LayerDocuments, String>,
-    },
+    Layers(LayersRead),
 }
 
 /// An open document.
@@ -63,7 +59,13 @@ pub(crate) struct Workspace {
     pub(crate) buffers: BTreeMap<String, Buffer>,
     /// The documents of the layers, without those that the workspace replaces.
     base: LayerDocuments,
+    /// The directories of this machine that hold layers.
+    layer_directories: BTreeSet<PathBuf>,
     layers: Layers,
+    /// The reading of layers that is going on.
+    reading: Option<Reading>,
+    /// True if a layer changed since that reading began.
+    is_reading_outdated: bool,
     tree: Tree,
     parsed: Parsed,
     linter: Linter,
@@ -104,7 +106,10 @@ impl Workspace {
             root,
             buffers: BTreeMap::new(),
             base: LayerDocuments::default(),
+            layer_directories: BTreeSet::new(),
             layers: Layers::Ready,
+            reading: None,
+            is_reading_outdated: false,
             tree: Tree::default(),
             parsed: Parsed::default(),
             linter,
@@ -170,6 +175,25 @@ impl Workspace {
     /// Returns the file of a document that comes from a layer in a directory of this machine.
     pub(crate) fn file_in_layer(&self, path: &str) -> Option<&Path> {
         self.base.files.get(path).map(PathBuf::as_path)
+    }
+
+    /// Returns the directories of this machine that hold layers of the workspace, without links on the way.
+    pub(crate) fn layer_directories(&self) -> &BTreeSet<PathBuf> {
+        &self.layer_directories
+    }
+
+    /// Returns whether a change at a path, which has no links on the way, may be one of a document of a layer. A path at
+    /// which there is nothing any more may be that of a directory.
+    pub(crate) fn has_in_layer(&self, path: &Path) -> bool {
+        let may_be_one_of = |layer: &PathBuf| match path.strip_prefix(layer) {
+            Ok(below) => {
+                let kind = below.to_str().and_then(DocumentKind::at);
+                // The tests of a layer are its own.
+                kind.is_some() || !below.to_str().is_some_and(is_test) && !path.is_file()
+            }
+            Err(_) => layer.starts_with(path),
+        };
+        self.layer_directories.iter().any(may_be_one_of)
     }
 
     /// Returns the newest findings. Some may be about documents that have changed meanwhile.
@@ -265,17 +289,45 @@ impl Workspace {
         self.take(tree.after(&self.tree));
     }
 
-    /// Takes the layers that were read.
-    pub(crate) fn take_layers(&mut self, base: Result<LayerDocuments, String>) {
-        match base {
-            Ok(base) => {
-                self.base = base;
-                self.layers = Layers::Ready;
-            }
-            Err(reason) => self.layers = Layers::Failed(reason),
-        }
+    /// Reads everything again, of which nobody reports changes.
+    pub(crate) fn catch_up(&mut self) {
         self.read_again();
-        self.is_changed = true;
+        if self.reading.is_none() && !self.layer_directories.is_empty() {
+            self.begin_to_read_layers();
+        }
+    }
+
+    /// Reads the layers again, of which one has changed on the disk. Meanwhile they stay what they were.
+    pub(crate) fn layers_changed(&mut self) {
+        if self.reading.is_some() {
+            self.is_reading_outdated = true;
+        } else {
+            self.begin_to_read_layers();
+        }
+    }
+
+    /// Takes the layers that were read, unless another reading has begun since, or must begin.
+    pub(crate) fn take_layers(&mut self, read: LayersRead) {
+        if self.reading.as_ref() != Some(&read.reading) {
+            return;
+        }
+        self.reading = None;
+        if self.is_reading_outdated {
+            return self.begin_to_read_layers();
+        }
+        match read.documents {
+            Ok(base) => self.put_layers(base),
+            Err(reason) => {
+                self.layers = Layers::Failed(reason);
+                self.read_again();
+            }
+        }
+    }
+
+    fn put_layers(&mut self, base: LayerDocuments) {
+        self.base = base;
+        self.layers = Layers::Ready;
+        self.read_again();
     }
 
     /// Lints what changed, unless the layers are still being read. The findings arrive as an event.
@@ -323,9 +375,21 @@ impl Workspace {
     fn read_layers(&mut self) {
         if self.extends() {
             self.layers = Layers::Reading;
-            layers::read(self.root.clone(), self.events.clone());
-        } else if self.base.tree.iter().next().is_some() || !matches!(self.layers, Layers::Ready) {
-            self.take_layers(Ok(LayerDocuments::default()));
+            self.begin_to_read_layers();
+            return;
         }
+        self.reading = None;
+        self.layer_directories.clear();
+        if self.base.tree.iter().next().is_some() || !matches!(self.layers, Layers::Ready) {
+            self.put_layers(LayerDocuments::default());
+        }
+    }
+
+    /// Begins to read layers. A reading that is going on is of no use any more.
+    fn begin_to_read_layers(&mut self) {
+        self.is_reading_outdated = false;
+        // They are known before the reading begins, so that no change during it is missed.
+        self.layer_directories = layers::directories(&self.root);
+        self.reading = Some(layers::read(self.root.clone(), self.events.clone()));
     }
 }

@@ -50,7 +50,8 @@ pub(crate) fn manifest(version: &str, addresses: &Addresses, downloads: &[Downlo
          \x20   versions of a workspace.\n\
          \x20 caveats: |\n\
          \x20   `kubectl rototo status`, `wait`, and `history` need the rototo operator in the cluster. The other commands\n\
-         \x20   need no cluster.\n\
+         \x20   need no cluster. kubectl can't complete the words of the plugin; a shell completes those of the same program\n\
+         \x20   under the name `rototo`, by the script that `rototo completions` prints.\n\
          \x20 platforms:\n",
         version = quoted(&format!("v{version}")),
         homepage = quoted(&addresses.homepage),
@@ -112,6 +113,11 @@ mod tests {
                     {"from": "LICENSE-MIT", "to": "."},
                 ],
             })
+        );
+        let caveats = manifest["spec"]["caveats"].as_str().unwrap();
+        assert!(
+            caveats.contains("`rototo completions`") && !caveats.contains("kubectl rototo completions"),
+            "{caveats}"
         );
         // Krew refuses a longer one.
         assert!(manifest["spec"]["shortDescription"].as_str().unwrap().len() <= 50);
