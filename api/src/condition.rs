@@ -46,13 +46,14 @@ pub mod reason {
         FETCHED = "Fetched";
         /// SourceReady: the host does not answer. It is polled again.
         SOURCE_UNAVAILABLE = "SourceUnavailable";
-        /// SourceReady, Stalled: the source can't be read as the spec names it, and waiting does not help.
+        /// SourceReady, Stalled: the source can't be read as the spec names it, and waiting does not help. Also an Event.
         SOURCE_REFUSED = "SourceRefused";
-        /// SourceReady: the operator may not read the Secret of the source, or the Secret is not for that host.
+        /// SourceReady: the operator may not read the Secret of the source, or the Secret is not for that host. Also an Event.
         SECRET_FORBIDDEN = "SecretForbidden";
-        /// SourceReady: a commit or tag is not signed as `spec.verify` asks.
+        /// SourceReady: a commit or tag is not signed as `spec.verify` asks. Also an Event.
         SIGNATURE_INVALID = "SignatureInvalid";
-        /// SourceReady: a limit of the operator on workspaces or on the disk is reached, by the namespace or by all together.
+        /// SourceReady: a limit of the operator on workspaces or on the disk is reached, by the namespace or by all together. Also
+        /// an Event.
         LIMIT_REACHED = "LimitReached";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";
@@ -101,11 +102,11 @@ pub mod reason {
         PROGRESSING = "Progressing";
         /// Converged: processes have not applied the publish within `spec.fleet.convergeWithin`.
         DEADLINE_EXCEEDED = "DeadlineExceeded";
-        /// Stale: the source did not answer for longer than `spec.staleAfter`.
+        /// Stale: the source did not answer for longer than `spec.staleAfter`. Also an Event.
         SOURCE_NOT_CONFIRMED = "SourceNotConfirmed";
         /// Reconciling: the operator polls the source.
         POLLING = "Polling";
-        /// Event: lint accepts, or the API server takes the marker, again.
+        /// Event: lint accepts, the API server takes the marker, or the source can be read, again.
         RECOVERED = "Recovered";
         /// Event: Converged has become `DeadlineExceeded`.
         CONVERGE_DEADLINE_EXCEEDED = "ConvergeDeadlineExceeded";

@@ -78,6 +78,7 @@ fn without_manifest(difference: &Difference<'_>) -> bool {
 pub const OWN_RULES: &[&str] = &[
     "rototo/key-unread",
     "rototo/qualifier-predicate-constant",
+    "rototo/qualifier-predicate-value-deceptive",
     "rototo/schema-key-duplicate",
     "rototo/schema-keyword-unread",
     "rototo/schema-required-undeclared",

@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::lint::uses::schema_path;
-use crate::lint::workspace_index::{WorkspaceIndex, context_field};
+use crate::lint::workspace_index::{WorkspaceIndex, declared_at};
 use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
 use crate::parse::{refers_to_objects, resource_of, stem};
 
@@ -118,7 +118,7 @@ impl<'a> ChangedNames<'a> {
         match self.context {
             None | Some([None, None]) => false,
             Some([Some(before), Some(now)]) => {
-                attributes.any(|path| context_field(&before.json, path) != context_field(&now.json, path))
+                attributes.any(|path| declared_at(&before.json, path) != declared_at(&now.json, path))
             }
             Some(_) => true,
         }

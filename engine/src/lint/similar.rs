@@ -1,4 +1,4 @@
-//! Repeated names, names that resemble a word, and names that are not what they look like.
+//! Repeated names, names that resemble a word, and names and texts that are not what they look like.
 
 use crate::document::text::{distance, is_disruptive};
 
@@ -58,8 +58,8 @@ pub(super) fn deceptive(name: &str) -> Option<String> {
     if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return None;
     }
-    if let Some(hidden) = name.chars().find(|letter| is_hidden(*letter)) {
-        return Some(format!("has the invisible character U+{:04X}", u32::from(hidden)));
+    if let Some(reason) = invisible(name) {
+        return Some(reason);
     }
     if let Some(mark) = loose_accent(name) {
         return Some(format!("has the accent U+{:04X} as a character of its own", u32::from(mark)));
@@ -67,6 +67,17 @@ pub(super) fn deceptive(name: &str) -> Option<String> {
     let is_latin = name.chars().any(|letter| letter.is_ascii_alphabetic());
     let other = name.chars().find_map(lookalike).filter(|_| is_latin);
     other.map(|alphabet| format!("has letters of the {alphabet} alphabet among Latin ones"))
+}
+
+/// The reason for which a text has a part that nobody sees, in words that follow the text; `None` for a plain one.
+pub(super) fn unseen(text: &str) -> Option<String> {
+    let blank = (text.trim() != text).then(|| "begins or ends with a blank".to_owned());
+    blank.or_else(|| invisible(text))
+}
+
+fn invisible(text: &str) -> Option<String> {
+    let hidden = text.chars().find(|letter| is_hidden(*letter))?;
+    Some(format!("has the invisible character U+{:04X}", u32::from(hidden)))
 }
 
 /// The reason for which a file of this name is not the same on every computer; `None` for a plain name.

@@ -123,5 +123,15 @@ fn readable<'a, T>(documents: &'a ById<T>, id: &str) -> Option<Result<DocumentEn
 
 /// The declaration of the context schema at a dotted path.
 pub(crate) fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {
-    path.split('.').try_fold(schema, |schema, segment| schema.get("properties")?.as_object()?.get(segment))
+    declared_at(schema, path).ok()
+}
+
+/// The declaration of the context schema at a dotted path. If there is none, the keyword that stands where the path ends
+/// and that is not followed, if there is one: the attribute may be declared behind it.
+pub(super) fn declared_at<'s>(schema: &'s Value, path: &str) -> Result<&'s Value, Option<&'static str>> {
+    const NOT_FOLLOWED: [&str; 4] = ["$ref", "allOf", "anyOf", "oneOf"];
+    path.split('.').try_fold(schema, |schema, segment| {
+        let declared = schema.get("properties").and_then(|properties| properties.as_object()?.get(segment));
+        declared.ok_or_else(|| NOT_FOLLOWED.into_iter().find(|keyword| schema.get(keyword).is_some()))
+    })
 }

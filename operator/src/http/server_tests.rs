@@ -280,6 +280,17 @@ impl TestServer {
         self.workspaces.apply_watcher_event(&Event::Apply(recreated));
     }
 
+    /// Shows the server a workspace of this source and this Secret with the keys of its webhook, which it follows.
+    pub(super) fn show(&mut self, name: &str, source: &str, secret: &str) {
+        let workspace: RototoWorkspace = serde_json::from_value(json!({
+            "metadata": { "namespace": NAMESPACE, "name": name, "uid": name },
+            "spec": { "source": source, "webhook": { "secretRef": { "name": secret } } },
+        }))
+        .unwrap();
+        self.workspaces.apply_watcher_event(&Event::Apply(workspace.clone()));
+        self.context.record(&workspace).lock().follow(&workspace.spec);
+    }
+
     pub(super) fn key() -> WorkspaceKey {
         WorkspaceKey { namespace: NAMESPACE.to_owned(), name: WORKSPACE.to_owned() }
     }
@@ -341,7 +352,12 @@ impl TestServer {
 
     /// Returns how often a reconcile was asked for since the last call.
     pub(super) fn requeued(&mut self) -> usize {
-        std::iter::from_fn(|| self.requeues.try_recv().ok()).count()
+        self.requeued_names().len()
+    }
+
+    /// Returns the names of the workspaces for which a reconcile was asked since the last call.
+    pub(super) fn requeued_names(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.requeues.try_recv().ok()).map(|workspace| workspace.name).collect()
     }
 
     /// Lets everything go on that waits for the API server.

@@ -186,6 +186,23 @@ async fn a_repeated_delivery_makes_no_poll_due() {
     assert_eq!(server.requeued(), 10);
 }
 
+#[tokio::test]
+async fn a_call_makes_polls_of_all_workspaces_of_the_repository_due() {
+    let mut server = TestServer::start().await;
+    let source = |rest: &str| format!("git+https://git.example.com/acme/config.git#main:{rest}");
+    server.show("one", &source("one"), "hook");
+    server.show("two", &source("two"), "hook");
+    server.show("other-repository", "git+https://git.example.com/acme/other.git", "hook");
+    server.show("other-secret", &source("four"), "hook-2");
+    let mut request = signed("{}");
+    *request.uri_mut() = format!("/hooks/{NAMESPACE}/one").parse().unwrap();
+    assert_eq!(server.send(request).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.requeued_names(), ["one", "two"]);
+    // A workspace without a repository is alone.
+    assert_eq!(server.send(signed("{}")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.requeued_names(), [WORKSPACE]);
+}
+
 /// Bitbucket Server signs pushes, and no test of the connection, whatever its secret is.
 #[tokio::test]
 async fn a_test_of_the_connection_shows_that_the_way_is_open_and_does_nothing() {

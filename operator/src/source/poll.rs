@@ -15,6 +15,7 @@ use rototo_source::{
     Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
 };
 
+use crate::load::background;
 use crate::load::turns::{Crowded, Turn};
 use crate::source::custom_rules::{CustomRules, RulesTurn};
 use crate::source::disk::DiskShares;
@@ -282,20 +283,24 @@ impl Poll {
         self.began + self.timeout
     }
 
-    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turns end with
-    /// the lint, also if nobody waits for its end any more.
+    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. A large workspace is
+    /// linted in the background, so that it leaves the processors to others. The turns end with the lint, also if nobody
+    /// waits for its end any more.
     async fn lint_beside(
         self,
         fetched: Fetched,
         store: Arc<SnapshotStore>,
         turns: LintTurns,
     ) -> Result<PollResult, PollError> {
+        let is_large = turns.2.is_some();
         let lint_fetched = move || {
             let result = self.lint_fetched(fetched, &store);
             drop(turns);
             result
         };
-        tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
+        let lint = move || if is_large { background::run(lint_fetched) } else { Some(lint_fetched()) };
+        let linted = tokio::task::spawn_blocking(lint).await.ok().flatten();
+        linted.ok_or(PollError::Interrupted)?
     }
 
     async fn read(&self, reader: &Reader) -> Result<Fetch, SourceError> {

@@ -20,7 +20,7 @@ pub(super) fn conditions(input: &StatusInput<'_>, status: &RototoWorkspaceStatus
     let lint = lint_passed(input, status);
     let published = published(input);
     let converged = converged(input);
-    let stale = stale(input);
+    let stale = stale(input, status);
     let stalled = stalled(input);
     let reconciling = reconciling(input, &converged);
     let held = held(input, status);
@@ -91,8 +91,18 @@ fn source_ready(input: &StatusInput<'_>) -> ConditionState {
             Some(revision) => ConditionState::well(reason::FETCHED, format!("the source is at {revision}")),
             None => ConditionState::well(reason::FETCHED, "the source has been read"),
         },
-        None => ConditionState::unknown(reason::NOT_POLLED, "the source has not been polled yet"),
+        None => failed_before(input)
+            .unwrap_or_else(|| ConditionState::unknown(reason::NOT_POLLED, "the source has not been polled yet")),
     }
+}
+
+/// Returns the failure that an earlier operator process found. It holds until the source is polled again, unless it is known
+/// to be that of another spec.
+fn failed_before(input: &StatusInput<'_>) -> Option<ConditionState> {
+    let is_other_spec = input.previous.observed_generation.is_some_and(|seen| Some(seen) != input.generation);
+    let before = input.previous.condition(SOURCE_READY).filter(|before| before.status == "False" && !is_other_spec)?;
+    let reason = reason::ALL.iter().find(|reason| **reason == before.reason)?;
+    Some(ConditionState::fails(reason, &before.message))
 }
 
 fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> ConditionState {
@@ -384,9 +394,9 @@ fn rolling_out(rollout: &RolloutInput) -> ConditionState {
     )
 }
 
-fn stale(input: &StatusInput<'_>) -> Option<ConditionState> {
+fn stale(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
     let after = input.spec.stale_after();
-    input.published?;
+    status.published.as_ref()?;
     // A confirmation by an earlier operator process counts too.
     let remembered = || {
         let source = input.previous.source.as_ref().filter(|_| !input.spec.suspend)?;

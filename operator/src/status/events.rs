@@ -1,7 +1,7 @@
 //! Derives Events from the difference between two statuses, so that each change is one Event, also after a restart.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, reason};
+use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, SOURCE_READY, STALE, reason};
 use rototo_api::workspace::{HeldStatus, RototoWorkspaceStatus};
 
 use crate::status::short::bounded;
@@ -69,6 +69,7 @@ pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) ->
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
         .into_iter()
         .chain([publish_failed(previous, next), deadline_exceeded(previous, next), held(previous, next)])
+        .chain([source_failed(previous, next), became_stale(previous, next), source_recovered(previous, next)])
         .flatten()
         .collect()
 }
@@ -123,6 +124,34 @@ fn held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Optio
 fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     became(previous, next, CONVERGED, &[reason::DEADLINE_EXCEEDED])
         .map(|condition| warning(reason::CONVERGE_DEADLINE_EXCEEDED, condition.message.clone()))
+}
+
+/// The reasons of `SourceReady` that are more than a host that does not answer for a while.
+const SOURCE_FAULTS: [&str; 4] =
+    [reason::SOURCE_REFUSED, reason::SECRET_FORBIDDEN, reason::SIGNATURE_INVALID, reason::LIMIT_REACHED];
+
+fn source_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+    let condition = became(previous, next, SOURCE_READY, &SOURCE_FAULTS)?;
+    let reason = SOURCE_FAULTS.into_iter().find(|reason| *reason == condition.reason)?;
+    Some(warning(reason, condition.message.clone()))
+}
+
+fn became_stale(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+    became(previous, next, STALE, &[reason::SOURCE_NOT_CONFIRMED])
+        .map(|condition| warning(reason::SOURCE_NOT_CONFIRMED, condition.message.clone()))
+}
+
+fn source_recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+    let ready = next.condition(SOURCE_READY).filter(|ready| ready.status == "True")?;
+    let before = previous.condition(SOURCE_READY);
+    let failed = before.is_some_and(|before| SOURCE_FAULTS.contains(&before.reason.as_str()));
+    let was_stale = previous.is(STALE, "True") && !next.is(STALE, "True");
+    let message = &ready.message;
+    match (failed, was_stale) {
+        (_, true) => Some(normal(reason::RECOVERED, format!("the source is confirmed again: {message}"))),
+        (true, false) => Some(normal(reason::RECOVERED, format!("the source can be read again: {message}"))),
+        (false, false) => None,
+    }
 }
 
 /// Returns the condition, if it has one of these reasons now and had another before.

@@ -26,6 +26,7 @@ struct StatusCase {
     spec: RototoWorkspaceSpec,
     candidate: Option<Arc<Candidate>>,
     error: Option<(&'static str, bool)>,
+    fault: Option<&'static str>,
     verified_ago: Option<Duration>,
     published: Option<Publish>,
     marker_is_known: bool,
@@ -109,6 +110,7 @@ impl StatusCase {
             spec: serde_json::from_str(r#"{"source":"git+https://git.example.com/config.git#main:prod"}"#).unwrap(),
             candidate: Some(candidate("A", 'a', LintVerdict::Accepted)),
             error: None,
+            fault: None,
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
             marker_is_known: true,
@@ -133,7 +135,11 @@ impl StatusCase {
     fn status(&self) -> RototoWorkspaceStatus {
         let time = "2026-11-20T18:40:00Z".parse().unwrap();
         let error = self.error.map(|(code, transient)| SourceProblem {
-            reason: if transient { reason::SOURCE_UNAVAILABLE } else { reason::SOURCE_REFUSED },
+            reason: match self.fault {
+                Some(fault) => fault,
+                None if transient => reason::SOURCE_UNAVAILABLE,
+                None => reason::SOURCE_REFUSED,
+            },
             message: code.to_owned(),
             transient,
         });

@@ -73,6 +73,7 @@ mod variable_value_type_mismatch;
 mod qualifier_cycle;
 mod qualifier_predicate_constant;
 mod qualifier_predicate_duplicate;
+mod qualifier_predicate_value_deceptive;
 mod qualifier_unreachable;
 mod qualifier_unreferenced;
 mod variable_rule_selects_default_value;

@@ -100,6 +100,45 @@ const SINCE: &[(Draft, &[&str])] = &[
 const WITHOUT: &[(&str, &str)] =
     &[("else", "if"), ("maxContains", "contains"), ("minContains", "contains"), ("then", "if")];
 
+/// Keywords that check only values of some types: the keywords, these values in words, and the types.
+const OF_TYPE: &[(&[&str], &str, &[&str])] = &[
+    (&["format", "maxLength", "minLength", "pattern"], "strings", &["string"]),
+    (&["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"], "numbers", &["integer", "number"]),
+    (
+        &[
+            "additionalItems",
+            "contains",
+            "items",
+            "maxContains",
+            "maxItems",
+            "minContains",
+            "minItems",
+            "prefixItems",
+            "unevaluatedItems",
+            "uniqueItems",
+        ],
+        "arrays",
+        &["array"],
+    ),
+    (
+        &[
+            "additionalProperties",
+            "dependencies",
+            "dependentRequired",
+            "dependentSchemas",
+            "maxProperties",
+            "minProperties",
+            "patternProperties",
+            "properties",
+            "propertyNames",
+            "required",
+            "unevaluatedProperties",
+        ],
+        "objects",
+        &["object"],
+    ),
+];
+
 /// Keywords of OpenAPI, of drafts before 4, and of similar languages, and what JSON Schema has for them.
 const FOREIGN: &[(&str, &str)] = &[
     ("disallow", "not"),
@@ -206,7 +245,7 @@ fn fault(members: &Map<String, Value>, (key, value): (&str, &Value), draft: Draf
     if let Some((_, other)) = WITHOUT.iter().find(|(own, other)| *own == key && !members.contains_key(*other)) {
         return Some(format!("`{key}` checks nothing without `{other}`"));
     }
-    match (key, value) {
+    let fault = match (key, value) {
         ("format", Value::String(format)) => wrong_format(format, draft),
         ("additionalItems", _) if draft == Draft::Of2020 => Some(
             "`additionalItems` checks nothing in this draft of JSON Schema; `items` does beside `prefixItems`"
@@ -219,12 +258,23 @@ fn fault(members: &Map<String, Value>, (key, value): (&str, &Value), draft: Draf
             Some("JSON Schema has no keyword `nullable`; a `type` may be `\"null\"`".to_owned())
         }
         _ if key.starts_with("x-") => None,
-        _ => {
-            let foreign = FOREIGN.iter().find(|(own, _)| *own == key).map(|(_, meant)| *meant);
-            let meant = foreign.or_else(|| resembling(key, KEYWORDS))?;
-            Some(format!("JSON Schema has no keyword `{key}`; is `{meant}` meant?"))
-        }
-    }
+        _ => unknown(key),
+    };
+    fault.or_else(|| of_another_type(key, members.get("type")?))
+}
+
+fn unknown(key: &str) -> Option<String> {
+    let foreign = FOREIGN.iter().find(|(own, _)| *own == key).map(|(_, meant)| *meant);
+    let meant = foreign.or_else(|| resembling(key, KEYWORDS))?;
+    Some(format!("JSON Schema has no keyword `{key}`; is `{meant}` meant?"))
+}
+
+/// Returns the reason why a keyword checks no value of the declared types: one, or a list of them.
+fn of_another_type(key: &str, declared: &Value) -> Option<String> {
+    let (_, values, types) = OF_TYPE.iter().find(|(keywords, ..)| keywords.contains(&key))?;
+    let declared = declared.as_array().map_or(std::slice::from_ref(declared), Vec::as_slice);
+    let is_checked = declared.iter().any(|declared| declared.as_str().is_none_or(|declared| types.contains(&declared)));
+    (!is_checked).then(|| format!("`{key}` checks {values}, and `type` allows none"))
 }
 
 fn is_note(key: &str) -> bool {
