@@ -28,9 +28,9 @@ pub struct Layer {
 pub enum Version {
     /// A commit of a git repository.
     Commit(Commit),
-    /// The validator of an archive's server, its `ETag` or else its `Last-Modified`, with the digest of the archive.
+    /// The validator of an archive's server, its `ETag`, with the digest of the archive.
     Validator(String),
-    /// The digest of an archive whose server sends no validator.
+    /// The digest of an archive whose server sends no `ETag`.
     Content(Digest),
 }
 

@@ -169,6 +169,42 @@ async fn an_archive_that_changes_under_the_same_validator_is_another_version() {
     }
 }
 
+/// A server that compares dates says that an archive which is older than the known one has not changed.
+#[tokio::test]
+async fn an_archive_that_was_rolled_back_is_read() {
+    const DATES: [&str; 3] =
+        ["Thu, 01 Jan 1970 00:00:01 GMT", "Thu, 01 Jan 1970 00:00:02 GMT", "Thu, 01 Jan 1970 00:00:03 GMT"];
+    let served = Arc::new(Mutex::new(2));
+    let now = Arc::clone(&served);
+    let server = HttpsServer::start(move |request| {
+        let number: usize = *now.lock().unwrap();
+        let known = request.header("if-modified-since").map(|date| DATES.iter().position(|known| *known == date));
+        if known.is_some_and(|known| Some(number) <= known) {
+            return respond(304, &[], "");
+        }
+        let archive = tar_gz(&[MANIFEST, ("variables/a.toml", &number.to_string())]);
+        respond(200, &[("Last-Modified", DATES[number])], archive)
+    });
+    let (reader, access) = (reader(), access(&server, "a.tar.gz"));
+    let (new, _) = reader.read(&access).await.unwrap();
+    assert!(reader.pin(&access).await.unwrap().is_same_content(&new));
+    *served.lock().unwrap() = 1;
+    let (_, old) = reader.read(&access).await.unwrap();
+    assert_eq!(old.fingerprint(), tree(&[MANIFEST, ("variables/a.toml", "1")]).fingerprint());
+}
+
+#[tokio::test]
+async fn a_confirmation_that_nobody_asked_for_is_none() {
+    let answers = Arc::new(Mutex::new(0));
+    let server = HttpsServer::start(move |_| {
+        *answers.lock().unwrap() += 1;
+        if *answers.lock().unwrap() == 1 { respond(200, &[], tar_gz(&FILES)) } else { respond(304, &[], "") }
+    });
+    let (reader, access) = (reader(), access(&server, "a.tar.gz"));
+    reader.read(&access).await.unwrap();
+    assert_eq!(reader.pin(&access).await.unwrap_err().code(), "unexpected_answer");
+}
+
 #[tokio::test]
 async fn a_token_or_a_password_opens_an_archive() {
     for (keys, wanted) in [
@@ -308,13 +344,14 @@ async fn bombs_are_refused_before_they_go_off() {
     assert_eq!(code(&serve(huge), "a.tar.gz").await, "too_large");
     // A name without an end, before the first entry and outside of the documents.
     let aside = tar_gz_with(tar::EntryType::Regular, "docs/a", 300 * MIB);
-    assert_eq!(code(&serve(aside), "a.tar.gz").await, "too_large");
+    let error = failure(&serve(aside), "a.tar.gz", Limits::default()).await;
+    assert!(error.to_string().contains("the archive unpacks to more than 268435456 bytes"), "{error}");
     let limits = Limits { unpacked_bytes: MIB, entries: 10, ..Limits::default() };
     let name = tar_gz_with(tar::EntryType::GNULongName, "././@LongLink", 3 * MIB);
     let error = failure(&serve(name), "a.tar.gz", limits.clone()).await;
     assert!(error.code() == "archive_damaged" && error.to_string().contains("of more than 64 KiB"), "{error}");
 
-    let names: Vec<String> = (0..20).map(|index| format!("docs/{index}")).collect();
+    let names: Vec<String> = (0..20).map(|index| format!("variables/{index}.toml")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "")).collect();
     assert_eq!(failure(&serve(tar_gz(&many)), "a.tar.gz", limits.clone()).await.code(), "too_many_entries");
     assert_eq!(failure(&serve(zip(&many)), "a.zip", limits.clone()).await.code(), "too_many_entries");
@@ -329,6 +366,45 @@ async fn bombs_are_refused_before_they_go_off() {
         lying[place..place + 4].copy_from_slice(&10_u32.to_le_bytes());
     }
     assert_eq!(failure(&serve(lying), "a.zip", limits).await.code(), "archive_damaged");
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_documents_is_charged_apart() {
+    let image = "0".repeat(1 << 20);
+    let names: Vec<String> = (0..9).map(|index| format!("images/{index}.png")).collect();
+    let images = names.iter().map(|name| (&**name, &*image));
+    let files: Vec<(&str, &str)> = FILES.into_iter().chain(images).collect();
+    let limits = Limits { unpacked_bytes: 8 << 20, entries: 5, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits: limits.clone(), ..ReaderOptions::default() }).unwrap();
+    for (path, bytes) in [("a.tar.gz", tar_gz(&files)), ("a.zip", zip(&files))] {
+        let (_, read) = reader.read(access(&serve(bytes), path)).await.unwrap();
+        assert_eq!(read.fingerprint(), tree(&FILES).fingerprint(), "{path}");
+    }
+    // The same bytes in documents.
+    let names: Vec<String> = (0..9).map(|index| format!("variables/{index}.toml")).collect();
+    let documents = names.iter().map(|name| (&**name, &*image));
+    let files: Vec<(&str, &str)> = FILES.into_iter().chain(documents).collect();
+    for (path, bytes) in [("a.tar.gz", tar_gz(&files)), ("a.zip", zip(&files))] {
+        let limits = Limits { entries: 100, ..limits.clone() };
+        assert_eq!(failure(&serve(bytes), path, limits).await.code(), "too_large", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_of_too_many_entries_is_refused_whatever_they_are() {
+    let mut packed = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut listed = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for index in 0..=50_000 {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        packed.append_data(&mut header, format!("docs/{index}"), &b""[..]).unwrap();
+        listed.start_file(format!("docs/{index}"), zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    let (tar, zip) = (packed.into_inner().unwrap().finish().unwrap(), listed.finish().unwrap().into_inner());
+    for (path, bytes) in [("a.tar.gz", tar), ("a.zip", zip)] {
+        let error = failure(&serve(bytes), path, Limits::default()).await;
+        assert!(error.to_string().contains("the archive has more than 50000 entries"), "{path}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -189,6 +189,46 @@ async fn the_connection_goes_to_the_address_that_was_checked() {
     assert_eq!(error.code(), "host_not_trusted", "{error}");
 }
 
+/// Ssh knows a host at another port than 22 as `[host]:port`, and without such a line as `host`.
+#[tokio::test]
+async fn known_hosts_means_what_it_means_to_ssh() {
+    let (sshd, repository) = (Sshd::start_certified(NAME), Repository::new());
+    repository.commit(&[MANIFEST]);
+    let source = sshd.source(repository.path(), "main").replace("127.0.0.1", NAME);
+    let (right, wrong, authority) = (sshd.host_key(), sshd.other_key(), sshd.authority());
+    let at_port = format!("[{NAME}]:{}", sshd.port());
+    let hashed = sshd.hashed(&format!("{NAME} {right}"));
+    let hashed_at_port = sshd.hashed(&format!("{at_port} {right}"));
+    for (known_hosts, is_known) in [
+        (format!("{NAME} {right}"), true),
+        (hashed.clone(), true),
+        (format!("{at_port} {right}"), true),
+        (hashed_at_port.clone(), true),
+        (format!("*.example.com,{at_port} {right}"), true),
+        // The line of the port counts alone.
+        (format!("{NAME} {wrong}{at_port} {right}"), true),
+        (format!("{NAME} {right}{at_port} {wrong}"), false),
+        (format!("{NAME} {wrong}{hashed_at_port}"), true),
+        (format!("{hashed}{at_port} {wrong}"), false),
+        // The certificate of the server is for its name.
+        (format!("@cert-authority *.example.com {authority}"), true),
+        (format!("@cert-authority {at_port} {authority}"), true),
+        (format!("@cert-authority * {authority}"), true),
+        (format!("@cert-authority *.example.org {authority}"), false),
+        (format!("@cert-authority *.example.com {wrong}"), false),
+        (format!("@revoked * {wrong}{NAME} {right}"), true),
+        (format!("@revoked * {right}{NAME} {right}"), false),
+        (format!("@revoked {at_port} {right}{NAME} {right}"), false),
+        (format!("[{NAME}]:1 {right}"), false),
+        (format!("[127.0.0.1]:{} {right}127.0.0.1 {right}", sshd.port()), false),
+    ] {
+        let keys = [("identity", &*sshd.identity()), ("known_hosts", &*known_hosts)];
+        let access = Access::new(source.parse().unwrap(), credentials(&keys));
+        let code = checked(rules(true, this_machine)).pin(access).await.err().map(|error| error.code());
+        assert_eq!(code, (!is_known).then_some("host_not_trusted"), "{known_hosts}");
+    }
+}
+
 #[tokio::test]
 async fn a_name_whose_address_changes_after_the_check_is_checked_again() {
     static LOOKUPS: AtomicUsize = AtomicUsize::new(0);

@@ -43,6 +43,13 @@ fn cases() -> Vec<Case> {
     let known_hosts = "127.0.0.1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqS\n";
     let mut with_identity = case("identity", ssh, json!({ "identity": identity, "known_hosts": known_hosts }));
     with_identity.hidden = lines;
+    // A parser of PEM shows the line that it does not understand, as numbers.
+    let issued = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+    let (certificate, key) = (issued.cert.pem(), issued.signing_key.serialize_pem());
+    let one_line = json!({ "tls.crt": certificate, "tls.key": key.replace('\n', " ") });
+    let mut with_one_line = case("one-line-key", archive, one_line);
+    let lines = key.lines().filter(|line| !line.is_empty() && !line.starts_with('-'));
+    with_one_line.hidden = lines.flat_map(|line| [line.to_owned(), decimals(line)]).collect();
     vec![
         case("password", https, json!({ "username": "rototo", "password": secret("password") })),
         case("bearer", https, json!({ "bearerToken": secret("bearer") })),
@@ -53,7 +60,14 @@ fn cases() -> Vec<Case> {
         case("broken-authority", archive, json!({ "ca.crt": secret("broken-authority") })),
         case("two-kinds", https, json!({ "bearerToken": secret("two-kinds"), "password": secret("two-kinds") })),
         with_identity,
+        with_one_line,
     ]
+}
+
+/// Returns a text as `Debug` shows its bytes.
+fn decimals(text: &str) -> String {
+    let bytes: Vec<String> = text.bytes().map(|byte| byte.to_string()).collect();
+    bytes.join(", ")
 }
 
 #[tokio::test]

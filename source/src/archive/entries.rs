@@ -18,6 +18,7 @@ const MANIFEST: &str = "rototo-workspace.toml";
 /// The documents found at the two places where the workspace may be.
 pub(super) struct ArchiveEntries<'a> {
     part: &'a WorkspacePart,
+    /// The directories of the root, two at most.
     tops: BTreeSet<String>,
     at_root: DocumentLocation,
     below_top: DocumentLocation,
@@ -91,10 +92,10 @@ impl<'a> ArchiveEntries<'a> {
         if is_of_a_file_manager(&path) {
             return Ok(None);
         }
-        if let [top, _, ..] = *parts {
-            self.tops.insert(top.to_owned());
-        } else if let ([top], PathEntry::Directory) = (&*parts, kind) {
-            self.tops.insert((*top).to_owned());
+        match *parts {
+            [top, _, ..] => self.note_top(top),
+            [top] if kind == PathEntry::Directory => self.note_top(top),
+            _ => {}
         }
         let (root, below) = self.names(&path);
         for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
@@ -114,6 +115,13 @@ impl<'a> ArchiveEntries<'a> {
             self.refuse_document(&path.replace('\\', "/"), kind, fault);
         }
         Ok((at_root || below_top).then_some(path))
+    }
+
+    /// Notes a directory of the root. The number of them matters only up to two, and an archive may have very many.
+    fn note_top(&mut self, top: &str) {
+        if self.tops.len() < 2 && !self.tops.contains(top) {
+            self.tops.insert(top.to_owned());
+        }
     }
 
     /// Refuses an entry whose name is unusable, if it would be a document under the name `path`.

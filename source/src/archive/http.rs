@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::http::uri::Authority;
-use hyper::http::{HeaderMap, HeaderValue, header};
+use hyper::http::{HeaderValue, header};
 use hyper::{Request, Response};
 use rototo_engine::Digest;
 use sha2::{Digest as _, Sha256};
@@ -48,30 +48,23 @@ pub(super) enum ArchiveResponse {
 /// A whole archive, in a file that has no name.
 pub(super) struct Download {
     pub(super) file: File,
-    pub(super) validators: Validators,
+    /// The name that the server gives to this archive, which makes the next request conditional.
+    pub(super) etag: Option<HeaderValue>,
     digest: Digest,
 }
 
 impl Download {
-    /// Returns the digest of the bytes, with the server's validator where it sends one. A validator alone may stay while
-    /// the archive changes: many tools write archives with one date.
+    /// Returns the digest of the bytes, with the server's `ETag` where it sends one. An `ETag` alone may stay while the
+    /// archive changes.
     pub(super) fn version(&self) -> Version {
-        let Validators { etag, last_modified } = &self.validators;
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let digest = self.digest;
-        match (etag, last_modified) {
-            (Some(etag), _) => Version::Validator(format!("etag:{} sha256:{digest}", text(etag))),
-            (None, Some(date)) => Version::Validator(format!("last-modified:{} sha256:{digest}", text(date))),
-            (None, None) => Version::Content(digest),
+        match &self.etag {
+            Some(etag) => {
+                Version::Validator(format!("etag:{} sha256:{digest}", String::from_utf8_lossy(etag.as_bytes())))
+            }
+            None => Version::Content(digest),
         }
     }
-}
-
-/// The validators of a download, which make the next request conditional.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Validators {
-    etag: Option<HeaderValue>,
-    last_modified: Option<HeaderValue>,
 }
 
 /// The outcome of one request on the way through redirects.
@@ -110,11 +103,11 @@ impl Http {
         })
     }
 
-    /// Downloads the archive into a file in `directory`, unless it is still the `known` one, or a host on the way is in
-    /// backoff.
+    /// Downloads the archive into a file in `directory`, unless its `ETag` is still the `known` one, or a host on the way
+    /// is in backoff.
     pub(super) async fn get(
         &self,
-        known: Option<&Validators>,
+        known: Option<&HeaderValue>,
         directory: &Path,
     ) -> Result<ArchiveResponse, ArchiveFault> {
         // Our time limit says nothing about the health of a host.
@@ -123,7 +116,7 @@ impl Http {
     }
 
     /// Follows redirects.
-    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<ArchiveResponse, ArchiveFault> {
+    async fn walk(&self, known: Option<&HeaderValue>, directory: &Path) -> Result<ArchiveResponse, ArchiveFault> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_STEPS {
             match self.ask(&url, known, directory).await? {
@@ -138,7 +131,7 @@ impl Http {
     async fn ask(
         &self,
         url: &RemoteUrl,
-        known: Option<&Validators>,
+        known: Option<&HeaderValue>,
         directory: &Path,
     ) -> Result<RedirectStep, ArchiveFault> {
         let host = self.hosts.host(self.credentials.host_key(url));
@@ -163,7 +156,7 @@ impl Http {
     async fn step(
         &self,
         url: &RemoteUrl,
-        known: Option<&Validators>,
+        known: Option<&HeaderValue>,
         directory: &Path,
     ) -> Result<RedirectStep, HostFault> {
         let own = url.host() == self.url.host();
@@ -174,7 +167,8 @@ impl Http {
         let connected = self.routes.connect(&authority, || Ok(self.tls.other.clone())).await;
         let stream: Box<dyn Connection> = connected.map_err(|fault| without_wait(fault.into()))?;
         let stream = secure(stream, &authority, config.clone()).await.map_err(without_wait)?;
-        let step = exchange(stream, request, |response| self.judge(url, response, directory)).await;
+        let judge = |response| self.judge(url, response, known.is_some(), directory);
+        let step = exchange(stream, request, judge).await;
         step.unwrap_or_else(|error| Err(without_wait(broken(&error))))
     }
 
@@ -182,7 +176,7 @@ impl Http {
         &self,
         url: &RemoteUrl,
         own: bool,
-        known: Option<&Validators>,
+        known: Option<&HeaderValue>,
     ) -> Result<Request<Empty<Bytes>>, ArchiveFault> {
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let request = Request::get(format!("{}{query}", url.path()))
@@ -195,9 +189,9 @@ impl Http {
         if let Some(login) = self.login.as_ref().filter(|_| own) {
             headers.insert(header::AUTHORIZATION, authorization(login).ok_or(ArchiveFault::UnusableCredentials)?);
         }
-        if let Some(Validators { etag, last_modified }) = known {
-            headers.extend(etag.clone().map(|etag| (header::IF_NONE_MATCH, etag)));
-            headers.extend(last_modified.clone().map(|date| (header::IF_MODIFIED_SINCE, date)));
+        // A date is no condition: many servers take an older archive, such as one that was put back, for an unchanged one.
+        if let Some(etag) = known {
+            headers.insert(header::IF_NONE_MATCH, etag.clone());
         }
         Ok(request)
     }
@@ -206,6 +200,7 @@ impl Http {
         &self,
         url: &RemoteUrl,
         response: Response<Incoming>,
+        is_conditional: bool,
         directory: &Path,
     ) -> Result<RedirectStep, HostFault> {
         let status = response.status();
@@ -218,7 +213,7 @@ impl Http {
                     .map(|download| RedirectStep::Done(ArchiveResponse::Fresh(download)))
                     .map_err(|fault| (fault, None));
             }
-            304 => return Ok(RedirectStep::Done(ArchiveResponse::Unchanged)),
+            304 if is_conditional => return Ok(RedirectStep::Done(ArchiveResponse::Unchanged)),
             301 | 302 | 303 | 307 | 308 => {
                 let to = follow(url, said(header::LOCATION).unwrap_or_default());
                 return to.map(RedirectStep::To).map_err(|fault| (fault, None));
@@ -237,7 +232,7 @@ impl Http {
     async fn download(&self, response: Response<Incoming>, directory: &Path) -> Result<Download, ArchiveFault> {
         let too_large = || ArchiveFault::TooLarge { limit: self.download_bytes };
         let not_kept = |error: std::io::Error| ArchiveFault::NotKept(error.to_string());
-        let validators = validators(response.headers());
+        let etag = response.headers().get(header::ETAG).cloned();
         let announced = response.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > self.download_bytes) {
@@ -263,7 +258,7 @@ impl Http {
         file.flush().await.map_err(not_kept)?;
         let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let digest = digest.parse().map_err(|_| ArchiveFault::NotKept("its digest is none".to_owned()))?;
-        Ok(Download { file: file.into_std().await, validators, digest })
+        Ok(Download { file: file.into_std().await, etag, digest })
     }
 }
 
@@ -271,10 +266,6 @@ impl Http {
 fn begins_a_web_page(bytes: &[u8]) -> bool {
     let start = bytes.trim_ascii_start().to_ascii_lowercase();
     [&b"<!doctype html"[..], b"<html"].iter().any(|tag| start.starts_with(tag))
-}
-
-fn validators(headers: &HeaderMap) -> Validators {
-    Validators { etag: headers.get(header::ETAG).cloned(), last_modified: headers.get(header::LAST_MODIFIED).cloned() }
 }
 
 fn broken(error: &hyper::Error) -> ArchiveFault {

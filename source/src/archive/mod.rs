@@ -4,7 +4,9 @@
 //! server confirms the last download. The download is a file without a name, which ends with the process, and it is
 //! read as a stream: nothing of it is unpacked on the disk.
 
+mod budget;
 mod entries;
+mod gzip;
 mod http;
 mod redirect;
 mod unpack;
@@ -122,7 +124,7 @@ impl Archive {
 
     async fn revalidate(&self, state: &mut ArchiveState) -> Result<Version, ArchiveFault> {
         let asked = Instant::now();
-        let known = state.kept.as_ref().map(|kept| &kept.download.validators);
+        let known = state.kept.as_ref().and_then(|kept| kept.download.etag.as_ref());
         let answer = match self.http.get(known, &self.directory).await {
             Ok(ArchiveResponse::Fresh(download)) => {
                 let version = download.version();

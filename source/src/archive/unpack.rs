@@ -4,21 +4,19 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use flate2::read::MultiGzDecoder;
 use rototo_engine::Tree;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
+use crate::limits::Limits;
 use crate::limits::layout::PathEntry;
-use crate::limits::{Limits, ReadBudget};
 use crate::spec::ArchiveFormat;
 use crate::workspace_part::WorkspacePart;
 
+use crate::archive::budget::{ArchiveBudget, ArchiveLimits};
 use crate::archive::entries::ArchiveEntries;
-
-/// The most bytes that an entry takes beyond its content.
-const BYTES_PER_ENTRY: u64 = 4096;
+use crate::archive::gzip::Members;
 
 /// The most bytes of the extension of an entry of a tar archive, which holds a long name, and attributes. Linux limits
 /// a name to 4 KiB, and an attribute to 64 KiB. A larger extension is refused before it is in memory.
@@ -72,14 +70,13 @@ fn packed_otherwise(file: &mut File, format: ArchiveFormat) -> io::Result<Option
 
 fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {
     let exceeded = Cell::new(false);
-    let overhead = limits.entries.saturating_add(1).saturating_mul(BYTES_PER_ENTRY);
-    let left = limits.unpacked_bytes.saturating_add(overhead);
-    let stream = Bounded { stream: MultiGzDecoder::new(BufReader::new(file)), left, exceeded: &exceeded };
+    let whole = ArchiveLimits::new(limits);
+    let stream = Bounded { stream: Members::new(BufReader::new(file)), left: whole.bytes, exceeded: &exceeded };
     let failed = |error: io::Error| match exceeded.get() {
-        true => SourceFault::from(ContentFault::TooLarge { limit: limits.unpacked_bytes }),
+        true => whole.too_large().into(),
         false => damaged(&error),
     };
-    let mut budget = ReadBudget::new(limits);
+    let mut budget = ArchiveBudget::new(limits);
     let mut archive = tar::Archive::new(stream);
     let mut extension = Extension::default();
     // Raw: the crate would read the extension of an entry whatever its size.
@@ -107,7 +104,6 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
             _ => PathEntry::Special,
         };
         budget.entry()?;
-        budget.bytes(entry.size())?;
         let Extension { path, size, is_sparse } = std::mem::take(&mut extension);
         let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         if is_sparse {
@@ -117,7 +113,12 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
             let shown = String::from_utf8_lossy(&path);
             return Err(damaged(&format!("`{shown}` has two sizes")));
         }
-        if let Some(path) = entries.admit(&path, kind)? {
+        let document = entries.admit(&path, kind)?;
+        if document.is_some() {
+            budget.document(entry.size())?;
+        }
+        budget.bytes(entry.size())?;
+        if let Some(path) = document {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(failed)?;
             if u64::try_from(bytes.len()) != Ok(entry.size()) {
@@ -173,7 +174,7 @@ fn sparse(path: &[u8]) -> SourceFault {
 fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {
     count_entries(&mut file, limits)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
-    let mut budget = ReadBudget::new(limits);
+    let mut budget = ArchiveBudget::new(limits);
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
@@ -190,8 +191,12 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
         };
         let path = entry.name_raw().to_vec();
         let size = entry.size();
+        let document = entries.admit(&path, kind)?;
+        if document.is_some() {
+            budget.document(size)?;
+        }
         budget.bytes(size)?;
-        if let Some(path) = entries.admit(&path, kind)? {
+        if let Some(path) = document {
             let mut bytes = Vec::new();
             // One byte more than the entry claims proves the claim wrong.
             (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
@@ -207,7 +212,7 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
 /// Counts the entries of the directory before a list of them is allocated.
 fn count_entries(file: &mut File, limits: &Limits) -> Result<(), SourceFault> {
     const ENTRY: &[u8] = b"PK\x01\x02";
-    let mut budget = ReadBudget::new(limits);
+    let mut budget = ArchiveBudget::new(limits);
     let mut window = Vec::new();
     let mut chunk = vec![0; 64 << 10];
     loop {
@@ -315,6 +320,25 @@ mod tests {
         ] {
             let error = unpacked(&bytes, format).unwrap_err().to_string();
             assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+
+    /// Programs that write to a pipe fill the last block: bsdtar, which macOS has, with zeros.
+    #[test]
+    fn zeros_behind_the_last_member_are_no_part_of_an_archive() {
+        let tar = tarred();
+        let (first, second) = tar.split_at(700);
+        let whole = gzipped(&tar);
+        let with = |rest: &[u8]| [&*whole, rest].concat();
+        let read = |bytes: &[u8]| unpacked(bytes, ArchiveFormat::TarGz).map(|tree| tree.fingerprint());
+        let expected = read(&whole).unwrap();
+        for accepted in [with(&[0; 4096]), with(&[0]), with(&[0; 100_000]), [gzipped(first), gzipped(second)].concat()]
+        {
+            assert_eq!(read(&accepted).unwrap(), expected);
+        }
+        let padded = [gzipped(first), vec![0; 8], gzipped(second)].concat();
+        for refused in [with(b"garbage"), with(b"\0\0garbage"), with(&whole[..9]), padded] {
+            assert_eq!(read(&refused).unwrap_err().code(), "archive_damaged");
         }
     }
 

@@ -33,8 +33,8 @@ pub enum InvalidCredentials {
     /// The value is binary.
     #[error("its key `{0}` is not text")]
     NotText(&'static str),
-    /// The value has no PEM block of the required kind.
-    #[error("its key `{key}` holds no PEM block `{block}`")]
+    /// The value has no PEM block of the required kind, with its title and its end in lines of their own.
+    #[error("its key `{key}` holds no PEM block `{block}`: store the file as it is, with its line breaks")]
     NotPem {
         /// The key.
         key: &'static str,
@@ -61,7 +61,9 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts
     let basic = keys.login()?;
     let bearer = keys.get("bearerToken", SecretKeys::line)?;
     let ssh = keys.pair("identity", "known_hosts", SecretKeys::text)?;
-    let ca = keys.get("ca.crt", SecretKeys::certificate)?;
+    // Cert-manager writes an empty one where the issuer names no authority.
+    let has_empty_ca = secret.get("ca.crt").is_some_and(|bytes| is_blank(bytes));
+    let ca = if has_empty_ca { None } else { keys.get("ca.crt", SecretKeys::certificate)? };
     let certificate = keys.pair("tls.crt", "tls.key", SecretKeys::text)?;
     let login = match (basic, bearer) {
         (Some(_), Some(_)) => return Err(InvalidCredentials::TwoLogins),
@@ -85,7 +87,15 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts
         client_certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
         repositories: keys.repositories()?,
     };
-    if parts.is_empty() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
+    match parts.is_empty() {
+        true if has_empty_ca => Err(InvalidCredentials::Empty("ca.crt")),
+        true => Err(InvalidCredentials::Nothing),
+        false => Ok(parts),
+    }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.trim_ascii().is_empty()
 }
 
 /// The keys of a Secret, with a reader for each form of value.
@@ -112,11 +122,14 @@ impl<'a> SecretKeys<'a> {
         }
     }
 
-    /// Reads user and password. Some hosts take a token as the password of nobody.
+    /// Reads user and password. Some hosts take a token as the password of nobody. The password of an identity is no
+    /// login: Flux keeps the passphrase there.
     fn login(&self) -> Result<Option<(Secret, Secret)>, InvalidCredentials> {
-        let is_blank = |bytes: &Vec<u8>| bytes.trim_ascii().is_empty();
-        let nobody =
-            self.0.get("username").is_some_and(is_blank) && self.0.get("password").is_some_and(|p| !is_blank(p));
+        if self.0.contains_key("identity") && !self.0.contains_key("username") {
+            return Ok(None);
+        }
+        let nobody = self.0.get("username").is_some_and(|user| is_blank(user))
+            && self.0.get("password").is_some_and(|p| !is_blank(p));
         if !nobody {
             return self.pair("username", "password", SecretKeys::line);
         }
@@ -164,15 +177,18 @@ impl<'a> SecretKeys<'a> {
     }
 }
 
-/// Refuses a text without a PEM block whose title ends in `block`.
+/// Refuses a text without a PEM block whose title ends in `block`. The title has a line of its own, and so has the end: a
+/// parser of PEM that misses one shows what it has read, and that is the key.
 fn require_block(text: &Secret, key: &'static str, block: &'static str) -> Result<(), InvalidCredentials> {
-    let title = |line: &str| {
-        line.trim()
-            .strip_prefix("-----BEGIN ")
-            .and_then(|line| line.strip_suffix("-----"))
-            .is_some_and(|title| title.ends_with(block))
-    };
-    if text.reveal().lines().any(title) { Ok(()) } else { Err(InvalidCredentials::NotPem { key, block }) }
+    let mut lines = text.reveal().lines().map(str::trim);
+    let begun = lines.find_map(|line| title(line, "-----BEGIN ").filter(|title| title.ends_with(block)));
+    let is_whole = begun.is_some_and(|begun| lines.any(|line| title(line, "-----END ") == Some(begun)));
+    if is_whole { Ok(()) } else { Err(InvalidCredentials::NotPem { key, block }) }
+}
+
+/// Returns the title in a line that begins or ends a PEM block.
+fn title<'a>(line: &'a str, edge: &str) -> Option<&'a str> {
+    line.strip_prefix(edge)?.strip_suffix("-----").filter(|title| !title.contains("-----"))
 }
 
 /// Refuses a private key that only a passphrase opens.
@@ -234,6 +250,32 @@ mod tests {
         }
     }
 
+    /// The parsers of PEM show the lines that they don't understand, and here such a line is the whole key.
+    #[test]
+    fn a_file_that_lost_its_line_breaks_is_named_by_its_key_alone() {
+        let certificate = CERTIFICATE.trim_end();
+        for line_break in [" ", "\\n", "", "\r"] {
+            let [key, one_line] = [KEY, certificate].map(|whole| whole.replace('\n', line_break));
+            for (name, keys) in [
+                ("identity", &[("identity", &*key), ("known_hosts", "h x y")][..]),
+                ("tls.key", &[("tls.crt", certificate), ("tls.key", &key)]),
+                ("tls.crt", &[("tls.crt", &one_line), ("tls.key", KEY)]),
+                ("ca.crt", &[("ca.crt", &one_line)]),
+            ] {
+                let error = from(keys).unwrap_err().to_string();
+                assert!(error.contains(&format!("`{name}` holds no PEM block")), "{error}");
+                assert!(error.contains("line breaks") && !error.contains("hunter2"), "{error}");
+            }
+        }
+        for cut in [
+            KEY.rsplit_once('\n').unwrap().0,
+            &*KEY.replace("END OPENSSH", "END RSA"),
+            &KEY.replace("BEGIN", "-----BEGIN"),
+        ] {
+            assert!(from(&[("identity", cut), ("known_hosts", "h x y")]).is_err(), "{cut}");
+        }
+    }
+
     #[test]
     fn a_key_ends_with_a_line_break() {
         let credentials = from(&[("identity", KEY), ("known_hosts", "h ssh-ed25519 x")]).unwrap();
@@ -274,6 +316,25 @@ mod tests {
             assert!(error.to_string().contains("ssh-keygen -p"), "{error}");
             let error = from(&[("tls.crt", CERTIFICATE), ("tls.key", &closed)]).unwrap_err();
             assert_eq!(error, InvalidCredentials::Passphrase("tls.key"));
+        }
+    }
+
+    /// Flux keeps the passphrase of an identity as its password.
+    #[test]
+    fn the_password_of_an_identity_is_its_passphrase() {
+        let closed = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2\n-----END ENCRYPTED PRIVATE KEY-----";
+        let keys = |key| [("identity", key), ("identity.pub", "x"), ("known_hosts", "h x y"), ("password", "hunter2")];
+        assert_eq!(from(&keys(closed)).unwrap_err(), InvalidCredentials::Passphrase("identity"));
+        assert_eq!(format!("{:?}", from(&keys(KEY)).unwrap()), "Credentials { ssh identity }");
+    }
+
+    /// Cert-manager writes an empty `ca.crt` where the issuer names no authority.
+    #[test]
+    fn an_empty_authority_beside_other_credentials_is_none() {
+        for blank in ["", "\n"] {
+            let keys = [("tls.crt", CERTIFICATE), ("tls.key", KEY), ("ca.crt", blank)];
+            assert_eq!(format!("{:?}", from(&keys).unwrap()), "Credentials { client certificate }");
+            assert_eq!(from(&[("ca.crt", blank), ("other", "x")]).unwrap_err(), InvalidCredentials::Empty("ca.crt"));
         }
     }
 

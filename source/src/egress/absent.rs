@@ -22,12 +22,12 @@ impl Egress {
 
 /// The way that git finds by itself.
 #[derive(Default)]
-pub(crate) struct GitWay;
+pub(crate) struct GitWay {}
 
 impl GitWay {
     #[expect(clippy::unused_async, reason = "the same signature in every build")]
     pub(crate) async fn open(_: &Egress, _: Option<&Proxy>, _: &RemoteUrl) -> Result<Self, EgressFault> {
-        Ok(Self)
+        Ok(Self {})
     }
 
     pub(crate) fn settings(&self) -> impl Iterator<Item = (String, String)> {
@@ -36,6 +36,10 @@ impl GitWay {
 
     pub(crate) fn ssh_options(&self) -> &'static str {
         ""
+    }
+
+    pub(crate) fn ssh_host(&self) -> Option<(&str, u16)> {
+        None
     }
 
     pub(crate) fn removed_variables(&self) -> &'static [&'static str] {

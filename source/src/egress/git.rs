@@ -20,6 +20,7 @@ const PROXIES: [&str; 8] =
 pub(crate) struct GitWay {
     settings: Vec<(String, String)>,
     ssh_options: String,
+    ssh_host: Option<(String, u16)>,
     tunnel: Option<Tunnel>,
 }
 
@@ -54,7 +55,7 @@ impl GitWay {
         Ok(way)
     }
 
-    /// Gives ssh the checked address. The host key is still the one of the host's name.
+    /// Gives ssh the checked address.
     async fn ssh(egress: &Egress, to: &Authority) -> Result<Self, EgressFault> {
         let (host, port) = (host(to), to.port_u16().unwrap_or(22));
         let addresses = egress.addresses(host, port).await?;
@@ -67,9 +68,8 @@ impl GitWay {
             }
         };
         let address = address.ip();
-        let alias = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
-        let ssh_options = format!(" -o HostName={address} -o HostKeyAlias='{alias}' -o CheckHostIP=no");
-        Ok(Self { ssh_options, ..Self::default() })
+        let ssh_options = format!(" -o HostName={address} -o CheckHostIP=no");
+        Ok(Self { ssh_options, ssh_host: Some((host.to_owned(), port)), ..Self::default() })
     }
 
     pub(crate) fn settings(&self) -> impl Iterator<Item = (String, String)> {
@@ -79,6 +79,11 @@ impl GitWay {
     /// Returns the options of ssh, for the shell that starts it.
     pub(crate) fn ssh_options(&self) -> &str {
         &self.ssh_options
+    }
+
+    /// Returns the host whose key is expected, with its port, where ssh gets an address in place of its name.
+    pub(crate) fn ssh_host(&self) -> Option<(&str, u16)> {
+        self.ssh_host.as_ref().map(|(host, port)| (&**host, *port))
     }
 
     /// Returns the variables that would lead git past this way.

@@ -17,7 +17,7 @@ pub enum ArchiveFault {
     UnusableCredentials,
     /// The certificates are invalid.
     #[error("the certificates among the credentials can't be used: {0}")]
-    UnusableCertificates(String),
+    UnusableCertificates(&'static str),
     /// The server denies access.
     #[error("the host refused access: check the credentials, and that they may read this archive ({0})")]
     AccessDenied(String),
@@ -36,6 +36,18 @@ pub enum ArchiveFault {
     /// The archive exceeds the limit.
     #[error("the archive is larger than {limit} bytes: pack the workspace alone")]
     TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The archive unpacks to more than the limit.
+    #[error("the archive unpacks to more than {limit} bytes: pack the workspace alone")]
+    UnpacksTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The archive has more entries than the limit.
+    #[error("the archive has more than {limit} entries: pack the workspace alone")]
+    TooManyEntries {
         /// The limit.
         limit: u64,
     },
@@ -108,6 +120,8 @@ impl ArchiveFault {
             | Self::Status(_)
             | Self::Redirected(_)
             | Self::TooLarge { .. }
+            | Self::UnpacksTooLarge { .. }
+            | Self::TooManyEntries { .. }
             | Self::AddressRefused(_)
             | Self::WebPage
             | Self::Damaged(_)
@@ -125,6 +139,8 @@ impl ArchiveFault {
             Self::Status(_) => "unexpected_answer",
             Self::Redirected(_) => "redirected",
             Self::TooLarge { .. } => "transfer_too_large",
+            Self::UnpacksTooLarge { .. } => "archive_too_large",
+            Self::TooManyEntries { .. } => "archive_too_many_entries",
             Self::Unreachable(_) => "unreachable",
             Self::Interrupted(_) => "interrupted",
             Self::Throttled(_) => "throttled",

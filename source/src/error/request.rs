@@ -22,7 +22,7 @@ pub enum RequestFault {
     Unencrypted,
     /// The certificates are invalid.
     #[error("the certificates among the credentials can't be used: {0}")]
-    UnusableCertificates(String),
+    UnusableCertificates(&'static str),
     /// The host, or the proxy, denies access.
     #[error("the host refused access ({0})")]
     AccessDenied(String),

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::credentials::Credentials;
 use crate::credentials::{ClientCertificate, Login, SshIdentity};
+use crate::egress::GitWay;
 use crate::error::GitFault;
 use crate::spec::{RemoteUrl, Scheme};
 
@@ -29,23 +30,24 @@ const HELPER: &str =
 pub(super) struct GitKeyFiles {
     settings: Vec<Setting>,
     environment: Vec<(&'static str, String)>,
+    known_hosts: Option<PathBuf>,
     // Removes the files when it is dropped.
     files: Option<TempDir>,
 }
 
 impl GitKeyFiles {
     /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply, and for ssh
-    /// the user's own command, if there is one. `ssh_options` are for ssh, whatever the credentials.
+    /// the user's own command, if there is one.
     pub(super) fn hand_over(
         credentials: &Credentials,
         url: &RemoteUrl,
         own_ssh: bool,
-        ssh_options: &str,
+        way: &GitWay,
     ) -> Result<Self, GitFault> {
-        let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
+        let mut keys = Self { settings: Vec::new(), environment: Vec::new(), known_hosts: None, files: None };
         match url.scheme() {
             Scheme::Https => keys.for_https(credentials, url)?,
-            Scheme::Ssh => keys.for_ssh(credentials, own_ssh, ssh_options)?,
+            Scheme::Ssh => keys.for_ssh(credentials, own_ssh, way)?,
             Scheme::File => {}
         }
         Ok(keys)
@@ -53,6 +55,12 @@ impl GitKeyFiles {
 
     pub(super) fn settings(&self) -> impl Iterator<Item = Setting> {
         self.settings.iter().cloned()
+    }
+
+    /// Returns the file with the keys of the hosts. They are looked up under the name of the host, without a port, where
+    /// ssh gets an address in place of that name.
+    pub(super) fn known_hosts(&self) -> Option<&Path> {
+        self.known_hosts.as_deref()
     }
 
     pub(super) fn environment(&self) -> impl Iterator<Item = (&'static str, String)> {
@@ -112,17 +120,28 @@ impl GitKeyFiles {
         self.set("http.followRedirects", "false");
     }
 
-    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool, options: &str) -> Result<(), GitFault> {
+    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool, way: &GitWay) -> Result<(), GitFault> {
+        let options = way.ssh_options();
         let command = match credentials.ssh() {
             None if own_ssh => return Ok(()),
-            None if credentials.is_empty() => format!("{SSH}{options}"),
+            None if credentials.is_empty() => {
+                // The files of this machine name the port.
+                let name = way.ssh_host().map(|(host, port)| match port {
+                    22 => named(host),
+                    port => named(&format!("[{host}]:{port}")),
+                });
+                format!("{SSH}{options}{}", name.unwrap_or_default())
+            }
             None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
             Some(SshIdentity { key, known_hosts }) => {
                 let key = quoted(&self.file("identity", key.reveal())?);
-                let known_hosts = quoted(&self.file("known_hosts", known_hosts.reveal())?);
+                let file = self.file("known_hosts", known_hosts.reveal())?;
+                let known_hosts = quoted(&file);
+                self.known_hosts = Some(file);
+                let name = way.ssh_host().map(|(host, _)| named(host)).unwrap_or_default();
                 // Ssh uses this key and these hosts alone: no agent, no other key, no file of this machine.
                 format!(
-                    "{SSH}{options} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
+                    "{SSH}{options}{name} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
                      -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null"
                 )
             }
@@ -152,6 +171,11 @@ impl GitKeyFiles {
     }
 }
 
+/// Returns the option of ssh with the name under which it looks for the key of the host.
+fn named(host: &str) -> String {
+    format!(" -o HostKeyAlias='{host}'")
+}
+
 /// Quotes a path for the shell that starts ssh.
 pub(super) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
@@ -164,14 +188,15 @@ mod tests {
     use super::*;
     use crate::spec::Source;
 
-    const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n\
+                       -----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
 
     fn handed(source: &str, keys: &[(&str, &str)]) -> Result<GitKeyFiles, GitFault> {
         let Source::Git(git) = source.parse().unwrap() else { panic!("{source}") };
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false, "")
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false, &GitWay::default())
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod documents;
 mod environment;
 mod failure;
 mod group;
+mod known_hosts;
 mod ls_remote;
 mod memory;
 mod message;

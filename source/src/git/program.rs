@@ -19,6 +19,7 @@ use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::environment::{GitSetup, Setup};
 use crate::git::failure::{Failure, not_git};
 use crate::git::group::{GitExit, ProcessGroup};
+use crate::git::known_hosts;
 use crate::git::packs::PackFile;
 use crate::git::requests::Requests;
 use crate::git::stderr::TRACE;
@@ -121,7 +122,10 @@ impl Program {
         let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
         let way = async {
             let way = GitWay::open(&self.egress, self.proxy.as_ref(), &self.url).await?;
-            let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh, way.ssh_options())?;
+            let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh, &way)?;
+            if let (Some(file), Some(host)) = (keys.known_hosts(), way.ssh_host()) {
+                known_hosts::translate(file, host, setup, &self.reading()).await?;
+            }
             Ok::<_, GitFault>((way, keys))
         };
         let way = tokio::time::timeout(self.timeout, way).await.unwrap_or(Err(GitFault::TimedOut(self.timeout)));
@@ -191,8 +195,12 @@ impl Program {
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
         let mut command = self.command(Setup::Isolated, Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
-        let memory = Some(self.memory_bytes);
-        ProcessGroup::start(&mut command, &Confinement { memory, file_size: None, changes: Changes::Nowhere })
+        ProcessGroup::start(&mut command, &self.reading())
+    }
+
+    /// Returns the limits of a program that changes nothing.
+    fn reading(&self) -> Confinement<'static> {
+        Confinement { memory: Some(self.memory_bytes), file_size: None, changes: Changes::Nowhere }
     }
 
     /// Starts git to verify a signature, without access to any network. Git and the programs that it starts write only

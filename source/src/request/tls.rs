@@ -10,8 +10,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::credentials::ClientCertificate;
-use crate::credentials::Credentials;
+use crate::credentials::{ClientCertificate, Credentials, Secret};
 use crate::egress::Connection;
 use crate::error::ArchiveFault;
 
@@ -28,29 +27,31 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = || {
             let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-            builder.map(|builder| builder.with_root_certificates(roots.clone())).map_err(|error| unusable(&error))
+            let builder = builder.map(|builder| builder.with_root_certificates(roots.clone()));
+            builder.map_err(|_| ArchiveFault::UnusableCertificates("this program speaks no TLS that is safe"))
         };
         let other = Arc::new(builder()?.with_no_client_auth());
         let own = match credentials.client_certificate() {
             None => other.clone(),
             Some(ClientCertificate { certificate, key }) => {
-                let certificates = certificates(certificate.reveal())?;
-                let key = PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).map_err(|error| unusable(&error))?;
-                let config = builder()?.with_client_auth_cert(certificates, key).map_err(|error| unusable(&error))?;
-                Arc::new(config)
+                let (certificates, key) = (chain(certificate)?, private_key(key)?);
+                let config = builder()?.with_client_auth_cert(certificates, key);
+                Arc::new(config.map_err(|error| unusable(&error))?)
             }
         };
         Ok(Self { own, other })
     }
 }
 
-/// Returns the given authority alone, or those of this machine.
+/// Returns the given authorities alone, or those of this machine. One that can't be read keeps no other from use.
 fn roots(credentials: &Credentials) -> Result<RootCertStore, ArchiveFault> {
     let mut roots = RootCertStore::empty();
     match credentials.ca() {
         Some(ca) => {
-            for certificate in certificates(ca.reveal())? {
-                roots.add(certificate).map_err(|error| unusable(&error))?;
+            let certificates = CertificateDer::pem_slice_iter(ca.reveal().as_bytes()).flatten();
+            let (added, _) = roots.add_parsable_certificates(certificates);
+            if added == 0 {
+                return Err(ArchiveFault::UnusableCertificates("`ca.crt` holds no certificate that can be read"));
             }
         }
         None => {
@@ -60,12 +61,26 @@ fn roots(credentials: &Credentials) -> Result<RootCertStore, ArchiveFault> {
     Ok(roots)
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, ArchiveFault> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|error| unusable(&error))
+fn chain(pem: &Secret) -> Result<Vec<CertificateDer<'static>>, ArchiveFault> {
+    let chain = CertificateDer::pem_slice_iter(pem.reveal().as_bytes()).collect::<Result<_, _>>();
+    // The text of the error has the lines that were not understood.
+    chain.map_err(|_| ArchiveFault::UnusableCertificates("`tls.crt` holds what is no certificate"))
 }
 
-fn unusable(error: &impl ToString) -> ArchiveFault {
-    ArchiveFault::UnusableCertificates(error.to_string())
+fn private_key(pem: &Secret) -> Result<PrivateKeyDer<'static>, ArchiveFault> {
+    // The text of the error has the lines that were not understood, and here they are the key.
+    PrivateKeyDer::from_pem_slice(pem.reveal().as_bytes())
+        .map_err(|_| ArchiveFault::UnusableCertificates("`tls.key` holds no private key that can be read"))
+}
+
+fn unusable(error: &rustls::Error) -> ArchiveFault {
+    ArchiveFault::UnusableCertificates(match error {
+        rustls::Error::InconsistentKeys(_) => "`tls.key` is not the key of `tls.crt`",
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            "`tls.crt` holds what is no certificate"
+        }
+        _ => "`tls.key` holds no private key of a kind that can be used",
+    })
 }
 
 /// Begins TLS, and checks the host's certificate.
@@ -97,5 +112,67 @@ fn named(reason: &CertificateError) -> String {
             "the server shows the certificate of an authority: issue one for the server, with CA:FALSE".to_owned()
         }
         reason => reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const GARBAGE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const NO_BASE64: &str = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+
+    fn of(keys: &[(&str, &str)]) -> Credentials {
+        let keys: BTreeMap<_, _> =
+            keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        Credentials::from_keys(&keys).unwrap()
+    }
+
+    fn issued() -> (String, String) {
+        let issued = rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap();
+        (issued.cert.pem(), issued.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn an_authority_that_is_not_understood_keeps_no_other_from_use() {
+        let (one, other) = (issued().0, issued().0);
+        let bundle = [&*one, GARBAGE, NO_BASE64, &other].concat();
+        assert_eq!(roots(&of(&[("ca.crt", &bundle)])).unwrap().len(), 2);
+        for none in [GARBAGE, NO_BASE64] {
+            let error = roots(&of(&[("ca.crt", none)])).unwrap_err();
+            assert!(error.to_string().contains("`ca.crt`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unusable_certificates_are_named_and_never_shown() {
+        let (certificate, key) = issued();
+        assert!(Tls::new(&of(&[("tls.crt", &certificate), ("tls.key", &key)])).is_ok());
+        let secret = key.lines().nth(1).unwrap().to_owned();
+        let decimals = secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+        let whole = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let openssh = key.replace("PRIVATE", "OPENSSH PRIVATE");
+        // Parsers pass over a block of an unknown kind.
+        let skipped = whole.replace("PRIVATE", "OPENSSH PRIVATE");
+        let [spaces, dashes] =
+            ["KEY----- ", "KEY "].map(|title| skipped.clone() + &key.replace("KEY-----\n", title).replace('\n', " "));
+        let in_chain = certificate.clone() + &spaces;
+        for (certificate, key, named) in [
+            (&*certificate, &*spaces, "`tls.key`"),
+            (&certificate, &dashes, "`tls.key`"),
+            (&certificate, whole, "`tls.key`"),
+            (&certificate, &openssh, "`tls.key`"),
+            (&certificate, &issued().1, "`tls.key` is not the key of `tls.crt`"),
+            (&in_chain, &key, "`tls.crt`"),
+            (GARBAGE, &key, "`tls.crt`"),
+            (NO_BASE64, &key, "`tls.crt`"),
+        ] {
+            let error = Tls::new(&of(&[("tls.crt", certificate), ("tls.key", key)])).err().unwrap();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(named), "{named}: {text}");
+            assert!(!text.contains(&secret) && !text.contains(&decimals), "{text}");
+        }
     }
 }

@@ -20,17 +20,31 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start() -> Self {
+        Self::start_for(None)
+    }
+
+    /// Starts a server with a certificate for `name`, which [`Self::authority`] has signed.
+    pub fn start_certified(name: &str) -> Self {
+        Self::start_for(Some(name))
+    }
+
+    fn start_for(certified: Option<&str>) -> Self {
         let root = packages();
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         new_key(&at("host"));
         new_key(&at("identity"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let certificate = certified.map(|name| {
+            certify(&at("authority"), name, &at("host.pub"));
+            format!("HostCertificate {}\n", at("host-cert.pub").display())
+        });
         let settings = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
-             PasswordAuthentication no\nUsePAM no\n",
+             PasswordAuthentication no\nUsePAM no\n{}",
             at("host").display(),
             at("identity.pub").display(),
+            certificate.unwrap_or_default(),
         );
         fs::write(at("config"), settings).unwrap();
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
@@ -65,14 +79,40 @@ impl Sshd {
     }
 
     pub fn known_hosts(&self) -> String {
-        self.known_as(&self.directory.path().join("host.pub"))
+        self.known_as(&self.host_key())
+    }
+
+    /// Returns the public key of the server.
+    pub fn host_key(&self) -> String {
+        fs::read_to_string(self.directory.path().join("host.pub")).unwrap()
+    }
+
+    /// Returns a public key that is not that of the server.
+    pub fn other_key(&self) -> String {
+        let other = self.directory.path().join("other");
+        if !other.exists() {
+            new_key(&other);
+        }
+        fs::read_to_string(other.with_extension("pub")).unwrap()
+    }
+
+    /// Returns the public key that has signed the certificate of the server.
+    pub fn authority(&self) -> String {
+        fs::read_to_string(self.directory.path().join("authority.pub")).unwrap()
+    }
+
+    /// Returns known_hosts as `ssh-keygen -H` writes it: nobody reads the names of the hosts there.
+    pub fn hashed(&self, known_hosts: &str) -> String {
+        let path = self.directory.path().join("hashed");
+        fs::write(&path, known_hosts).unwrap();
+        let done = Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&path).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        fs::read_to_string(path).unwrap()
     }
 
     /// Returns the known_hosts of a client that has seen another key of the server.
     pub fn known_otherwise(&self) -> String {
-        let other = self.directory.path().join("other");
-        new_key(&other);
-        self.known_as(&other.with_extension("pub"))
+        self.known_as(&self.other_key())
     }
 
     /// Makes a key that the server does not know.
@@ -86,8 +126,8 @@ impl Sshd {
         self.port
     }
 
-    fn known_as(&self, key: &Path) -> String {
-        format!("[127.0.0.1]:{} {}", self.port, fs::read_to_string(key).unwrap())
+    fn known_as(&self, key: &str) -> String {
+        format!("[127.0.0.1]:{} {key}", self.port)
     }
 }
 
@@ -102,6 +142,14 @@ fn new_key(path: &Path) {
     let made =
         Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path).status();
     assert!(made.unwrap().success());
+}
+
+/// Signs the key of a host with a new authority.
+fn certify(authority: &Path, name: &str, host: &Path) {
+    new_key(authority);
+    let signing =
+        Command::new("ssh-keygen").args(["-q", "-h", "-I", "test", "-n", name, "-s"]).arg(authority).arg(host).status();
+    assert!(signing.unwrap().success());
 }
 
 /// Returns the directory with `usr/sbin/sshd`: this machine's, or that of the cache.
