@@ -1,6 +1,8 @@
 //! The chart can be installed, upgraded, and uninstalled without the loss of any configuration.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use rototo_tests::harness::{Cluster, ControlPlane, Namespace, Observation, Operator, PATIENCE, until};
 use serde_json::{Value, json};
@@ -135,6 +137,125 @@ async fn a_second_release_is_refused_before_anything_is_installed_and_can_take_o
     helm(&plane, second.name(), &install).unwrap();
     let map = get(&plane, &["configmap", "rototo-markers", "--namespace", first.name()]);
     assert_eq!(map["metadata"]["annotations"]["rototo.dev/install"], format!("{}/another", second.name()));
+}
+
+/// Helm and kubectl own the fields that they wrote, and neither overwrites those of the other by itself.
+#[tokio::test]
+async fn the_crd_goes_from_kubectl_to_helm_and_back_by_the_commands_of_the_readme() {
+    let plane = ControlPlane::start().unwrap();
+    let home = Namespace::create(&plane, "rototo").await.unwrap();
+    let chart = chart();
+    let upgrade = |values: &[&str]| {
+        let command = ["upgrade", "--install", "rototo-operator", &chart];
+        helm(&plane, home.name(), &[&command[..], values].concat())
+    };
+    let of_the_chart = crd_of_the_chart();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("crd.json").display().to_string();
+    let readme = fs::read_to_string(format!("{chart}/README.in.md")).unwrap();
+    let command = readme.lines().find_map(|line| line.strip_prefix("kubectl apply --server-side")).unwrap();
+    let command = command.replace("crds/rototo.dev_rototoworkspaces.yaml", &file);
+    let apply = |description: &str| {
+        fs::write(&file, with_description(&of_the_chart, description).to_string()).unwrap();
+        let arguments = [&["apply", "--server-side"], &command.split_whitespace().collect::<Vec<_>>()[..]].concat();
+        plane.kubectl(&arguments).unwrap();
+        assert_eq!(description_in(&plane), description);
+    };
+    let to_helm = |description: &str| {
+        let error = upgrade(&["--set", "crds.install=true"]).unwrap_err().to_string();
+        assert!(error.contains(".spec.versions"), "{error}");
+        assert_eq!(description_in(&plane), description);
+        upgrade(&["--set", "crds.install=true", "--force-conflicts"]).unwrap();
+        assert_eq!(description_in(&plane), description_of(&of_the_chart));
+        upgrade(&["--set", "logLevel=debug"]).unwrap();
+    };
+
+    apply("first");
+    let refused = upgrade(&[]).unwrap_err().to_string();
+    assert!(refused.contains("add --force-conflicts"), "{refused}");
+    follow_the_printed_commands(&plane, &refused, "annotate --overwrite crd rototoworkspaces.rototo.dev");
+    to_helm("first");
+    upgrade(&["--set", "crds.install=false"]).unwrap();
+    assert_eq!(description_in(&plane), description_of(&of_the_chart));
+    apply("second");
+    to_helm("second");
+}
+
+/// The older chart knows one value less, and its CRD differs.
+#[tokio::test]
+async fn a_downgrade_by_the_commands_of_the_page_keeps_the_newer_crd_and_all_values() {
+    let plane = ControlPlane::start().unwrap();
+    let home = Namespace::create(&plane, "rototo").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let older = older_chart(directory.path());
+    let install = ["upgrade", "--install", "rototo-operator", &chart(), "--set"];
+    helm(&plane, home.name(), &[&install[..], &["logLevel=debug,deploymentLabels.team=a"]].concat()).unwrap();
+    let newer = description_in(&plane);
+
+    let page = fs::read_to_string(xtask::cargo::root().join("docs/production.md")).unwrap();
+    let page = page.replace("rototo-system", home.name()).replace("OLD_CHART", &older);
+    let commands = page.split_once("\nhelm get values ").unwrap().1.split_once("\n```").unwrap().0;
+    let (read, downgrade) = commands.split_once(" > values.yaml\nhelm ").unwrap();
+    let values = plane.helm(&[&["get", "values"], &read.split(' ').collect::<Vec<_>>()[..]].concat()).unwrap();
+    let file = directory.path().join("values.yaml").display().to_string();
+    let downgrade = downgrade.replace("values.yaml", &file);
+    let downgrade = || plane.helm(&downgrade.split(' ').collect::<Vec<_>>());
+    fs::write(&file, &values).unwrap();
+    let refused = downgrade().unwrap_err().to_string();
+    assert!(refused.contains("additional properties 'deploymentLabels' not allowed"), "{refused}");
+    let mut known: Value = serde_saphyr::from_str(&values).unwrap();
+    known.as_object_mut().unwrap().remove("deploymentLabels").unwrap();
+    fs::write(&file, known.to_string()).unwrap();
+    downgrade().unwrap();
+
+    assert_eq!(description_in(&plane), newer);
+    let values = || {
+        let arguments = ["get", "values", "rototo-operator", "--output", "json", "--namespace", home.name()];
+        serde_json::from_str::<Value>(&plane.helm(&arguments).unwrap()).unwrap()
+    };
+    assert_eq!(values(), json!({ "logLevel": "debug", "crds": { "install": false } }));
+    let again = ["upgrade", "rototo-operator", &chart(), "--reset-then-reuse-values", "--set", "crds.install=true"];
+    helm(&plane, home.name(), &again).unwrap();
+    assert_eq!(values(), json!({ "logLevel": "debug", "crds": { "install": true } }));
+}
+
+/// Copies the chart without the value `deploymentLabels`, and with another description in its CRD. Returns its path.
+fn older_chart(directory: &Path) -> String {
+    let copy = directory.join("older");
+    let copied = Command::new("cp").args(["-r", &chart()]).arg(&copy).status().unwrap();
+    assert!(copied.success(), "{copied}");
+    let label = "\n    \"deploymentLabels\": { \"$ref\": \"#/$defs/furtherLabels\" },";
+    for (name, newer, older) in [
+        ("values.schema.json", label, ""),
+        ("values.yaml", "\ndeploymentLabels: {}", ""),
+        ("templates/crd.yaml", "Runtime configuration that is reviewed", "Configuration that is reviewed"),
+    ] {
+        let path = copy.join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(newer), "{name}");
+        fs::write(path, text.replace(newer, older)).unwrap();
+    }
+    copy.display().to_string()
+}
+
+fn crd_of_the_chart() -> Value {
+    let path = xtask::cargo::root().join("crds/rototo.dev_rototoworkspaces.yaml");
+    serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn description_of(crd: &Value) -> String {
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"].as_str().unwrap().to_owned()
+}
+
+fn with_description(crd: &Value, description: &str) -> Value {
+    let mut crd = crd.clone();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = json!(description);
+    crd
+}
+
+/// Returns the description in the CRD of the cluster.
+fn description_in(cluster: &Cluster) -> String {
+    description_of(&get(cluster, &["crd", "rototoworkspaces.rototo.dev"]))
 }
 
 /// Runs the lines with kubectl in a message. One of them must have this text.

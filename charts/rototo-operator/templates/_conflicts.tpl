@@ -43,7 +43,7 @@ asked, as in `helm template`.
 {{- $namespace := dig "annotations" "meta.helm.sh/release-namespace" "" .metadata }}
 {{- if or (ne $release $.Release.Name) (ne $namespace $.Release.Namespace) }}
 {{- $owner := $release | empty | ternary "no Helm release" (printf "the release %s in the namespace %s" $release $namespace) }}
-{{- fail (printf "\n\nThe CRD rototoworkspaces.rototo.dev exists and belongs to %s.\nIf its owner is still in use, set crds.install=false: the owner upgrades the CRD. Otherwise let this release own it,\nwhich changes no RototoWorkspace:\n  kubectl label --overwrite crd rototoworkspaces.rototo.dev app.kubernetes.io/managed-by=Helm\n  kubectl annotate --overwrite crd rototoworkspaces.rototo.dev meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s\nNothing was changed. conflictCheck.enabled=false turns this check off.\n" $owner $.Release.Name $.Release.Namespace) }}
+{{- fail (printf "\n\nThe CRD rototoworkspaces.rototo.dev exists and belongs to %s.\nIf its owner is still in use, set crds.install=false: the owner upgrades the CRD. Otherwise let this release own it,\nwhich changes no RototoWorkspace:\n  kubectl label --overwrite crd rototoworkspaces.rototo.dev app.kubernetes.io/managed-by=Helm\n  kubectl annotate --overwrite crd rototoworkspaces.rototo.dev meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s\nIf Helm then names a conflict with kubectl, which applied the CRD, add --force-conflicts to the command once.\nNothing was changed. conflictCheck.enabled=false turns this check off.\n" $owner $.Release.Name $.Release.Namespace) }}
 {{- end }}
 {{- end }}
 {{- end }}

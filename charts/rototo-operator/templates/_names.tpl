@@ -31,8 +31,8 @@
 {{- end }}
 
 {{- define "rototo-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "rototo-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "rototo-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "rototo-operator.labels" -}}
@@ -41,10 +41,15 @@ app.kubernetes.io/component: operator
 {{ include "rototo-operator.commonLabels" . }}
 {{- end }}
 
+{{/* Labels by which a NetworkPolicy selects the pod of `helm test`. */}}
+{{- define "rototo-operator.testSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "rototo-operator.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
 {{/* The labels of a pod that is no operator: the Service must not lead to it. */}}
 {{- define "rototo-operator.testLabels" -}}
-app.kubernetes.io/name: {{ include "rototo-operator.name" . | trunc 58 | trimSuffix "-" }}-test
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{ include "rototo-operator.testSelectorLabels" . }}
 app.kubernetes.io/component: test
 {{ include "rototo-operator.commonLabels" . }}
 {{- end }}

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod dashboard;
+mod pages;
 mod rendering;
 mod runbook;
 

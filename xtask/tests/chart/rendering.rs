@@ -15,20 +15,23 @@ use crate::{chart, helm, objects, read, template};
 
 const SETS: [&str; 4] = ["defaults", "everything", "namespaces", "openshift"];
 
-fn set(name: &str) -> String {
+/// Returns the path of a set of values.
+pub fn set(name: &str) -> String {
     cargo::root().join("xtask/tests/chart/values").join(name).with_extension("yaml").display().to_string()
 }
 
-fn every_set() -> impl Iterator<Item = (&'static str, Vec<Value>)> {
+/// Returns what each set renders.
+pub fn every_set() -> impl Iterator<Item = (&'static str, Vec<Value>)> {
     SETS.into_iter().map(|name| (name, objects(&["--values", &set(name)])))
 }
 
-fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+/// Returns the objects of a kind.
+pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
 /// Returns the pod of the Deployment.
-fn pod(objects: &[Value]) -> &Value {
+pub fn pod(objects: &[Value]) -> &Value {
     &of_kind(objects, "Deployment")[0]["spec"]["template"]
 }
 
@@ -89,6 +92,12 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("tracing.otlpEndpoint=collector:4317", "/tracing/otlpEndpoint"),
         ("extraArgs={--otlp-endpoint=http://collector:4318}", "the chart sets this one itself"),
         ("podLabels.app\\.kubernetes\\.io/name=x", "the chart sets this label itself"),
+        ("serviceMonitor.labels.app\\.kubernetes\\.io/instance=x", "the chart sets this label itself"),
+        ("prometheusRule.labels.app\\.kubernetes\\.io/part-of=x", "the chart sets this label itself"),
+        ("dashboards.labels.helm\\.sh/chart=x", "the chart sets this label itself"),
+        ("resources.limits.ephemeral-storage=12Gi", "The operator may\nuse 12288 MiB of its disk"),
+        ("resources.limits.ephemeral-storage=12884901888", "lower limits.diskMib or limits.polls"),
+        ("resources.limits.ephemeral-storage=13Gi,limits.polls=24", "use 14336 MiB"),
         ("persistence.existingClaim=x", "/persistence/enabled"),
         ("ingress.enabled=true", "/ingress/hosts"),
         ("proxy.fromSecret=x,proxy.https=http://proxy:3128", "/proxy/https"),
@@ -149,6 +158,61 @@ fn a_release_name_with_a_digit_in_front_needs_another_name_for_its_objects() {
     let error = helm(&["template", "2026-rototo", &chart]).unwrap_err();
     assert!(error.contains("set fullnameOverride"), "{error}");
     assert!(helm(&["template", "2026-rototo", &chart, "--set", "fullnameOverride=rototo"]).is_ok());
+}
+
+/// YAML reads some texts as numbers and others as booleans, which no name may be.
+#[test]
+fn a_name_in_digits_is_a_text() {
+    let chart = chart("").display().to_string();
+    let all = set("everything");
+    let one_pod = ["--set", "replicas=1,persistence.enabled=true"];
+    let texts = "fullnameOverride=true,nameOverride=42,priorityClassName=1e3,tls.fromSecret=1,caBundle.configMap=2,\
+                 ingress.className=3,serviceMonitor.labels.release=4";
+    let volume = "fullnameOverride=null,watchNamespaces={123,1e5},persistence.storageClassName=5,proxy.fromSecret=6";
+    let claim = "fullnameOverride=true,persistence.existingClaim=7";
+    let sets = [
+        ["--values", &all, "--set-string", texts],
+        [one_pod[0], one_pod[1], "--set-string", volume],
+        [one_pod[0], one_pod[1], "--set-string", claim],
+    ];
+    for arguments in sets {
+        let release = ["template", "2026", &chart, "--namespace", "2026", "--set", "crds.install=false"];
+        let rendered = helm(&[&release, &arguments[..]].concat()).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        let names: usize = objects.iter().map(|object| texts_in(object, &object["kind"])).sum();
+        assert!(names > 100, "{names}");
+    }
+}
+
+/// Asserts that all names and labels in an object are texts. Returns how many there are.
+fn texts_in(value: &Value, of: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(|item| texts_in(item, of)).sum(),
+        Value::Object(fields) => {
+            let of_field = |(key, field): (&String, &Value)| {
+                let texts: Vec<&Value> = match (key.as_str(), field) {
+                    ("labels" | "matchLabels" | "annotations" | "selector", Value::Object(texts))
+                        if !texts.contains_key("matchLabels") =>
+                    {
+                        texts.values().collect()
+                    }
+                    (key, Value::Array(texts)) if is_name(key) => texts.iter().collect(),
+                    (key, text) if is_name(key) => vec![text],
+                    _ => return texts_in(field, of),
+                };
+                assert!(texts.iter().all(|text| text.is_string()), "{key} of {of}: {texts:?}");
+                texts.len()
+            };
+            fields.iter().map(of_field).sum()
+        }
+        _ => 0,
+    }
+}
+
+fn is_name(key: &str) -> bool {
+    ["name", "namespace", "claimName", "resourceNames", "matchNames"].contains(&key)
+        || key.ends_with("AccountName")
+        || key.ends_with("ClassName")
 }
 
 #[test]
@@ -229,6 +293,57 @@ fn an_uninstall_gives_the_lease_up_and_keeps_the_crd() {
     assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
 }
 
+/// Argo CD takes hooks of Helm for its own, and would create a Lease that exists. It leaves the hook of `helm test` out.
+#[test]
+fn without_the_hook_of_an_uninstall_only_a_test_is_a_hook() {
+    let objects = objects(&["--values", &set("everything"), "--set", "uninstallHook.enabled=false"]);
+    let hooks: BTreeSet<&str> =
+        objects.iter().filter_map(|object| object["metadata"]["annotations"]["helm.sh/hook"].as_str()).collect();
+    assert_eq!(hooks, BTreeSet::from(["test"]));
+    let page = read("docs/production.md");
+    let paragraph = page.split("\n\n").find(|text| text.contains("Argo CD renders the chart")).unwrap();
+    assert!(paragraph.contains("`uninstallHook.enabled` to `false`"), "{paragraph}");
+}
+
+/// Pods that can't become ready would block the drain of their nodes.
+#[test]
+fn every_disruption_budget_lets_pods_go_that_are_not_ready() {
+    for (set, objects) in every_set() {
+        let budgets = of_kind(&objects, "PodDisruptionBudget");
+        assert!(!budgets.is_empty(), "{set}");
+        for budget in budgets {
+            assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{set}");
+        }
+    }
+}
+
+/// The pods of the former version end, and must not decide where those of the next one run.
+#[test]
+fn the_pods_of_one_version_are_spread_by_default() {
+    let objects = objects(&[]);
+    let spread = &pod(&objects)["spec"]["topologySpreadConstraints"];
+    assert_eq!(spread.as_array().unwrap().len(), 1);
+    assert_eq!(spread[0]["matchLabelKeys"], json!(["pod-template-hash"]));
+    assert_eq!(spread[0]["labelSelector"]["matchLabels"]["app.kubernetes.io/instance"], "rototo");
+}
+
+#[test]
+fn the_pod_of_helm_test_reaches_the_metrics_port_of_every_set() {
+    let everything = set("everything");
+    for peers in ["https", "metrics"] {
+        let peers = format!("networkPolicy.{peers}From[0].podSelector.matchLabels.a=b");
+        let objects = objects(&["--values", &everything, "--set", &peers]);
+        let labels = &of_kind(&objects, "Pod")[0]["metadata"]["labels"];
+        let rules = of_kind(&objects, "NetworkPolicy")[0]["spec"]["ingress"].as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["ports"][0]["port"] == 8080).unwrap();
+        let admits = |peer: &Value| {
+            let selector = peer["podSelector"]["matchLabels"].as_object();
+            selector.is_some_and(|selector| selector.iter().all(|(name, value)| labels[name] == *value))
+        };
+        assert!(rule["from"].as_array().unwrap().iter().any(admits), "{rule}");
+    }
+}
+
 #[test]
 fn the_notes_say_what_comes_next_and_what_stays() {
     let chart = chart("").display().to_string();
@@ -255,6 +370,16 @@ fn the_notes_say_what_comes_next_and_what_stays() {
     assert!(namespaces.contains("kubectl apply --namespace checkout"), "{namespaces}");
     assert!(!namespaces.contains("persistence.enabled=true"), "{namespaces}");
     assert!(namespaces.contains("does not install the CRD"), "{namespaces}");
+    // A Prometheus that selects objects by labels takes none without them.
+    assert!(!plain.contains("serviceMonitorSelector"), "{plain}");
+    let enabled = "serviceMonitor.enabled=true,prometheusRule.enabled=true";
+    let both = notes(&["--set", enabled]);
+    assert!(both.contains("set serviceMonitor.labels and prometheusRule.labels to it"), "{both}");
+    assert!(both.contains("kubectl get prometheus --all-namespaces"), "{both}");
+    let rule = notes(&["--set", &format!("{enabled},serviceMonitor.labels.release=prometheus")]);
+    assert!(rule.contains("set prometheusRule.labels to it"), "{rule}");
+    let none = notes(&["--values", &set("everything")]);
+    assert!(!none.contains("serviceMonitorSelector"), "{none}");
 }
 
 #[test]
@@ -265,39 +390,6 @@ fn the_readme_is_made_from_the_comments_of_the_values() {
     assert!(read("README.md") == expected, "the chart's README.md is stale: run `cargo xtask generate`");
 }
 
-/// A command of a page is a line that begins with `helm install` or `helm upgrade`, and its continuations.
-#[test]
-fn the_helm_commands_of_the_pages_render() {
-    let pages = ["docs/quickstart.md", "docs/production.md", "charts/rototo-operator/README.in.md"];
-    for page in pages {
-        let text = read(page).replace("\\\n", " ").replace('$', "");
-        let helm = |line: &&str| line.starts_with("helm install") || line.starts_with("helm upgrade --install");
-        let commands: Vec<&str> = text.lines().filter(helm).collect();
-        assert!(!commands.is_empty(), "{page}");
-        for command in commands {
-            let words: Vec<&str> = command.split_whitespace().collect();
-            let values = words.windows(2).filter(|pair| pair[0] == "--set").flatten().copied();
-            template(&values.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{page}: {command}: {error}"));
-        }
-    }
-}
-
-/// Every value that a page names in code exists.
-#[test]
-fn the_values_that_the_page_on_production_names_exist() {
-    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
-    let mut known = 0;
-    for name in read("docs/production.md").split('`').skip(1).step_by(2) {
-        let path: Vec<&str> = name.split('=').next().unwrap().split('.').collect();
-        if path.len() > 1 && values.get(path[0]).is_some() {
-            let value = path.iter().try_fold(&values, |value, part| value.get(part));
-            assert!(value.is_some(), "docs/production.md names the value `{name}`, which does not exist");
-            known += 1;
-        }
-    }
-    assert!(known > 8, "{known}");
-}
-
 /// The kubelet evicts a pod whose volume exceeds its limit.
 #[test]
 fn the_volume_has_room_for_the_disk_limit_and_all_polls() {
@@ -306,6 +398,14 @@ fn the_volume_has_room_for_the_disk_limit_and_all_polls() {
     let volume = values["persistence"]["emptyDirSizeLimit"].as_str().unwrap();
     let gib: u64 = volume.strip_suffix("Gi").unwrap().parse().unwrap();
     assert!(gib * 1024 > limit("diskMib") + 2 * limit("polls") * 128, "{volume}");
+    for admitted in [
+        "resources.limits.ephemeral-storage=13Gi",
+        "resources.limits.ephemeral-storage=13e9",
+        "resources.limits.ephemeral-storage=8.1Gi,limits.diskMib=4096",
+        "resources.limits.ephemeral-storage=2Gi,replicas=1,persistence.enabled=true",
+    ] {
+        template(&["--set", admitted]).unwrap_or_else(|error| panic!("{admitted}: {error}"));
+    }
 }
 
 #[test]
