@@ -186,6 +186,7 @@ pub enum RehearsalMode {
 
 /// A revision that lint accepts, and that is not published before a person allows it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct HeldStatus {
     /// The revision that is held; for a source without commits, the fingerprint of its content.
     pub revision: String,
@@ -203,6 +204,10 @@ pub struct HeldStatus {
     /// The analysis for which it was taken back, as far as the operator knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisStatus>,
+    /// The name under which it was announced, if it was taken back. A request to try it again names it, as `of=NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub announced_as: Option<UpdatedAt>,
     /// The time since which it is held.
     pub since: Time,
     /// The command that releases it.

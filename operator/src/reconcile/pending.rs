@@ -38,7 +38,7 @@ pub(super) fn held(
         let analysis = record.analysis.failure(held).cloned();
         let processes = record.taken_back_for(held);
         (
-            HeldReason::TakenBack { gate, analysis, processes },
+            HeldReason::TakenBack { announced_as: held.updated_at, gate, analysis, processes },
             ANNOTATION_ROLLOUT,
             format!("retry {name} of={}", held.updated_at),
         )

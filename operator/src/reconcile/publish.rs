@@ -11,7 +11,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
-use rototo_protocol::rollout::Step;
+use rototo_protocol::rollout::{Action, Request, Step};
 use rototo_protocol::{Marked, Publish};
 use tracing::{debug, info, warn};
 
@@ -23,7 +23,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
 use crate::reconcile::rehearsal::{is_published_anyway, rules};
-use crate::reconcile::rollout::{is_rejected, queues, request, steps};
+use crate::reconcile::rollout::{is_rejected, parse, queues, request, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -346,13 +346,13 @@ pub(super) fn input<'a>(
     }
 }
 
-/// Returns the publish that was taken back, by status. The name is in the command that begins it anew.
+/// Returns the publish that was taken back, by status.
 fn remembered_held(workspace: &RototoWorkspace) -> Option<(Publish, Gate)> {
     let status = workspace.status.as_ref()?;
     let held = status.held.as_ref().filter(|held| held.reason == reason::HELD_BACK)?;
-    let name = held.release.split([' ', '\'']).find_map(|word| word.strip_prefix("of="))?;
-    let updated_at = name.parse().ok()?;
-    let aborted = |request: &RequestStatus| request.request.starts_with("abort ") && request.request.contains(name);
+    let updated_at = held.announced_as?;
+    let abort = Request { action: Action::Abort, of: updated_at };
+    let aborted = |request: &RequestStatus| parse(&request.request) == Ok(abort);
     let gate = match &held.analysis {
         Some(_) => Gate::Analysis,
         None if status.request.as_ref().is_some_and(aborted) => Gate::Aborted,
@@ -481,11 +481,9 @@ mod tests {
         let held = |reason: &str, request: &str, analysis: serde_json::Value| {
             let (taken_back, name) = (publish("b", 20), "2026-11-20T18:40:20.000000Z");
             let asked = json!({ "request": request, "by": "unverified", "state": "Over" });
-            let command = "kubectl annotate rototoworkspace policy -n prod --overwrite rototo.dev/rollout=";
             let held = json!({
                 "revision": "main@sha1:4d123d6", "fingerprint": taken_back.fingerprint.to_string(), "reason": reason,
-                "since": "2026-11-20T18:41:00Z", "release": format!("{command}'retry 4d123d6 of={name}'"),
-                "analysis": analysis,
+                "since": "2026-11-20T18:41:00Z", "release": "kubectl annotate", "announcedAs": name, "analysis": analysis,
             });
             let status = json!({ "held": held, "request": asked });
             remembered_held(&workspace(json!({ "source": SOURCE }), status))

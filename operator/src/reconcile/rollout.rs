@@ -103,7 +103,7 @@ pub(super) fn request_status(
 const REQUEST_FORMAT: &str = "it must read `ACTION REVISION of=NAME`, where ACTION is promote, hold, abort, or retry: `rototo promote` writes it";
 
 /// Reads `ACTION REVISION of=NAME`, with `step=N` after `promote`.
-fn parse(text: &str) -> Result<Request, &'static str> {
+pub(super) fn parse(text: &str) -> Result<Request, &'static str> {
     let mut words = text.split_whitespace();
     let (action, _revision) = (words.next(), words.next().ok_or(REQUEST_FORMAT)?);
     let option = |name: &str| text.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));

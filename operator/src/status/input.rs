@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rototo_api::UpdatedAt;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
 use rototo_api::marker::{Gate, Stage};
@@ -128,6 +129,8 @@ pub enum HeldReason {
     },
     /// It was taken back during its rollout.
     TakenBack {
+        /// The name under which it was announced.
+        announced_as: UpdatedAt,
         /// The gate that it did not pass.
         gate: Gate,
         /// The analysis that failed, if that is known.

@@ -220,6 +220,10 @@ fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
         }
         _ => None,
     };
+    let announced_as = match &held.reason {
+        HeldReason::TakenBack { announced_as, .. } => Some(*announced_as),
+        _ => None,
+    };
     Some(HeldStatus {
         revision: held.revision.clone(),
         fingerprint: held.fingerprint.clone(),
@@ -227,6 +231,7 @@ fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
         removes,
         processes,
         analysis,
+        announced_as,
         since: same.map_or(Time(input.now), |before| before.since.clone()),
         release: held.release.clone(),
     })

@@ -1,5 +1,6 @@
 //! Revisions that are held until a person allows them.
 
+use rototo_api::UpdatedAt;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::marker::{Gate, Stage};
 use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView, StageCounts};
@@ -25,8 +26,13 @@ fn held_in_rehearsal(reason: HeldReason) -> StatusCase {
     world
 }
 
+/// The name under which B was announced.
+fn name() -> UpdatedAt {
+    "2026-11-20T18:40:20.000000Z".parse().unwrap()
+}
+
 fn taken_back(gate: Gate, analysis: Option<AnalysisStatus>) -> HeldReason {
-    HeldReason::TakenBack { gate, analysis, processes: Vec::new() }
+    HeldReason::TakenBack { announced_as: name(), gate, analysis, processes: Vec::new() }
 }
 
 fn rehearsal(verdict: RehearsalVerdict) -> RehearsalView {
@@ -199,14 +205,16 @@ fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_
 
 #[test]
 fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
-    let degraded = |processes| HeldReason::TakenBack { gate: Gate::Degraded, analysis: None, processes };
+    let degraded =
+        |processes| HeldReason::TakenBack { announced_as: name(), gate: Gate::Degraded, analysis: None, processes };
     let named = vec![Straggler::degraded("app-7".to_owned(), "error_rate")];
     let mut world = held_in_rehearsal(degraded(named.clone()));
     let expected =
         "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
     let status = world.status();
     assert!(status.conditions[0].message.contains(expected), "{}", status.conditions[0].message);
-    assert_eq!(status.held.as_ref().unwrap().processes, named);
+    let held = status.held.as_ref().unwrap();
+    assert_eq!((&held.processes, held.announced_as), (&named, Some(name())));
     world.previous = status;
     world.held = held_in_rehearsal(degraded(Vec::new())).held;
     assert!(world.status().conditions[0].message.contains(expected));
