@@ -12,7 +12,7 @@ const NAMES: u32 = 100;
 /// Binds a Unix socket whose file has these permissions from the first moment at which it is there.
 ///
 /// Binding makes a file that others may connect to before its permissions are set, so it happens in a directory that only this
-/// user can enter. The finished file then takes its place.
+/// user can enter. The finished file then gets its place.
 pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile)> {
     check_length(path)?;
     let directory = OwnDirectory::beside(path)?;
@@ -22,9 +22,12 @@ pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketF
     let listener = UnixListener::bind(&new)?;
     fs::set_permissions(&new, Permissions::from_mode(mode))?;
     let file = SocketFile { path: path.to_owned(), identity: identity(&new)? };
-    // As late as possible: what comes to this place until the next line is replaced.
     remove_left_over(path)?;
-    fs::rename(&new, path)?;
+    // Unlike `rename`, this replaces nothing that has come to this place since.
+    fs::hard_link(&new, path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::new(ErrorKind::AddrInUse, "another process serves this socket"),
+        _ => error,
+    })?;
     Ok((listener, file))
 }
 
@@ -59,7 +62,7 @@ impl OwnDirectory {
 
 impl Drop for OwnDirectory {
     fn drop(&mut self) {
-        // A socket is there only after a failure. What can't be removed disturbs nobody.
+        // The file of the socket has another name by now. What can't be removed disturbs nobody.
         let _ = fs::remove_file(self.0.join("s"));
         let _ = fs::remove_dir(&self.0);
     }
@@ -141,6 +144,25 @@ mod tests {
         });
         assert_eq!(seen, None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left over");
+    }
+
+    #[test]
+    fn of_many_that_bind_one_path_one_serves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        for _ in 0..50 {
+            let bound: Vec<_> = thread::scope(|scope| {
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(|| bind_unix(&path, 0o600))).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let mut served = bound.into_iter().filter_map(Result::ok);
+            let (listener, file) = served.next().unwrap();
+            assert!(served.next().is_none());
+            assert_eq!(file.identity, identity(&path).unwrap());
+            let _peer = UnixStream::connect(&path).unwrap();
+            listener.accept().unwrap();
+            file.remove();
+        }
     }
 
     #[test]

@@ -306,21 +306,25 @@ impl Workspace {
         }
     }
 
-    /// Takes the layers that were read, unless another reading has begun since, or must begin.
+    /// Takes the layers that were read, unless another reading has begun since. If one of them has changed meanwhile, they
+    /// are read once more.
     pub(crate) fn take_layers(&mut self, read: LayersRead) {
         if self.reading.as_ref() != Some(&read.reading) {
             return;
         }
         self.reading = None;
-        if self.is_reading_outdated {
-            return self.begin_to_read_layers();
-        }
+        let is_outdated = self.is_reading_outdated;
         match read.documents {
             Ok(base) => self.put_layers(base),
+            // The next reading may succeed.
+            Err(_) if is_outdated => {}
             Err(reason) => {
                 self.layers = Layers::Failed(reason);
                 self.read_again();
             }
+        }
+        if is_outdated {
+            self.begin_to_read_layers();
         }
     }
 

@@ -123,9 +123,9 @@ pub struct Poll {
     pub access: Access,
     /// The signatures that the source must have.
     pub signatures: Option<SignaturePolicy>,
-    /// The age up to which the git host's answer to somebody else is good enough, so that a thousand workspaces of one
-    /// repository cost one request an interval. Zero asks again.
-    pub age: Duration,
+    /// The time from which on an answer of the git host to somebody else is good enough, so that a thousand workspaces of one
+    /// repository cost one request an interval, and few requests a call. `None` asks again.
+    pub fresh_since: Option<Instant>,
     /// The longest time that the poll may take.
     pub timeout: Duration,
     /// The time at which the poll got its turn. Its Secrets have been read since.
@@ -283,28 +283,27 @@ impl Poll {
         self.began + self.timeout
     }
 
-    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. A large workspace is
-    /// linted in the background, so that it leaves the processors to others. The turns end with the lint, also if nobody
-    /// waits for its end any more.
+    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turns end with
+    /// the lint, also if nobody waits for its end any more.
     async fn lint_beside(
         self,
         fetched: Fetched,
         store: Arc<SnapshotStore>,
         turns: LintTurns,
     ) -> Result<PollResult, PollError> {
-        let is_large = turns.2.is_some();
+        // A clock limits custom rules, whose process would have the low priority too.
+        let in_background = turns.1.is_none() && turns.2.is_some();
         let lint_fetched = move || {
-            let result = self.lint_fetched(fetched, &store);
+            let result = self.lint_fetched(fetched, &store, in_background);
             drop(turns);
             result
         };
-        let lint = move || if is_large { background::run(lint_fetched) } else { Some(lint_fetched()) };
-        let linted = tokio::task::spawn_blocking(lint).await.ok().flatten();
-        linted.ok_or(PollError::Interrupted)?
+        tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
     }
 
     async fn read(&self, reader: &Reader) -> Result<Fetch, SourceError> {
-        let pinned = reader.pin_within(self.access.clone(), self.age).await?;
+        let age = self.fresh_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let pinned = reader.pin_within(self.access.clone(), age).await?;
         // The time of a change counts from the first answer that named its commit, also if a fetch has failed since.
         let answered = Instant::now();
         let asked = reader.asked_at(&pinned).await.map_or(answered, |asked| asked.min(answered));
@@ -330,7 +329,12 @@ impl Poll {
         Ok(Fetch::New(Box::new(Fetched { pinned, tree, commit, signature, asked, detected, fetched })))
     }
 
-    fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
+    fn lint_fetched(
+        &self,
+        fetched: Fetched,
+        store: &SnapshotStore,
+        in_background: bool,
+    ) -> Result<PollResult, PollError> {
         let Fetched { pinned, tree, commit, signature, asked, detected, fetched } = fetched;
         let nothing = Linted::default();
         let kept = self.known.as_ref().and_then(|known| known.linted.as_ref());
@@ -350,7 +354,9 @@ impl Poll {
         let (verdict, contents, expiries, provisional, linted) = match known {
             Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept.cloned()),
             None => {
-                let (verdict, contents, linted) = self.lint_new(tree.clone(), before)?;
+                let lint = || self.lint_new(tree.clone(), before);
+                let linted = if in_background { background::run(lint) } else { Some(lint()) };
+                let (verdict, contents, linted) = linted.ok_or(PollError::Interrupted)??;
                 let provisional = linted.lint().custom.interrupted;
                 let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
                 (verdict, contents, expiries, provisional, self.memory.keep(linted))

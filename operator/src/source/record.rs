@@ -141,8 +141,8 @@ const SPREAD: f64 = 0.1;
 /// A poll that is due.
 #[derive(Debug)]
 pub(crate) struct DuePoll {
-    /// The age up to which the git host's answer to somebody else is good enough.
-    pub(crate) age: Duration,
+    /// The time from which on an answer of the git host to somebody else is good enough; `None` if none is.
+    pub(crate) fresh_since: Option<Instant>,
     /// The result of the last poll.
     pub(crate) known: Option<PollResult>,
 }
@@ -166,18 +166,19 @@ impl SourceRecord {
     pub(crate) fn due(&mut self, trigger: &PollTrigger, interval: Duration, now: Instant) -> Option<DuePoll> {
         self.clear_finished_poll();
         let reason = self.schedule.due(trigger, now)?;
-        // After a failure, the poll asks the host itself: a neighbour's recent failure is no answer.
-        let age = if reason == PollReason::Interval && self.failures == 0 {
-            interval.mul_f64(REUSED)
-        } else {
-            Duration::ZERO
+        let age = match reason {
+            PollReason::Interval => interval.mul_f64(REUSED),
+            // One call of a host asks for all workspaces of a repository.
+            PollReason::Requested => Duration::ZERO,
         };
+        // After a failure, the poll asks the host itself: a neighbour's recent failure is no answer.
+        let fresh_since = if self.failures == 0 { now.checked_sub(age) } else { None };
         let known = self.candidate.clone().zip(self.pinned.clone()).map(|(candidate, pinned)| {
             let linted = self.linted.clone();
             // The poll that begins writes the time at which the host answers it.
             PollResult { candidate, pinned, asked: now, linted }
         });
-        Some(DuePoll { age, known })
+        Some(DuePoll { fresh_since, known })
     }
 
     /// Clears a poll whose task ended without a result, as one that panics does.
@@ -458,6 +459,24 @@ pub(crate) mod tests {
 
     fn timed_out<T>() -> Result<T, PollError> {
         Err(PollError::TimedOut(Duration::from_secs(1)))
+    }
+
+    #[tokio::test]
+    async fn a_call_for_many_takes_an_answer_that_another_of_them_asked_for_after_it() {
+        let (mut record, start) = (SourceRecord::default(), Instant::now());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let trigger = PollTrigger { generation: Some(1), request: None };
+        let due = |record: &mut SourceRecord, seconds: u64| {
+            record.due(&trigger, Duration::from_secs(10), at(seconds)).map(|due| due.fresh_since)
+        };
+        poll(&mut record, (&spec(B, "10s"), 1), Ok(found(false).await), at(0));
+        assert_eq!(due(&mut record, 5), None);
+        record.webhook_called(at(5));
+        assert_eq!(due(&mut record, 5), Some(Some(at(5))));
+        poll(&mut record, (&spec(B, "10s"), 1), Ok(found(true).await), at(20));
+        poll(&mut record, (&spec(B, "10s"), 1), timed_out(), at(21));
+        record.webhook_called(at(30));
+        assert_eq!(due(&mut record, 30), Some(None), "the failure of another is no answer");
     }
 
     #[tokio::test]

@@ -120,7 +120,7 @@ impl Sources {
     async fn run(
         &self,
         spec: &RototoWorkspaceSpec,
-        DuePoll { age, known }: DuePoll,
+        DuePoll { fresh_since, known }: DuePoll,
         key: &WorkspaceKey,
     ) -> Result<PollResult, PollError> {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
@@ -140,7 +140,7 @@ impl Sources {
         let poll = Poll {
             access,
             signatures,
-            age,
+            fresh_since,
             timeout: limit,
             began,
             fail_on,

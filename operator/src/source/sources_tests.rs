@@ -33,7 +33,7 @@ fn limited_sources(folder: &std::path::Path, custom_rules: CustomRules, limits: 
 
 async fn poll(sources: &Sources, source: &str, key: &WorkspaceKey, timeout: &str) -> Result<PollResult, PollError> {
     let spec = serde_json::from_value(json!({ "source": source, "timeout": timeout })).unwrap();
-    sources.poll(&spec, DuePoll { age: Duration::ZERO, known: None }, key).await
+    sources.poll(&spec, DuePoll { fresh_since: None, known: None }, key).await
 }
 
 /// Writes a workspace to `folder`, with these files beside its manifest. Returns its source.
@@ -67,7 +67,7 @@ async fn poll_commit(
     git(&["commit", "--quiet", "--allow-empty", "-m", "a change"]);
     let source = format!("git+file://{}#main", repository.display());
     let spec = serde_json::from_value(json!({ "source": source, "lint": lint })).unwrap();
-    sources.poll(&spec, DuePoll { age: Duration::ZERO, known }, &key("team", 0)).await.unwrap()
+    sources.poll(&spec, DuePoll { fresh_since: None, known }, &key("team", 0)).await.unwrap()
 }
 
 #[tokio::test]
@@ -305,7 +305,7 @@ async fn large_workspaces_are_linted_one_at_a_time_and_wait_without_documents_an
     // One that does not stay parsed is linted anew, with the same outcome.
     let known = results.into_iter().find(|result| result.linted.is_none()).unwrap();
     let spec = serde_json::from_value(json!({ "source": large })).unwrap();
-    let due = DuePoll { age: Duration::ZERO, known: Some(known.clone()) };
+    let due = DuePoll { fresh_since: None, known: Some(known.clone()) };
     let again = sources.poll(&spec, due, &key("greedy-0", 0)).await.unwrap();
     assert_eq!(again.candidate.fingerprint, known.candidate.fingerprint);
     assert_eq!(again.candidate.verdict, known.candidate.verdict);

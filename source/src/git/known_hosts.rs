@@ -3,6 +3,9 @@
 //! Ssh knows a host at another port than 22 as `[host]:port`, and if there is no such line as `host`; the certificate of a
 //! host is for `host` at any port. With a name of our own (`HostKeyAlias`) ssh looks for that name alone. So it gets the
 //! name `host`, and the lines of `[host]:port` in that name.
+//!
+//! This accepts no key that ssh refuses. It refuses some that ssh accepts, where lines for the port and lines for the host
+//! contradict each other: ssh looks for a certificate by the host also if there is a key for the port.
 
 use std::fs;
 use std::io;
