@@ -139,8 +139,8 @@ mod token_tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_request_has_the_token_of_a_file_that_ends_in_a_newline() {
+    /// Returns the lines of a request's header. The user has a token file, and this token.
+    async fn header_lines_with(own_token: Option<&str>) -> Vec<String> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
@@ -154,14 +154,22 @@ mod token_tests {
         std::fs::write(&path, "secret\n").unwrap();
         let mut config = Config::new(url.parse().unwrap());
         config.auth_info.token_file = path.to_str().map(str::to_owned);
+        config.auth_info.token = own_token.map(|token| token.to_owned().into());
         let client = api_server(config, Duration::from_secs(300)).unwrap();
         let answer = client.request_text(Request::get("/version").body(Vec::new()).unwrap()).await;
         std::fs::remove_file(&path).unwrap();
         assert_eq!(answer.unwrap(), "{}");
-        let header_lines = server.join().unwrap();
-        let tokens: Vec<_> = header_lines.iter().filter(|line| line.starts_with("authorization: ")).collect();
-        assert_eq!(tokens, ["authorization: Bearer secret"], "{header_lines:?}");
-        assert!(header_lines.iter().any(|line| line.starts_with("user-agent: rototo/")), "{header_lines:?}");
+        server.join().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_has_the_token_of_a_file_that_ends_in_a_newline() {
+        for own_token in [None, Some("inline")] {
+            let header_lines = header_lines_with(own_token).await;
+            let tokens: Vec<_> = header_lines.iter().filter(|line| line.starts_with("authorization: ")).collect();
+            assert_eq!(tokens, ["authorization: Bearer secret"], "{header_lines:?}");
+            assert!(header_lines.iter().any(|line| line.starts_with("user-agent: rototo/")), "{header_lines:?}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigErro
 use serde_json::Value;
 
 use crate::api_error::one_line;
+use crate::no_proxy;
 
 /// The reason why no API server is known.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +127,8 @@ fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig
     Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({})", unread.join(", "))))
 }
 
-/// Reads a file. An empty text in it is absent, as for kubectl: programs that write kubeconfigs leave fields empty.
+/// Reads a file. An empty text in it is absent, as for kubectl: programs that write kubeconfigs leave fields empty. Its
+/// base64 may have line breaks.
 fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     let mut kubeconfig = Kubeconfig::read_from(path)?;
     // The crate makes paths absolute, empty ones too.
@@ -134,12 +136,13 @@ fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     let is_empty = |value: &Value| value.as_str().is_some_and(|text| text.is_empty() || Path::new(text) == directory);
     let failed = |_| KubeconfigError::ReadConfig(std::io::ErrorKind::InvalidData.into(), path.to_owned());
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        *cluster = without(cluster, |_, value| is_empty(value)).map_err(failed)?;
+        *cluster = normalized(cluster, |_, value| is_empty(value)).map_err(failed)?;
     }
     for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
         // The password of a named user may be empty.
         let has_name = user.username.as_ref().is_some_and(|name| !name.is_empty());
-        *user = without(user, |field, value| is_empty(value) && !(has_name && field == "password")).map_err(failed)?;
+        *user =
+            normalized(user, |field, value| is_empty(value) && !(has_name && field == "password")).map_err(failed)?;
     }
     for context in kubeconfig.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
         context.namespace.take_if(|namespace| namespace.is_empty());
@@ -148,14 +151,20 @@ fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     Ok(kubeconfig)
 }
 
-/// Returns a part of a kubeconfig without the fields that are absent. Only its own serialization shows whether a secret is
-/// empty.
-fn without<T>(part: &T, is_absent: impl Fn(&str, &Value) -> bool) -> serde_json::Result<T>
+/// Returns a part of a kubeconfig without the fields that are absent, and with its base64 in one line. Only its own
+/// serialization shows a secret.
+fn normalized<T>(part: &T, is_absent: impl Fn(&str, &Value) -> bool) -> serde_json::Result<T>
 where
     T: Serialize + DeserializeOwned,
 {
     let mut fields = serde_json::to_value(part)?;
     if let Some(fields) = fields.as_object_mut() {
+        let data = fields.iter_mut().filter(|(field, _)| field.ends_with("-data"));
+        for (_, value) in data {
+            if let Value::String(base64) = value {
+                base64.retain(|character| !matches!(character, '\r' | '\n'));
+            }
+        }
         fields.retain(|field, value| !is_absent(field, value));
     }
     serde_json::from_value(fields)
@@ -217,8 +226,11 @@ pub(crate) fn proxy_from(variable: impl Fn(&str) -> Option<String>, server: &Uri
     let either = |upper: &str, lower: &str| variable(upper).or_else(|| variable(lower)).filter(|text| !text.is_empty());
     let proxies = [("HTTPS_PROXY", "https_proxy"), ("HTTP_PROXY", "http_proxy"), ("NO_PROXY", "no_proxy")];
     let [https, http, no] = proxies.map(|(upper, lower)| either(upper, lower).unwrap_or_default());
+    if no_proxy::names(&no, server) {
+        return None;
+    }
     let proxy = if server.scheme_str() == Some("http") { &http } else { &https };
-    let matcher = Matcher::builder().https(https.clone()).http(http.clone()).no(no).build();
+    let matcher = Matcher::builder().https(https.clone()).http(http.clone()).build();
     matcher.intercept(server)?;
     // With the login, which the matcher takes out of the address.
     if proxy.contains("://") { proxy.parse().ok() } else { format!("http://{proxy}").parse().ok() }
@@ -238,11 +250,15 @@ mod tests {
 
     /// Returns the configuration of a kubeconfig with this cluster and this user.
     async fn with(cluster: &str, user: &str) -> Result<Config, ConfigError> {
-        static FILES: AtomicUsize = AtomicUsize::new(0);
-        let text = format!(
+        of_text(&format!(
             "{{apiVersion: v1, kind: Config, current-context: a, clusters: [{{name: a, cluster: {cluster}}}], \
              contexts: [{{name: a, context: {{cluster: a, user: a, namespace: ''}}}}], users: [{{name: a, user: {user}}}]}}"
-        );
+        ))
+        .await
+    }
+
+    async fn of_text(text: &str) -> Result<Config, ConfigError> {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("rototo-kubeconfig-{}-{number}", std::process::id()));
         std::fs::write(&path, text).unwrap();
@@ -273,6 +289,31 @@ mod tests {
         assert!(user.token.is_some());
         let exec = user.exec.unwrap();
         assert_eq!((exec.args.unwrap(), exec.env.unwrap()[0]["value"].as_str()), (vec![String::new()], ""));
+    }
+
+    #[tokio::test]
+    async fn base64_may_have_line_breaks_as_for_kubectl() {
+        // A certificate of three bytes.
+        let lines = ["LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBRUMK", "LS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo="];
+        let block = format!("|\n      {}\n      {}\n", lines[0], lines[1]);
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: a\n  cluster:\n    server: https://h\n    \
+             certificate-authority-data: {block}contexts:\n- name: a\n  context: {{cluster: a, user: a}}\nusers:\n- name: a\n  \
+             user:\n    client-certificate-data: {block}    client-key-data: {block}"
+        );
+        let config = of_text(&text).await.unwrap();
+        assert_eq!(config.root_cert, Some(vec![vec![0, 1, 2]]));
+        let user = serde_json::to_value(&config.auth_info).unwrap();
+        for field in ["client-certificate-data", "client-key-data"] {
+            assert_eq!(user[field], lines.concat(), "{field}");
+        }
+        let cluster =
+            format!("{{server: 'https://h', certificate-authority-data: \"{}\\r\\n{}\"}}", lines[0], lines[1]);
+        let user = "{client-certificate-data: \"\\n\", token: \"a\\nb\"}";
+        let config = with(&cluster, user).await.unwrap();
+        assert_eq!(config.root_cert, Some(vec![vec![0, 1, 2]]));
+        assert_eq!(config.auth_info.client_certificate_data, None);
+        assert_eq!(serde_json::to_value(&config.auth_info).unwrap()["token"], "a\nb");
     }
 
     #[tokio::test]
@@ -352,6 +393,48 @@ mod tests {
         assert_eq!(chosen(&[proxy, ("NO_PROXY", "10.0.0.0/8")], "https://10.96.0.1"), None);
         assert_eq!(chosen(&[("HTTP_PROXY", "http://proxy.corp:3128")], api), None);
         assert_eq!(chosen(&[("HTTPS_PROXY", "")], api), None);
+    }
+
+    #[test]
+    fn no_proxy_may_name_every_server_and_a_port() {
+        let is_direct = |no, api| chosen(&[("HTTPS_PROXY", "http://proxy.corp:3128"), ("NO_PROXY", no)], api).is_none();
+        let by_address = "https://10.96.0.1:6443";
+        for no in
+            ["*", "a, *", "10.96.0.1", "10.96.0.1:6443", "10.96.0.0/12", "0.0.0.0/0", "10.96.0.1/32", "10.96.0.1:"]
+        {
+            assert!(is_direct(no, by_address), "{no}");
+        }
+        for no in ["10.96.0.1:443", "10.96.0.1:", "10.96.0.1:443,10.96.0.1", "::ffff:10.96.0.1"] {
+            assert!(is_direct(no, "https://10.96.0.1"), "{no}");
+        }
+        for no in
+            ["", "10.96.0.1:443", "10.96.0.2", "10.97.0.0/16", "10.96.0.1/33", "::/0", "0.1", ":6443", "*.1", "1/8"]
+        {
+            assert!(!is_direct(no, by_address), "{no}");
+        }
+        for no in ["API.example.com:6443", "example.com:6443", ".example.com:6443", "*.example.com:6443", "com"] {
+            assert!(is_direct(no, "https://api.Example.com:6443"), "{no}");
+        }
+        for no in ["api.example.com:443", "ample.com", "i.example.com", ".api.example.com", ".", "*.", ":6443", "**"] {
+            assert!(!is_direct(no, "https://api.example.com:6443"), "{no}");
+        }
+        for no in ["*", "fd00::1", "[fd00::1]:6443", "fd00::/8", "::/0"] {
+            assert!(is_direct(no, "https://[fd00::1]:6443"), "{no}");
+        }
+        for no in ["[fd00::1]:443", "fe00::/8", "0.0.0.0/0", "fd00::1:6443", "[fd00::1]"] {
+            assert!(!is_direct(no, "https://[fd00::1]:6443"), "{no}");
+        }
+        assert_eq!(chosen(&[("HTTP_PROXY", "proxy.corp:3128"), ("NO_PROXY", "h:80")], "http://h/"), None);
+    }
+
+    #[test]
+    fn a_dot_before_a_domain_of_no_proxy_names_its_subdomains_alone() {
+        let proxy = ("HTTPS_PROXY", "http://proxy.corp:3128");
+        for no in [".example.com", "*.example.com"] {
+            assert!(chosen(&[proxy, ("NO_PROXY", no)], "https://example.com:6443").is_some(), "{no}");
+            assert_eq!(chosen(&[proxy, ("NO_PROXY", no)], "https://api.example.com:6443"), None, "{no}");
+        }
+        assert_eq!(chosen(&[proxy, ("NO_PROXY", "example.com")], "https://example.com:6443"), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod kubeconfig;
 mod limits;
 #[cfg(feature = "listen")]
 mod listen;
+mod no_proxy;
 mod plugin;
 #[cfg(feature = "listen")]
 mod signals;

@@ -25,23 +25,27 @@ pub(crate) struct TokenFile {
 }
 
 impl TokenFile {
-    /// Takes the token file out of `user`, if the kube crate would use it.
+    /// Takes the token file out of `user`, unless a login or a provider comes before it. As for kubectl, the file comes
+    /// before the user's own token, which is used until the file can be read, and before a program for credentials.
     ///
     /// # Errors
     ///
-    /// The file can't be read, or holds no token.
+    /// The file can't be read, or holds no token, and the user has no other.
     pub(crate) fn take_from(user: &mut AuthInfo) -> Result<Option<Self>, kube::Error> {
         // These come before the file.
         let has_login = user.username.is_some() && user.password.is_some();
-        if has_login || user.token.is_some() || user.auth_provider.is_some() {
+        if has_login || user.auth_provider.is_some() {
             return Ok(None);
         }
         let Some(path) = user.token_file.take().map(PathBuf::from) else { return Ok(None) };
-        let header = read(&path).map_err(kube::Error::Auth)?;
+        let header = read(&path).or_else(|error| own_token(user).ok_or(error)).map_err(kube::Error::Auth)?;
+        // The kube crate would use these.
+        user.token = None;
+        user.exec = None;
         Ok(Some(Self { path, last: Arc::new(Mutex::new((header, Instant::now()))) }))
     }
 
-    /// Returns the header with the token. If the file can't be read any more, the last token stays.
+    /// Returns the header with the token. While the file can't be read, the last token stays.
     fn header(&self) -> HeaderValue {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.1.elapsed() >= READ_EVERY {
@@ -59,6 +63,16 @@ fn read(path: &PathBuf) -> Result<HeaderValue, AuthError> {
         let empty = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is empty");
         return Err(AuthError::ReadTokenFile(empty, path.clone()));
     }
+    bearer(token)
+}
+
+/// Returns the header with the token that `user` itself has. Only its serialization shows it.
+fn own_token(user: &AuthInfo) -> Option<HeaderValue> {
+    let user = serde_json::to_value(user).ok()?;
+    bearer(user.get("token")?.as_str()?).ok()
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, AuthError> {
     let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(AuthError::InvalidBearerToken)?;
     header.set_sensitive(true);
     Ok(header)
@@ -126,15 +140,48 @@ mod tests {
 
     #[test]
     fn the_file_is_left_where_the_user_has_other_credentials() {
-        let inline = AuthInfo { token: Some("t".to_owned().into()), ..user("/dev/null/none") };
         let login = AuthInfo {
             username: Some("u".to_owned()),
             password: Some("p".to_owned().into()),
             ..user("/dev/null/none")
         };
+        let inline = AuthInfo { token: Some("t".to_owned().into()), ..AuthInfo::default() };
         for mut other in [inline, login, AuthInfo::default()] {
             assert!(TokenFile::take_from(&mut other).unwrap().is_none());
         }
         assert!(TokenFile::take_from(&mut user("/dev/null/none")).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_file_comes_before_the_token_of_the_user() {
+        let path = std::env::temp_dir().join(format!("rototo-both-tokens-{}", std::process::id()));
+        let both = || AuthInfo { token: Some("inline".to_owned().into()), ..user(path.to_str().unwrap()) };
+        std::fs::write(&path, "of-file\n").unwrap();
+        let mut user = both();
+        let token = TokenFile::take_from(&mut user).unwrap().unwrap();
+        assert_eq!(token.header(), "Bearer of-file");
+        assert!(user.token.is_none() && user.token_file.is_none());
+        std::fs::write(&path, "next\n").unwrap();
+        tokio::time::advance(READ_EVERY).await;
+        assert_eq!(token.header(), "Bearer next");
+        std::fs::remove_file(&path).unwrap();
+        let token = TokenFile::take_from(&mut both()).unwrap().unwrap();
+        assert_eq!(token.header(), "Bearer inline");
+        assert!(!format!("{:?}", token.header()).contains("inline"));
+        std::fs::write(&path, "of-file\n").unwrap();
+        tokio::time::advance(READ_EVERY).await;
+        assert_eq!(token.header(), "Bearer of-file");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_program_for_credentials_does_not_run_beside_a_token_file() {
+        let path = std::env::temp_dir().join(format!("rototo-token-and-program-{}", std::process::id()));
+        std::fs::write(&path, "of-file\n").unwrap();
+        let exec = serde_json::from_value(serde_json::json!({"command": "none"})).unwrap();
+        let mut user = AuthInfo { exec: Some(exec), ..user(path.to_str().unwrap()) };
+        assert!(TokenFile::take_from(&mut user).unwrap().is_some());
+        assert!(user.exec.is_none());
+        std::fs::remove_file(&path).unwrap();
     }
 }
