@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -123,6 +123,41 @@ async fn a_value_that_does_not_fit_the_application_is_never_swapped_in() {
     let missing = RefreshOptions::new().expecting::<u8>("quota");
     let error = RefreshingWorkspace::load(path(&directory), missing).await.unwrap_err();
     assert!(error.to_string().contains("no variable `quota`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_check_that_panics_refuses_the_version_and_the_next_poll_swaps_it_in() {
+    let directory = workspace_with("10");
+    let panics = Arc::new(AtomicBool::new(false));
+    let (panicking, options) = (panics.clone(), RefreshOptions::new());
+    let options = options.with_check(move |_| {
+        assert!(!panicking.swap(false, Ordering::SeqCst), "the panic holds a value");
+        Ok(())
+    });
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    set(directory.path(), "20");
+    panics.store(true, Ordering::SeqCst);
+    let error = workspace.refresh_now().await.unwrap_err();
+    assert!(matches!(&error, Error::CheckFailed { reason, .. } if reason == "a check panicked"), "{error}");
+    assert_eq!((limit(&workspace), workspace.status().counters.refusals), (10, 1));
+    assert_eq!(workspace.refresh_now().await.unwrap(), RefreshOutcome::Refreshed);
+    assert_eq!(limit(&workspace), 20);
+}
+
+#[test]
+fn a_workspace_becomes_stale_when_nothing_polls_it_any_more() {
+    let directory = workspace_with("10");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = RefreshOptions::new().with_max_staleness(Duration::from_millis(1));
+    let workspace = runtime.block_on(RefreshingWorkspace::load(path(&directory), options)).unwrap();
+    drop(runtime);
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while !workspace.is_stale() {
+        assert!(std::time::Instant::now() < end, "it never becomes stale");
+        std::thread::yield_now();
+    }
+    let status = workspace.status();
+    assert_eq!((status.state, status.stale), (ProcessState::Stale, true));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rototo::{
     LoadOptions, RefreshOptions, RefreshOutcome, RefreshingWorkspace, ResolveContext, SourceAuth, SourceFingerprint,
@@ -96,10 +97,11 @@ async fn a_commit_is_read_once_and_never_changes() {
     let commit = repository.set_limit(10);
     repository.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
     let source = repository.source().replace("#main", &format!("#{commit}"));
-    let workspace = RefreshingWorkspace::load(&source, RefreshOptions::new()).await.unwrap();
+    let options = RefreshOptions::new().with_max_staleness(Duration::ZERO);
+    let workspace = RefreshingWorkspace::load(&source, options).await.unwrap();
     repository.set_limit(20);
     assert_eq!(workspace.refresh_now().await.unwrap(), RefreshOutcome::Immutable);
-    assert!(workspace.status().immutable);
+    assert!(workspace.status().immutable && !workspace.is_stale());
     assert_eq!(limit(&workspace), 10);
 }
 

@@ -45,6 +45,26 @@ async fn a_start_does_not_wait_and_a_shutdown_ends_it() {
     assert!(matches!(workspace.refresh_now().await, Err(Error::ShutDown(_))));
 }
 
+/// Returns a cluster whose certificate can't be read, so that nothing can connect to it.
+fn unusable() -> Cluster {
+    let mut config = kube::Config::new("https://127.0.0.1:9".parse().unwrap());
+    config.root_cert = Some(vec![b"no certificate".to_vec()]);
+    Cluster::with_config(config)
+}
+
+// The paused clock moves only while every task waits.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_in_time_however_many_wait_for_an_unusable_cluster() {
+    let options = RefreshOptions::new().with_cluster(unusable()).with_start_timeout(Duration::from_millis(10));
+    let workspace = RefreshingWorkspace::start("kubernetes://prod/policy", Default::default(), options).unwrap();
+    for call in 1..=9 {
+        let refreshed = timeout(PATIENCE, workspace.refresh_now()).await;
+        let error = refreshed.unwrap_or_else(|_| panic!("call {call} does not end")).unwrap_err();
+        let Error::RefreshFailed { reason, .. } = error else { panic!("call {call}: {error}") };
+        assert!(reason.contains("finding the Kubernetes API failed"), "call {call}: {reason}");
+    }
+}
+
 /// A double of the API server and of the operator, at one address. Nothing is published in its one namespace.
 struct TestServer {
     url: String,

@@ -16,7 +16,11 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
+#[cfg(feature = "kubernetes")]
+use rototo_protocol::follower::FollowerState;
 use tokio::sync::watch;
+#[cfg(feature = "kubernetes")]
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::workspace::Workspace;
@@ -27,21 +31,54 @@ use status::RefreshStatus;
 pub(crate) struct Current {
     workspace: ArcSwapOption<Workspace>,
     swaps: watch::Sender<Option<Arc<Workspace>>>,
-    status: watch::Sender<RefreshStatus>,
+    status: watch::Sender<WrittenStatus>,
     closed: AtomicBool,
+}
+
+/// The status as it was written last.
+struct WrittenStatus {
+    status: RefreshStatus,
+    /// The follower's state of that time. It becomes stale with time alone, also when the follower does not run any more.
+    #[cfg(feature = "kubernetes")]
+    follower: Option<FollowerClock>,
+}
+
+/// The state of a follower, and the time at which its clock began.
+#[cfg(feature = "kubernetes")]
+pub(crate) struct FollowerClock {
+    pub(crate) state: FollowerState,
+    pub(crate) began: Instant,
 }
 
 /// The state of a follower, as the status shows it.
 #[cfg(feature = "kubernetes")]
 pub(crate) struct FollowerStatus {
-    pub(crate) state: ProcessState,
-    pub(crate) stale: bool,
+    pub(crate) follower: FollowerClock,
     /// A fetch is in flight.
     pub(crate) refreshing: bool,
-    pub(crate) failures: u64,
     pub(crate) trouble: Option<String>,
     /// The number of completed lists of the markers.
     pub(crate) hydrates: u64,
+}
+
+impl WrittenStatus {
+    /// Returns whether the content is stale by now.
+    fn is_stale(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        if let Some(FollowerClock { state, began }) = &self.follower {
+            return state.is_stale(began.elapsed());
+        }
+        self.status.stale
+    }
+
+    /// Returns the status as it is by now.
+    fn read(&self) -> RefreshStatus {
+        let mut status = self.status.clone();
+        if self.is_stale() {
+            status.become_stale();
+        }
+        status
+    }
 }
 
 impl Current {
@@ -62,10 +99,15 @@ impl Current {
     }
 
     fn with_status(status: RefreshStatus) -> Self {
+        let written = WrittenStatus {
+            status,
+            #[cfg(feature = "kubernetes")]
+            follower: None,
+        };
         Self {
             workspace: ArcSwapOption::empty(),
             swaps: watch::Sender::new(None),
-            status: watch::Sender::new(status),
+            status: watch::Sender::new(written),
             closed: AtomicBool::new(false),
         }
     }
@@ -94,12 +136,15 @@ impl Current {
         self.swaps.subscribe()
     }
 
+    /// Returns the status as it is by now, whenever it was written.
     pub(crate) fn status(&self) -> RefreshStatus {
-        self.status.borrow().clone()
+        self.status.borrow().read()
     }
 
+    /// Returns whether the content is stale by now, or was confirmed longer ago than `max`.
     pub(crate) fn is_stale(&self, max: Option<Duration>) -> bool {
-        self.status.borrow().is_stale(max)
+        let written = self.status.borrow();
+        written.is_stale() || written.status.is_stale(max)
     }
 
     fn not_loaded(&self) -> Error {
@@ -142,13 +187,23 @@ impl Current {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.workspace.store(None);
-        self.status.send_modify(|status| status.state = ProcessState::Draining);
+        self.status.send_modify(|written| {
+            written.status = written.read();
+            written.status.state = ProcessState::Draining;
+            // Nothing runs any more that could become stale.
+            #[cfg(feature = "kubernetes")]
+            written.follower.take();
+        });
     }
 
     fn replace(&self, workspace: Arc<Workspace>, change: impl FnOnce(&mut RefreshStatus)) {
         self.workspace.store(Some(workspace.clone()));
-        self.status.send_modify(change);
+        self.change(change);
         self.swaps.send_replace(Some(workspace));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut RefreshStatus)) {
+        self.status.send_modify(|written| change(&mut written.status));
     }
 }
 
@@ -156,7 +211,7 @@ impl Current {
 impl Current {
     /// Records that a poll or a fetch began.
     pub(crate) fn poll_started(&self, at: Timestamp) {
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.refreshing = true;
             status.last_attempt = Some(at);
             status.counters.polls += 1;
@@ -187,7 +242,7 @@ impl Current {
 
     fn poll_ended(&self, change: impl FnOnce(&mut RefreshStatus)) {
         let running = self.workspace.load_full();
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.refreshing = false;
             status.show(running.as_deref());
             change(status);
@@ -200,45 +255,47 @@ impl Current {
 impl Current {
     /// Records that the cluster can't be used; `reason` says why. Nothing is followed until it can.
     pub(crate) fn cluster_unusable(&self, reason: String) {
-        self.status.send_modify(|status| status.last_error = Some(reason));
+        self.change(|status| status.last_error = Some(reason));
     }
 
     /// Records that the content could not be fetched.
     pub(crate) fn fetch_failed(&self) {
-        self.status.send_modify(|status| status.counters.poll_failures += 1);
+        self.change(|status| status.counters.poll_failures += 1);
     }
 
     /// Records that the content was fetched, and can't be used.
     pub(crate) fn content_refused(&self) {
-        self.status.send_modify(|status| status.counters.refusals += 1);
+        self.change(|status| status.counters.refusals += 1);
     }
 
     /// Records that a report was sent.
     pub(crate) fn report_sent(&self) {
-        self.status.send_modify(|status| status.counters.reports += 1);
+        self.change(|status| status.counters.reports += 1);
     }
 
     /// Records that the operator's response to a report confirms what runs: at this time, the source last had it.
     pub(crate) fn confirmed(&self, at: Timestamp) {
-        self.status.send_modify(|status| status.last_success = Some(at));
+        self.change(|status| status.last_success = Some(at));
     }
 
     /// Records that the operator did not take a report.
     pub(crate) fn report_failed(&self) {
-        self.status.send_modify(|status| status.counters.report_failures += 1);
+        self.change(|status| status.counters.report_failures += 1);
     }
 
     /// Records that the follower took a step.
-    pub(crate) fn follower_stepped(&self, follower: FollowerStatus) {
-        let running = self.workspace.load_full();
-        self.status.send_modify(|status| {
-            status.state = follower.state;
+    pub(crate) fn follower_stepped(&self, stepped: FollowerStatus) {
+        let FollowerStatus { follower, refreshing, trouble, hydrates } = stepped;
+        let (running, now) = (self.workspace.load_full(), follower.began.elapsed());
+        self.status.send_modify(|WrittenStatus { status, follower: last }| {
+            status.state = follower.state.shown(now);
             status.show(running.as_deref());
-            status.stale = follower.stale;
-            status.refreshing = follower.refreshing;
-            status.consecutive_failures = follower.failures;
-            status.last_error = follower.trouble;
-            status.hydrates = follower.hydrates;
+            status.stale = follower.state.is_stale(now);
+            status.refreshing = refreshing;
+            status.consecutive_failures = u64::from(follower.state.failures());
+            status.last_error = trouble;
+            status.hydrates = hydrates;
+            *last = Some(follower);
         });
     }
 }

@@ -50,7 +50,8 @@ pub struct RefreshStatus {
     pub updated_at: Option<UpdatedAt>,
     /// The time at which this process swapped the content in.
     pub applied_at: Option<Timestamp>,
-    /// Nothing has confirmed for too long that the content is still what should run.
+    /// Nothing has confirmed for too long that the content is still what should run. Time alone makes it so, also where
+    /// nothing follows the workspace any more, because its Tokio runtime has ended or does not run.
     pub stale: bool,
     /// The source names one commit, which never changes.
     pub immutable: bool,
@@ -104,10 +105,20 @@ impl RefreshStatus {
         self.immutable = running.immutable_source();
     }
 
-    /// Returns whether the content is not confirmed to be what should run, or was confirmed longer ago than `max`.
+    /// Shows that the content is not confirmed to be what should run.
+    pub(crate) fn become_stale(&mut self) {
+        self.stale = true;
+        if self.state == ProcessState::Applied {
+            self.state = ProcessState::Stale;
+        }
+    }
+
+    /// Returns whether the content is not confirmed to be what should run, or was confirmed longer ago than `max` and may
+    /// have changed since.
     pub(crate) fn is_stale(&self, max: Option<Duration>) -> bool {
         let unconfirmed = self.last_success.map(|time| Timestamp::now().duration_since(time).unsigned_abs());
-        self.stale || max.zip(unconfirmed).is_some_and(|(max, unconfirmed)| unconfirmed > max)
+        let is_old = max.zip(unconfirmed).is_some_and(|(max, unconfirmed)| unconfirmed > max);
+        self.stale || is_old && !self.immutable
     }
 
     /// Returns all metrics by name, as Prometheus spells names and units: counters end with `_total`, times are seconds

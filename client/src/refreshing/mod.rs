@@ -45,9 +45,9 @@ pub const WORKSPACE_SOURCE: &str = "ROTOTO_WORKSPACE_SOURCE";
 /// resolve read memory. [`load`](Self::load), [`until_ready`](Self::until_ready), [`refresh_now`](Self::refresh_now),
 /// and [`shutdown`](Self::shutdown) wait.
 ///
-/// Following runs in a task on the Tokio runtime on which the workspace was started, and ends with that runtime.
-/// Dropping the workspace and all its typed variables ends it too; [`shutdown`](Self::shutdown) also waits for the last
-/// report.
+/// Following runs in a task on the Tokio runtime on which the workspace was started, and ends with that runtime. The
+/// workspace stays in use then, and nothing confirms it any more: see [`is_stale`](Self::is_stale). Dropping the
+/// workspace and all its typed variables ends it too; [`shutdown`](Self::shutdown) also waits for the last report.
 ///
 /// ```no_run
 /// # async fn serve() -> rototo::Result<()> {
@@ -292,7 +292,9 @@ impl RefreshingWorkspace {
     #[must_use]
     pub fn status(&self) -> RefreshStatus {
         let mut status = self.current.status();
-        status.stale = status.is_stale(self.options.max_staleness());
+        if status.is_stale(self.options.max_staleness()) {
+            status.become_stale();
+        }
         status
     }
 
@@ -336,12 +338,13 @@ impl RefreshingWorkspace {
             return Ok(RefreshOutcome::Immutable);
         }
         let (done, outcome) = oneshot::channel();
-        let shut_down = || Error::ShutDown(self.source.clone());
-        self.refresh_requests.send(RefreshRequest { done }).await.map_err(|_| shut_down())?;
-        match timeout(self.options.start_timeout(), outcome).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| Err(self.refresh_failed())),
-            Err(_) => Err(self.refresh_failed()),
-        }
+        let refresh = async {
+            // Where nobody takes requests, such as without the cluster, it waits for a place among them.
+            let requested = self.refresh_requests.send(RefreshRequest { done }).await;
+            requested.map_err(|_| Error::ShutDown(self.source.clone()))?;
+            outcome.await.unwrap_or_else(|_| Err(self.refresh_failed()))
+        };
+        timeout(self.options.start_timeout(), refresh).await.unwrap_or_else(|_| Err(self.refresh_failed()))
     }
 
     fn refresh_failed(&self) -> Error {

@@ -97,7 +97,7 @@ impl RefreshOptions {
     }
 
     /// Counts a workspace as stale when nothing has confirmed it for this long. The default for `kubernetes://` is the
-    /// workspace's `staleAfter`.
+    /// workspace's `staleAfter`; the workspace of another source is never stale by default.
     #[must_use]
     pub fn with_max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = Some(max_staleness);
@@ -121,8 +121,8 @@ impl RefreshOptions {
     }
 
     /// Adds a check with which the application may refuse a workspace before it is swapped in, the first as well as
-    /// every later one. The reason goes to the log and the status of this process, and not to the operator. A check
-    /// should return soon: other tasks of the runtime may wait for it.
+    /// every later one. The reason goes to the log and the status of this process, and not to the operator. A check that
+    /// panics refuses the workspace, too. A check should return soon: other tasks of the runtime may wait for it.
     ///
     /// ```
     /// let options = rototo::RefreshOptions::new().with_check(|workspace| {

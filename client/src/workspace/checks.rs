@@ -1,5 +1,6 @@
 //! The application's own checks of a workspace, which each workspace passes before it is swapped in.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -17,9 +18,13 @@ impl Checks {
         self.0.push(Arc::new(check));
     }
 
-    /// Runs the checks up to the first that refuses `workspace`, and returns its reason.
+    /// Runs the checks up to the first that refuses `workspace`, and returns its reason. A check that panics refuses it.
     pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
-        self.0.iter().try_for_each(|check| check(workspace))
+        self.0.iter().try_for_each(|check| {
+            let checked = catch_unwind(AssertUnwindSafe(|| check(workspace)));
+            // The message of the panic may hold a value of the workspace, so it is left out.
+            checked.unwrap_or_else(|_| Err("a check panicked".to_owned()))
+        })
     }
 }
 

@@ -54,23 +54,27 @@ pub enum StoreError {
 }
 
 impl SnapshotStore {
-    /// Opens the store in `directory`, which is made if it does not exist. Removes incomplete files that a crash left.
+    /// Opens the store in `directory`, which is made if it does not exist. Removes incomplete files that a crash left,
+    /// so a store that is open must not be opened again while it writes.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { directory: directory.into(), limits: Limits::default() };
         fs::create_dir_all(&store.directory).map_err(|error| disk("making", &store.directory, error))?;
         for (name, path) in store.entries()? {
-            if name.starts_with(UNFINISHED) {
-                fs::remove_file(&path).map_err(|error| disk("removing", &path, error))?;
+            // An incomplete file that can't be removed, as on a volume that can only be read, does no harm.
+            if name.starts_with(UNFINISHED)
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "an incomplete file of the store can't be removed");
             }
         }
         Ok(store)
     }
 
-    /// Stores `tree` under its fingerprint; returns after the disk has it.
+    /// Stores `tree` under its fingerprint; returns after the disk has it. Replaces a file that can't be opened.
     pub fn put(&self, tree: &Tree) -> Result<Fingerprint, StoreError> {
         let fingerprint = tree.fingerprint();
         let path = self.path(&fingerprint);
-        if path.exists() {
+        if can_be_opened(&path) {
             return Ok(fingerprint);
         }
         let bytes = snapshot::pack(tree, None)?;
@@ -78,11 +82,19 @@ impl SnapshotStore {
         Ok(fingerprint)
     }
 
-    /// Writes a snapshot, whose name appears only when the whole content is on the disk.
+    /// Writes a file with a name of the caller's own beside the snapshots, or replaces it; returns after the disk has it.
+    pub fn put_file(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.directory.join(name);
+        self.write(&path, bytes).map_err(|error| disk("writing", &path, error))
+    }
+
+    /// Writes a file, whose name appears only when the whole content is on the disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
+        // A file replaces any other, but not a directory. One that is not empty is left, and `persist` fails.
+        drop(fs::remove_dir(path));
         file.persist(path)?;
         File::open(&self.directory)?.sync_all()
     }
@@ -90,21 +102,27 @@ impl SnapshotStore {
     /// Returns the tree of this fingerprint, if it is stored and whole. Removes a damaged one, so that it is fetched
     /// again.
     pub fn get(&self, fingerprint: &Fingerprint) -> Result<Option<Tree>, StoreError> {
+        match self.read(fingerprint) {
+            Err(StoreError::Snapshot(error)) if !matches!(error, SnapshotError::EngineTooOld(_)) => {
+                let path = self.path(fingerprint);
+                tracing::warn!(%fingerprint, %error, "a stored snapshot is damaged and is removed");
+                fs::remove_file(&path).map_err(|error| disk("removing", &path, error))?;
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    /// Returns the tree of this fingerprint, if it is stored. Fails for a damaged one, and leaves it where it is: nothing
+    /// is removed while another thread writes.
+    pub fn read(&self, fingerprint: &Fingerprint) -> Result<Option<Tree>, StoreError> {
         let path = self.path(fingerprint);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(disk("reading", &path, error)),
         };
-        match snapshot::unpack(&bytes, *fingerprint, None, &self.limits) {
-            Ok(tree) => Ok(Some(tree)),
-            Err(error @ SnapshotError::EngineTooOld(_)) => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%fingerprint, %error, "a stored snapshot is damaged and is removed");
-                fs::remove_file(&path).map_err(|error| disk("removing", &path, error))?;
-                Ok(None)
-            }
-        }
+        Ok(Some(snapshot::unpack(&bytes, *fingerprint, None, &self.limits)?))
     }
 
     /// Returns whether a snapshot of this fingerprint is stored, without checking it.
@@ -154,6 +172,11 @@ impl SnapshotStore {
         }
         Ok(entries)
     }
+}
+
+/// Returns whether `path` is a file that this process may read. A pipe, which would wait for a writer, is not opened.
+fn can_be_opened(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.is_file()) && File::open(path).is_ok()
 }
 
 fn fingerprint_of(name: &str) -> Option<Fingerprint> {
@@ -226,5 +249,51 @@ mod tests {
         let store = SnapshotStore::open(directory.path()).unwrap();
         assert!(!unfinished.exists() && foreign.exists());
         assert!(store.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_opened_is_replaced() {
+        let (_directory, store) = store();
+        let fingerprint = tree("a").fingerprint();
+        let path = store.path(&fingerprint);
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(store.get(&fingerprint), Err(StoreError::Disk { operation: "reading", .. })));
+        store.put(&tree("a")).unwrap();
+        assert_eq!(store.get(&fingerprint).unwrap().unwrap().fingerprint(), fingerprint);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        store.put(&tree("a")).unwrap();
+        assert_eq!(store.get(&fingerprint).unwrap().unwrap().fingerprint(), fingerprint);
+    }
+
+    #[test]
+    fn an_unfinished_file_that_cannot_be_removed_hides_nothing() {
+        let (directory, store) = store();
+        let fingerprint = store.put(&tree("a")).unwrap();
+        // Like on a volume that can only be read, `remove_file` fails on a directory.
+        fs::create_dir(directory.path().join(format!("{UNFINISHED}x"))).unwrap();
+        let again = SnapshotStore::open(directory.path()).unwrap();
+        assert_eq!(again.get(&fingerprint).unwrap().unwrap().fingerprint(), fingerprint);
+    }
+
+    #[test]
+    fn reading_leaves_a_damaged_snapshot_where_it_is() {
+        let (_directory, store) = store();
+        let fingerprint = store.put(&tree("a")).unwrap();
+        fs::write(store.path(&fingerprint), b"damaged").unwrap();
+        assert!(matches!(store.read(&fingerprint), Err(StoreError::Snapshot(_))));
+        assert!(store.contains(&fingerprint));
+    }
+
+    #[test]
+    fn a_file_beside_the_snapshots_is_replaced_and_stays_when_they_are_removed() {
+        let (directory, store) = store();
+        store.put(&tree("a")).unwrap();
+        for text in ["1", "2"] {
+            store.put_file("marker.json", text.as_bytes()).unwrap();
+        }
+        store.retain(&BTreeSet::new()).unwrap();
+        assert_eq!(fs::read_to_string(directory.path().join("marker.json")).unwrap(), "2");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -4,9 +4,11 @@
 //! The copy is no second authority. Its content is checked against its fingerprint like any other, and as soon as a
 //! marker is observed, only the publish that it names counts.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::{fs, io};
 
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::follower::ObservedMarker;
@@ -16,71 +18,219 @@ use rototo_source::SnapshotStore;
 
 use crate::kubernetes::cluster::watch_cache::observed_marker;
 
-/// The disk cache of one workspace, in a directory of its own. All methods block on the disk.
-#[derive(Clone, Debug)]
+const MARKER: &str = "marker.json";
+
+/// The directories that handles of this process use, by their canonical paths. A process reads and writes a directory
+/// through one store, which removes the incomplete files of a crash once, before its first write.
+static DIRECTORIES: Mutex<BTreeMap<PathBuf, Weak<Directory>>> = Mutex::new(BTreeMap::new());
+
+/// The number of the last turn that was given out in this process.
+static LAST_TURN: AtomicU64 = AtomicU64::new(0);
+
+/// The disk cache of one workspace, in a directory of its own. All methods but `new` and `next_turn` block on the disk.
+#[derive(Debug)]
 pub(crate) struct Cache {
-    directory: PathBuf,
+    path: PathBuf,
     workspace: String,
+    directory: OnceLock<Arc<Directory>>,
+    /// The last turn that this handle took.
+    newest: AtomicU64,
+    /// Set while a copy can't be read, so that this is logged once.
+    unreadable: AtomicBool,
+    #[cfg(test)]
+    after_put: tests::Hook,
+}
+
+/// A place in the order in which the handles of this process ask for copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeepTurn(u64);
+
+/// The directory of one workspace, as all handles of this process share it.
+#[derive(Debug)]
+struct Directory {
+    store: SnapshotStore,
+    /// The latest turn whose copy was begun. Locked while the copy is replaced.
+    latest: Mutex<KeepTurn>,
 }
 
 impl Cache {
     /// Makes the cache of a workspace below `directory`, which need not exist yet.
     pub(crate) fn new(directory: &Path, namespace: &str, workspace: &str) -> Self {
-        Self { directory: directory.join(namespace).join(workspace), workspace: workspace.to_owned() }
+        Self {
+            path: directory.join(namespace).join(workspace),
+            workspace: workspace.to_owned(),
+            directory: OnceLock::new(),
+            newest: AtomicU64::new(0),
+            unreadable: AtomicBool::new(false),
+            #[cfg(test)]
+            after_put: tests::Hook::default(),
+        }
     }
 
-    /// Writes a copy of `publish`, and removes every other.
+    /// Takes the turn of a copy. A copy that gets the disk after a later turn was taken is not written.
+    pub(crate) fn next_turn(&self) -> KeepTurn {
+        let turn = LAST_TURN.fetch_add(1, Ordering::Relaxed) + 1;
+        self.newest.fetch_max(turn, Ordering::Relaxed);
+        KeepTurn(turn)
+    }
+
+    /// Writes a copy of `publish`, and removes every other. Does nothing if a later copy was asked for.
     ///
     /// # Errors
     ///
     /// `cache_failed`: the disk refuses a write.
-    pub(crate) fn keep(&self, publish: Publish, tree: &Tree) -> Result<(), Fault> {
-        let store = self.store()?;
-        store.put(tree).map_err(|error| self.failed("keeping", &error))?;
-        let marker = Marked::from(publish).to_marker();
+    pub(crate) fn keep(&self, turn: KeepTurn, publish: Publish, tree: &Tree) -> Result<(), Fault> {
+        // Somebody may have removed the directory since the last copy.
+        fs::create_dir_all(&self.path).map_err(|error| self.failed("keeping", &error))?;
+        let directory = self.directory()?;
+        let mut latest = directory.lock();
+        if turn < *latest || self.has_later(turn) {
+            return Ok(());
+        }
+        *latest = turn;
+        directory.store.put(tree).map_err(|error| self.failed("keeping", &error))?;
+        #[cfg(test)]
+        self.after_put.call();
+        // The disk may have taken long, and the publish may have been taken back in the meantime.
+        if self.has_later(turn) {
+            return Ok(());
+        }
         // The content is written before the marker that names it: a crash in between leaves the publish before, or
         // none.
-        let unfinished = self.directory.join(".unfinished-marker");
-        let named = fs::write(&unfinished, marker.to_json()).and_then(|()| fs::rename(&unfinished, self.marker()));
-        named.map_err(|error| self.failed("keeping", &error))?;
-        store.retain(&BTreeSet::from([publish.fingerprint])).map_err(|error| self.failed("tidying", &error))
+        let marker = Marked::from(publish).to_marker().to_json();
+        directory.store.put_file(MARKER, marker.as_bytes()).map_err(|error| self.failed("keeping", &error))?;
+        self.unreadable.store(false, Ordering::Relaxed);
+        directory.store.retain(&BTreeSet::from([publish.fingerprint])).map_err(|error| self.failed("tidying", &error))
     }
 
     /// Returns the publish that was kept last, if it can still be read.
     pub(crate) fn last(&self) -> Option<(Publish, Tree)> {
-        let marker = fs::read_to_string(self.marker()).ok()?;
-        let ObservedMarker::Published(Marked { publish, .. }) = observed_marker(&self.workspace, &marker) else {
-            return None;
-        };
-        Some((publish, self.get(publish.fingerprint)?))
+        self.read_last().unwrap_or_else(|fault| self.log_unreadable(&fault))
     }
 
     /// Returns the content with this fingerprint, if it was kept.
     pub(crate) fn get(&self, fingerprint: Fingerprint) -> Option<Tree> {
         // Content that can't be read counts as not kept: it is fetched.
-        self.store().ok()?.get(&fingerprint).ok()?
+        self.read(fingerprint).unwrap_or_else(|fault| self.log_unreadable(&fault))
     }
 
-    fn store(&self) -> Result<SnapshotStore, Fault> {
-        SnapshotStore::open(&self.directory).map_err(|error| self.failed("opening", &error))
+    fn read_last(&self) -> Result<Option<(Publish, Tree)>, Fault> {
+        let directory = self.directory()?;
+        let _alone = directory.lock();
+        let marker = match fs::read_to_string(self.path.join(MARKER)) {
+            Ok(marker) => marker,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("reading", &error)),
+        };
+        match observed_marker(&self.workspace, &marker) {
+            ObservedMarker::Published(Marked { publish, .. }) => {
+                let tree = directory.store.get(&publish.fingerprint).map_err(|error| self.failed("reading", &error))?;
+                Ok(tree.map(|tree| (publish, tree)))
+            }
+            ObservedMarker::Unreadable(fault) => Err(self.failed("reading", &fault.message)),
+            ObservedMarker::NoMap | ObservedMarker::NoMarker | ObservedMarker::Removed(_) => Ok(None),
+        }
     }
 
-    fn marker(&self) -> PathBuf {
-        self.directory.join("marker.json")
+    /// Reads content for a swap, which does not wait until the disk has taken the copy of another publish.
+    fn read(&self, fingerprint: Fingerprint) -> Result<Option<Tree>, Fault> {
+        let directory = self.directory()?;
+        let tree = match directory.try_lock() {
+            Some(_alone) => directory.store.get(&fingerprint),
+            None => directory.store.read(&fingerprint),
+        };
+        tree.map_err(|error| self.failed("reading", &error))
     }
 
-    fn failed(&self, operation: &str, error: &dyn std::error::Error) -> Fault {
-        let directory = self.directory.display();
+    fn has_later(&self, turn: KeepTurn) -> bool {
+        turn < KeepTurn(self.newest.load(Ordering::Relaxed))
+    }
+
+    fn directory(&self) -> Result<&Arc<Directory>, Fault> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(directory);
+        }
+        let directory = Directory::shared(&self.path).map_err(|error| self.failed("opening", &error))?;
+        Ok(self.directory.get_or_init(|| directory))
+    }
+
+    fn log_unreadable<T>(&self, fault: &Fault) -> Option<T> {
+        if !self.unreadable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(code = fault.code, "{}", fault.message);
+        }
+        None
+    }
+
+    fn failed(&self, operation: &str, reason: &dyn std::fmt::Display) -> Fault {
+        let directory = self.path.display();
         Fault::transient(
             "cache_failed",
-            format!("{operation} the copy of the workspace in {directory} failed: {error}"),
+            format!("{operation} the copy of the workspace in {directory} failed: {reason}"),
         )
+    }
+}
+
+impl Directory {
+    /// Returns the directory at `path`, which is made if it does not exist.
+    fn shared(path: &Path) -> Result<Arc<Self>, Box<dyn std::error::Error>> {
+        fs::create_dir_all(path)?;
+        let path = fs::canonicalize(path)?;
+        let mut directories = DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directory) = directories.get(&path).and_then(Weak::upgrade) {
+            return Ok(directory);
+        }
+        let directory = Arc::new(Self { store: SnapshotStore::open(&path)?, latest: Mutex::new(KeepTurn(0)) });
+        directories.retain(|_, directory| directory.strong_count() > 0);
+        directories.insert(path, Arc::downgrade(&directory));
+        Ok(directory)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, KeepTurn> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns nothing while another thread holds the lock.
+    fn try_lock(&self) -> Option<MutexGuard<'_, KeepTurn>> {
+        match self.latest.try_lock() {
+            Ok(latest) => Some(latest),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
+
+    /// Called by a keep between the content and the marker.
+    #[derive(Default)]
+    pub(super) struct Hook(Option<Box<dyn Fn() + Send + Sync>>);
+
+    impl Hook {
+        pub(super) fn call(&self) {
+            if let Some(hook) = &self.0 {
+                hook();
+            }
+        }
+    }
+
+    impl std::fmt::Debug for Hook {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("Hook")
+        }
+    }
+
+    fn hook(hook: impl Fn() + Send + Sync + 'static) -> Hook {
+        Hook(Some(Box::new(hook)))
+    }
+
+    fn cache(directory: &tempfile::TempDir) -> Cache {
+        Cache::new(directory.path(), "prod", "policy")
+    }
 
     fn tree(text: &str) -> Tree {
         [("rototo-workspace.toml".to_owned(), text.as_bytes().to_vec())].into_iter().collect()
@@ -91,14 +241,24 @@ mod tests {
         Publish { fingerprint: tree.fingerprint(), updated_at }
     }
 
+    /// Keeps `tree` at once, as published at this second.
+    fn keep(cache: &Cache, tree: &Tree, second: u8) {
+        cache.keep(cache.next_turn(), publish(tree, second), tree).unwrap();
+    }
+
+    /// Returns the publish that a process finds at its next start.
+    fn next_start(directory: &tempfile::TempDir) -> Option<Publish> {
+        cache(directory).last().map(|(publish, _)| publish)
+    }
+
     #[test]
     fn the_cache_holds_only_the_publish_that_was_kept_last() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path(), "prod", "policy");
+        let cache = cache(&directory);
         assert!(cache.last().is_none());
         let (first, second) = (tree("schema_version = 1"), tree("schema_version = 1\n"));
-        cache.keep(publish(&first, 1), &first).unwrap();
-        cache.keep(publish(&second, 2), &second).unwrap();
+        keep(&cache, &first, 1);
+        keep(&cache, &second, 2);
         let (last, content) = Cache::new(directory.path(), "prod", "policy").last().unwrap();
         assert_eq!((last, content.fingerprint()), (publish(&second, 2), second.fingerprint()));
         assert!(cache.get(first.fingerprint()).is_none());
@@ -108,13 +268,150 @@ mod tests {
     #[test]
     fn a_damaged_copy_counts_as_not_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path(), "prod", "policy");
+        let cache = cache(&directory);
         let content = tree("schema_version = 1");
-        cache.keep(publish(&content, 1), &content).unwrap();
-        for file in fs::read_dir(&cache.directory).unwrap() {
+        keep(&cache, &content, 1);
+        for file in fs::read_dir(&cache.path).unwrap() {
             fs::write(file.unwrap().path(), "damaged").unwrap();
         }
         assert!(cache.last().is_none());
         assert!(cache.get(content.fingerprint()).is_none());
+        assert_eq!(fs::read_dir(&cache.path).unwrap().count(), 1, "the damaged content is removed");
+    }
+
+    #[test]
+    fn a_keep_that_runs_after_a_later_one_writes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        // Two handles, as the first may end before its copy is written.
+        let (one, other) = (cache(&directory), cache(&directory));
+        let (first, second) = (tree("1"), tree("2"));
+        let (turn_of_second, turn_of_first) = (one.next_turn(), other.next_turn());
+        other.keep(turn_of_first, publish(&first, 1), &first).unwrap();
+        one.keep(turn_of_second, publish(&second, 2), &second).unwrap();
+        assert_eq!(next_start(&directory), Some(publish(&first, 1)));
+    }
+
+    #[test]
+    fn a_publish_that_is_taken_back_while_the_disk_writes_it_is_not_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut cache = cache(&directory);
+        let (first, second) = (tree("1"), tree("2"));
+        keep(&cache, &first, 1);
+        let (put, taken_back) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (at_put, at_taken_back) = (put.clone(), taken_back.clone());
+        cache.after_put = hook(move || {
+            at_put.wait();
+            at_taken_back.wait();
+        });
+        let turn = cache.next_turn();
+        let is_alone = thread::scope(|scope| {
+            scope.spawn(|| cache.keep(turn, publish(&second, 2), &second).unwrap());
+            put.wait();
+            let is_alone = cache.directory().is_ok_and(|directory| directory.try_lock().is_none());
+            cache.next_turn();
+            taken_back.wait();
+            is_alone
+        });
+        assert!(is_alone, "no other keep interferes");
+        assert_eq!(next_start(&directory), Some(publish(&first, 1)));
+    }
+
+    #[test]
+    fn a_slow_keep_and_the_next_end_on_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut slow, next) = (cache(&directory), cache(&directory));
+        let (first, second) = (tree("1"), tree("2"));
+        let (put, asked) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (at_put, at_asked) = (put.clone(), asked.clone());
+        slow.after_put = hook(move || {
+            at_put.wait();
+            at_asked.wait();
+        });
+        let turn = slow.next_turn();
+        thread::scope(|scope| {
+            scope.spawn(|| slow.keep(turn, publish(&second, 2), &second).unwrap());
+            put.wait();
+            let (turn, next, first) = (next.next_turn(), &next, &first);
+            scope.spawn(move || next.keep(turn, publish(first, 1), first).unwrap());
+            asked.wait();
+        });
+        assert_eq!(next_start(&directory), Some(publish(&first, 1)));
+        assert!(next.get(second.fingerprint()).is_none());
+    }
+
+    #[test]
+    fn content_is_read_while_another_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(&directory);
+        let content = tree("1");
+        keep(&cache, &content, 1);
+        let _kept = cache.directory().unwrap().lock();
+        assert!(thread::scope(|scope| scope.spawn(|| cache.get(content.fingerprint())).join()).unwrap().is_some());
+    }
+
+    #[test]
+    fn only_the_first_use_of_a_directory_removes_incomplete_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache_of_a_handle = cache(&directory);
+        fs::create_dir_all(&cache_of_a_handle.path).unwrap();
+        let unfinished = cache_of_a_handle.path.join(".unfinished-x");
+        fs::write(&unfinished, "").unwrap();
+        assert!(cache_of_a_handle.get(tree("1").fingerprint()).is_none());
+        assert!(!unfinished.exists(), "it is left from a crash");
+        // A keep under way has such a file.
+        fs::write(&unfinished, "").unwrap();
+        let other = cache(&directory);
+        assert!(other.get(tree("1").fingerprint()).is_none() && other.last().is_none());
+        keep(&other, &tree("2"), 2);
+        assert!(unfinished.exists());
+        drop((cache_of_a_handle, other));
+        assert_eq!(next_start(&directory), Some(publish(&tree("2"), 2)));
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_read_is_logged_and_replaced_by_the_next_keep() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(&directory);
+        let content = tree("1");
+        assert!(cache.last().is_none() && cache.get(content.fingerprint()).is_none());
+        assert!(!cache.unreadable.load(Ordering::Relaxed), "a copy that is not there is no failure");
+        keep(&cache, &content, 1);
+        let files: Vec<PathBuf> = fs::read_dir(&cache.path).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files.len(), 2);
+        for file in files {
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(&file).unwrap();
+        }
+        let fault = cache.read(content.fingerprint()).unwrap_err();
+        assert_eq!((fault.code, cache.read_last().unwrap_err().code), ("cache_failed", "cache_failed"));
+        assert!(cache.last().is_none() && cache.get(content.fingerprint()).is_none());
+        assert!(cache.unreadable.load(Ordering::Relaxed));
+        keep(&cache, &content, 2);
+        assert!(!cache.unreadable.load(Ordering::Relaxed));
+        assert!(cache.get(content.fingerprint()).is_some());
+        assert_eq!(next_start(&directory), Some(publish(&content, 2)));
+    }
+
+    #[test]
+    fn an_incomplete_file_that_cannot_be_removed_hides_no_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let content = tree("1");
+        let before = cache(&directory);
+        keep(&before, &content, 1);
+        fs::create_dir(before.path.join(".unfinished-x")).unwrap();
+        drop(before);
+        assert_eq!(next_start(&directory), Some(publish(&content, 1)));
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(&directory);
+        keep(&cache, &tree("1"), 1);
+        fs::remove_dir_all(&cache.path).unwrap();
+        assert!(cache.last().is_none());
+        keep(&cache, &tree("2"), 2);
+        assert_eq!(next_start(&directory), Some(publish(&tree("2"), 2)));
     }
 }

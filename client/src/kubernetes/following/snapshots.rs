@@ -2,6 +2,8 @@
 //!
 //! Content whose fingerprint differs from the requested one never leaves this module.
 
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,11 +71,12 @@ impl SnapshotLoader {
         let workspace = match (self.clone().served(endpoint, fingerprint, base.clone()).await, self.direct.clone()) {
             (Err(LoadError::Fetch(fault)), Some(direct)) => {
                 let tree = direct.read(fingerprint, fault).await.map_err(LoadError::Fetch)?;
-                run_blocking(move || self.compile(tree, fingerprint, base.as_deref())).await
+                let compile = move |loader: &Self| loader.compile(tree, fingerprint, base.as_deref());
+                self.load_blocking(fingerprint, compile).await
             }
-            (served, _) => Ok(served),
+            (served, _) => served,
         };
-        Ok((workspace.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))?, ContentSource::Current))
+        Ok((workspace?, ContentSource::Current))
     }
 
     /// Loads the snapshot from the operator. Unpacking and compiling share one blocking task: where a whole fleet loads
@@ -87,11 +90,25 @@ impl SnapshotLoader {
         let endpoint = endpoint.map_err(LoadError::Fetch)?;
         let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(LoadError::Fetch)?;
         tracing::trace!(target: PATH, workspace = self.workspace, "received");
-        let load = move || {
-            let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
-            let loaded = self.compile(tree, fingerprint, base.as_deref());
-            tracing::trace!(target: PATH, workspace = self.workspace, "loaded");
+        let load = move |loader: &Self| {
+            let tree = loader.unpack(&bytes, fingerprint, base.as_deref())?;
+            let loaded = loader.compile(tree, fingerprint, base.as_deref());
+            tracing::trace!(target: PATH, workspace = loader.workspace, "loaded");
             loaded
+        };
+        self.load_blocking(fingerprint, load).await
+    }
+
+    /// Runs `load` on a thread where no task of the application waits for it. Content at which it panics is refused.
+    pub(super) async fn load_blocking(
+        self: Arc<Self>,
+        fingerprint: Fingerprint,
+        load: impl FnOnce(&Self) -> Result<Workspace, LoadError> + Send + 'static,
+    ) -> Result<Workspace, LoadError> {
+        let load = move || {
+            let loaded = catch_unwind(AssertUnwindSafe(|| load(&self)));
+            // The message of the panic may hold a value of the workspace, so it is left out.
+            loaded.unwrap_or_else(|_| Err(self.refused(fingerprint, "not_compiled", &"loading it panicked")))
         };
         run_blocking(load).await.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))
     }
@@ -105,14 +122,20 @@ impl SnapshotLoader {
         recalled.await.ok()?
     }
 
-    /// Writes a copy to the disk, if the application named a directory.
-    pub(crate) async fn keep(self: Arc<Self>, publish: Publish, content: Arc<Content>) {
-        if self.cache.is_none() {
-            return;
-        }
-        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.tree()));
-        if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
-            tracing::warn!(code = fault.code, "{}", fault.message);
+    /// Writes a copy to the disk, if the application named a directory. The copies of a process end on the last call,
+    /// also if their threads overtake each other.
+    pub(crate) fn keep(
+        self: Arc<Self>,
+        publish: Publish,
+        content: Arc<Content>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let turn = self.cache.as_ref().map(Cache::next_turn);
+        async move {
+            let Some(turn) = turn else { return };
+            let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(turn, publish, content.tree()));
+            if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
+                tracing::warn!(code = fault.code, "{}", fault.message);
+            }
         }
     }
 
@@ -146,11 +169,7 @@ impl SnapshotLoader {
     }
 
     fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Result<Workspace, LoadError> {
-        let refused = |code, reason: &dyn std::fmt::Display| {
-            let (name, workspace) = (fingerprint.short(), &self.workspace);
-            let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
-            LoadError::Refused(Fault::persistent(code, message))
-        };
+        let refused = |code, reason: &dyn Display| self.refused(fingerprint, code, reason);
         let content = Content::new(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
         let origin = Origin {
             source: self.source.clone(),
@@ -161,6 +180,12 @@ impl SnapshotLoader {
         let workspace = Workspace::new(Arc::new(content), origin);
         self.checks.pass(&workspace).map_err(|reason| refused("check_failed", &reason))?;
         Ok(workspace)
+    }
+
+    fn refused(&self, fingerprint: Fingerprint, code: &'static str, reason: &dyn Display) -> LoadError {
+        let (name, workspace) = (fingerprint.short(), &self.workspace);
+        let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
+        LoadError::Refused(Fault::persistent(code, message))
     }
 }
 

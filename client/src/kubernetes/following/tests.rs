@@ -15,7 +15,7 @@ use http::Request;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
-use rototo_api::fleet::{Pid, PreparationState, Report, ReportResponse, SiblingState};
+use rototo_api::fleet::{Pid, PreparationState, ProcessState, Report, ReportResponse, SiblingState};
 use rototo_api::marker::Stage;
 use rototo_api::names;
 use rototo_connection::{Address, Trust};
@@ -40,6 +40,7 @@ use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
 use crate::kubernetes::cluster::watch_cache::WatchCache;
 use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
 use crate::kubernetes::following::Follower;
+use crate::kubernetes::following::snapshots::{LoadError, SnapshotLoader};
 use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 use crate::kubernetes::reporting::process::PROCESS;
@@ -82,6 +83,8 @@ struct TestCluster {
     /// The contents that were requested.
     fetched: Arc<Mutex<Vec<&'static str>>>,
     token: tempfile::NamedTempFile,
+    /// The application's own `staleAfter`.
+    stale_after: Option<Duration>,
 }
 
 impl TestCluster {
@@ -96,7 +99,8 @@ impl TestCluster {
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "token").unwrap();
         let doorbell = Arc::new(Doorbell::showing(watch_cache, Arc::new(Notify::new())));
-        let cluster = Self { url, doorbell, showing, answer, reports, received: Vec::new(), fetched, token };
+        let received = Vec::new();
+        let cluster = Self { url, doorbell, showing, answer, reports, received, fetched, token, stale_after: None };
         cluster.publish(text);
         cluster
     }
@@ -157,7 +161,7 @@ impl TestCluster {
             endpoint_overrides: EndpointOverrides::default(),
             token_file: self.token.path().to_owned(),
             cache_dir: None,
-            stale_after: None,
+            stale_after: self.stale_after,
             prepares: true,
             checks,
             direct: None,
@@ -389,6 +393,90 @@ async fn what_a_check_refuses_beforehand_is_reported_and_changes_nothing() {
     assert!(handle.resolves("a@1"));
     assert_eq!(handle.current.status().last_error, None);
     handle.end().await;
+}
+
+/// Returns checks that panic at content b.
+fn panicking_at_b() -> Checks {
+    let (mut checks, b) = (Checks::default(), tree("b").fingerprint());
+    checks.add(move |workspace| {
+        assert_ne!(workspace.fingerprint(), b, "the panic holds a value");
+        Ok(())
+    });
+    checks
+}
+
+#[tokio::test]
+async fn a_check_that_panics_refuses_the_content_beforehand_and_when_it_is_published() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let handle = cluster.handle(panicking_at_b());
+    cluster.receives_report("applied a@1 of 1").await;
+    cluster.announce("a@1", Some("b@2"));
+    let next = cluster.receives_report("applied a@1 of 1").await.next.unwrap();
+    assert_eq!((next.state, next.reason.as_deref()), (PreparationState::Refused, Some("check_failed")));
+    cluster.publish("b@2");
+    let report = cluster.receives_report("rejected b@2 of 1").await;
+    assert_eq!(report.reason.as_deref(), Some("check_failed"));
+    let error = handle.current.status().last_error.unwrap();
+    assert!(error.ends_with("a check panicked"), "{error}");
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn content_at_which_loading_panics_is_refused() {
+    let loader = SnapshotLoader {
+        namespace: "prod".to_owned(),
+        workspace: "policy".to_owned(),
+        source: "kubernetes://prod/policy".to_owned(),
+        checks: Checks::default(),
+        cache: None,
+        direct: None,
+    };
+    let load = |_: &SnapshotLoader| panic!("the panic holds a value");
+    let Err(LoadError::Refused(fault)) = Arc::new(loader).load_blocking(tree("a").fingerprint(), load).await else {
+        panic!("the content should be refused");
+    };
+    assert_eq!(fault.code, "not_compiled");
+    assert!(!fault.message.contains("value"), "{}", fault.message);
+}
+
+#[tokio::test]
+async fn a_handle_whose_follower_is_gone_becomes_stale() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
+    handle.refresh().await;
+    // The follower ends as in a panic.
+    handle.task.abort();
+    handle.task.await.unwrap_err();
+    let state = || (handle.current.status().state, handle.current.status().stale, handle.current.is_stale(None));
+    assert_eq!(state(), (ProcessState::Applied, false, false));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(300)).await;
+    assert_eq!(state(), (ProcessState::Stale, true, true));
+    handle.current.close();
+    assert_eq!(handle.current.status().state, ProcessState::Draining);
+}
+
+#[test]
+fn a_handle_becomes_stale_while_nothing_drives_its_runtime_and_when_the_runtime_is_gone() {
+    for drops in [false, true] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handle = runtime.block_on(async {
+            let mut cluster = TestCluster::publishing("a@1").await;
+            cluster.stale_after = Some(Duration::from_millis(500));
+            let handle = cluster.handle(Checks::default());
+            cluster.receives_report("applied a@1 of 1").await;
+            handle
+        });
+        let driven = (!drops).then_some(runtime);
+        let end = std::time::Instant::now() + PATIENCE;
+        while !handle.current.is_stale(None) {
+            assert!(std::time::Instant::now() < end, "it never becomes stale");
+            std::thread::yield_now();
+        }
+        assert!(handle.current.status().stale && handle.resolves("a@1"));
+        drop(driven);
+    }
 }
 
 #[tokio::test]
