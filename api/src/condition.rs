@@ -44,7 +44,7 @@ pub mod reason {
         PUBLISHED = "Published";
         /// SourceReady: the source was read.
         FETCHED = "Fetched";
-        /// SourceReady: the host does not answer. It is polled again.
+        /// SourceReady: the host does not answer, or the Secret is missing or unusable. The source is polled again.
         SOURCE_UNAVAILABLE = "SourceUnavailable";
         /// SourceReady, Stalled: the source can't be read as the spec names it, and waiting does not help. Also an Event.
         SOURCE_REFUSED = "SourceRefused";

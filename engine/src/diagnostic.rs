@@ -69,6 +69,26 @@ pub struct FindingRule {
     pub help: &'static str,
 }
 
+impl FindingRule {
+    /// Returns a finding of this rule.
+    #[must_use]
+    pub fn finding(&self, entity: Entity, message: String, location: Location) -> Diagnostic {
+        Diagnostic {
+            rule: Cow::Borrowed(self.id),
+            severity: self.severity,
+            stage: self.stage,
+            entity,
+            message,
+            help: Some(self.help.to_owned()),
+            location,
+            related: Vec::new(),
+            key: None,
+            title: Cow::Borrowed(self.title),
+            fix: None,
+        }
+    }
+}
+
 /// The thing in the workspace that a diagnostic is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -62,7 +62,9 @@ pub use git::{CommitInfo, GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
-pub use reader::{FileSources, Reader, ReaderOptions, read_directory, read_directory_with_tests, read_document};
+pub use reader::{
+    FileSources, MAX_LAYERS, Reader, ReaderOptions, read_directory, read_directory_with_tests, read_document,
+};
 #[cfg(feature = "archives")]
 pub use request::{AnswerLimits, HttpAddress, HttpAnswer, HttpClient, InvalidAddress};
 pub use signatures::{InvalidSigners, SignaturePolicy, SignedObject};

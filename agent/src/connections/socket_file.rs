@@ -1,13 +1,10 @@
 //! The file of a Unix socket: it may belong to another process, before this one binds it and at this one's end.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-
-/// The number of names that are tried for a directory of one's own. Only a process that was killed leaves one behind.
-const NAMES: u32 = 100;
 
 /// Binds a Unix socket whose file has these permissions from the first moment at which it is there.
 ///
@@ -15,9 +12,15 @@ const NAMES: u32 = 100;
 /// user can enter. The finished file then gets its place.
 pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile)> {
     check_length(path)?;
-    let directory = OwnDirectory::beside(path)?;
-    // Short, so that only a file with a name of less than five bytes could have a longer directory.
-    let new = directory.0.join("s");
+    let Some(parent) = path.parent() else {
+        return Err(Error::new(ErrorKind::InvalidInput, "the path names no file"));
+    };
+    // Short names, so that only the path of a file with a name of less than five bytes could be shorter. Dropping the
+    // directory removes it, and the first name of the socket.
+    let mut directory = tempfile::Builder::new();
+    let directory =
+        directory.prefix(".").rand_bytes(1).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
+    let new = directory.path().join("s");
     check_length(&new)?;
     let listener = UnixListener::bind(&new)?;
     fs::set_permissions(&new, Permissions::from_mode(mode))?;
@@ -39,33 +42,6 @@ fn check_length(path: &Path) -> Result<()> {
         Error::new(ErrorKind::InvalidInput, text)
     };
     SocketAddr::from_pathname(path).map(drop).map_err(refused)
-}
-
-/// A directory that only this user can enter. It is removed when this is dropped.
-struct OwnDirectory(PathBuf);
-
-impl OwnDirectory {
-    fn beside(path: &Path) -> Result<Self> {
-        let mut error = Error::new(ErrorKind::InvalidInput, "the path names no file");
-        let Some(parent) = path.parent() else { return Err(error) };
-        for number in 0..NAMES {
-            let directory = parent.join(format!(".{number}"));
-            match DirBuilder::new().mode(0o700).create(&directory) {
-                Ok(()) => return Ok(Self(directory)),
-                Err(taken) if taken.kind() == ErrorKind::AlreadyExists => error = taken,
-                Err(other) => return Err(other),
-            }
-        }
-        Err(error)
-    }
-}
-
-impl Drop for OwnDirectory {
-    fn drop(&mut self) {
-        // The file of the socket has another name by now. What can't be removed disturbs nobody.
-        let _ = fs::remove_file(self.0.join("s"));
-        let _ = fs::remove_dir(&self.0);
-    }
 }
 
 /// The file of a bound Unix socket.

@@ -41,19 +41,8 @@ pub(crate) fn with_custom(mut custom: Custom) -> Custom {
 
 /// Returns the finding about a workspace without tests, at its manifest.
 pub(crate) fn test_missing() -> Diagnostic {
-    Diagnostic {
-        rule: TEST_MISSING.id.into(),
-        severity: TEST_MISSING.severity,
-        stage: TEST_MISSING.stage,
-        entity: Entity::Workspace,
-        message: TEST_MISSING.title.to_owned(),
-        help: Some(TEST_MISSING.help.to_owned()),
-        location: Location { path: MANIFEST.to_owned(), range: None },
-        related: Vec::new(),
-        key: None,
-        title: TEST_MISSING.title.into(),
-        fix: None,
-    }
+    let location = Location { path: MANIFEST.to_owned(), range: None };
+    TEST_MISSING.finding(Entity::Workspace, TEST_MISSING.title.to_owned(), location)
 }
 
 fn as_custom(rule: &FindingRule) -> CustomRule {

@@ -1,9 +1,9 @@
 //! A source that can't be read, and the finding about it, so that code hosts and scripts see it as any other.
 
 use rototo_engine::diagnostic::FindingRule;
-use rototo_engine::parse::Extends;
+use rototo_engine::parse::extended_by;
 use rototo_engine::text::Lines;
-use rototo_engine::{Diagnostic, Entity, Location, Range, Severity, Stage, Tree};
+use rototo_engine::{Diagnostic, Entity, Location, Range, Severity, Stage};
 use rototo_source::{ContentFault, Limits, Source, SourceError, SourceFault, read_document};
 
 use crate::workspace::{MANIFEST, directory_in_repository, full_name};
@@ -45,19 +45,8 @@ impl Unreadable {
     /// Returns the error as a finding: at the document that is refused, or at the entry of `extends` whose layer can't be
     /// read.
     pub(crate) fn finding(&self, help: Option<&str>) -> Diagnostic {
-        Diagnostic {
-            rule: UNREADABLE.id.into(),
-            severity: UNREADABLE.severity,
-            stage: UNREADABLE.stage,
-            entity: Entity::Workspace,
-            message: self.error.fault().to_string(),
-            help: help.map(str::to_owned),
-            location: self.location(),
-            related: Vec::new(),
-            key: None,
-            title: UNREADABLE.title.into(),
-            fix: None,
-        }
+        let message = self.error.fault().to_string();
+        Diagnostic { help: help.map(str::to_owned), ..UNREADABLE.finding(Entity::Workspace, message, self.location()) }
     }
 
     fn location(&self) -> Location {
@@ -73,11 +62,7 @@ impl Unreadable {
     fn range_of_entry(&self) -> Option<Range> {
         let (entry, Source::Local(directory)) = (self.error.extends_entry()?, &self.place) else { return None };
         let manifest = read_document(directory, MANIFEST, &Limits::default()).ok().flatten()?;
-        let mut tree = Tree::default();
-        tree.insert(MANIFEST, manifest.clone());
-        let parsed = rototo_engine::parse(tree);
-        let Extends::Sources(sources) = &parsed.manifest.as_ref()?.content()?.extends else { return None };
-        let span = sources.get(entry)?.present()?.span;
+        let span = extended_by(manifest.clone()).get(entry)?.present()?.span;
         Some(Lines::of(&manifest).range(span))
     }
 }

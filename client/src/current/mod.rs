@@ -16,10 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
-#[cfg(feature = "kubernetes")]
-use rototo_protocol::follower::FollowerState;
 use tokio::sync::watch;
-#[cfg(feature = "kubernetes")]
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -38,24 +35,20 @@ pub(crate) struct Current {
 /// The status as it was written last.
 struct WrittenStatus {
     status: RefreshStatus,
-    /// The follower's state of that time. It becomes stale with time alone, also when the follower does not run any more.
-    #[cfg(feature = "kubernetes")]
-    follower: Option<FollowerClock>,
-}
-
-/// The state of a follower, and the time at which its clock began.
-#[cfg(feature = "kubernetes")]
-pub(crate) struct FollowerClock {
-    pub(crate) state: FollowerState,
-    pub(crate) began: Instant,
+    /// The time at which a follower's content becomes stale with time alone, also when the follower does not run any more.
+    stale_at: Option<Instant>,
 }
 
 /// The state of a follower, as the status shows it.
 #[cfg(feature = "kubernetes")]
 pub(crate) struct FollowerStatus {
-    pub(crate) follower: FollowerClock,
+    pub(crate) state: ProcessState,
+    pub(crate) stale: bool,
+    /// The time at which the content becomes stale, or became stale.
+    pub(crate) stale_at: Option<Instant>,
     /// A fetch is in flight.
     pub(crate) refreshing: bool,
+    pub(crate) failures: u64,
     pub(crate) trouble: Option<String>,
     /// The number of completed lists of the markers.
     pub(crate) hydrates: u64,
@@ -64,11 +57,7 @@ pub(crate) struct FollowerStatus {
 impl WrittenStatus {
     /// Returns whether the content is stale by now.
     fn is_stale(&self) -> bool {
-        #[cfg(feature = "kubernetes")]
-        if let Some(FollowerClock { state, began }) = &self.follower {
-            return state.is_stale(began.elapsed());
-        }
-        self.status.stale
+        self.status.stale || self.stale_at.is_some_and(|time| Instant::now() >= time)
     }
 
     /// Returns the status as it is by now.
@@ -99,11 +88,7 @@ impl Current {
     }
 
     fn with_status(status: RefreshStatus) -> Self {
-        let written = WrittenStatus {
-            status,
-            #[cfg(feature = "kubernetes")]
-            follower: None,
-        };
+        let written = WrittenStatus { status, stale_at: None };
         Self {
             workspace: ArcSwapOption::empty(),
             swaps: watch::Sender::new(None),
@@ -191,8 +176,7 @@ impl Current {
             written.status = written.read();
             written.status.state = ProcessState::Draining;
             // Nothing runs any more that could become stale.
-            #[cfg(feature = "kubernetes")]
-            written.follower.take();
+            written.stale_at = None;
         });
     }
 
@@ -284,18 +268,17 @@ impl Current {
     }
 
     /// Records that the follower took a step.
-    pub(crate) fn follower_stepped(&self, stepped: FollowerStatus) {
-        let FollowerStatus { follower, refreshing, trouble, hydrates } = stepped;
-        let (running, now) = (self.workspace.load_full(), follower.began.elapsed());
-        self.status.send_modify(|WrittenStatus { status, follower: last }| {
-            status.state = follower.state.shown(now);
+    pub(crate) fn follower_stepped(&self, follower: FollowerStatus) {
+        let running = self.workspace.load_full();
+        self.status.send_modify(|WrittenStatus { status, stale_at }| {
+            status.state = follower.state;
             status.show(running.as_deref());
-            status.stale = follower.state.is_stale(now);
-            status.refreshing = refreshing;
-            status.consecutive_failures = u64::from(follower.state.failures());
-            status.last_error = trouble;
-            status.hydrates = hydrates;
-            *last = Some(follower);
+            status.stale = follower.stale;
+            status.refreshing = follower.refreshing;
+            status.consecutive_failures = follower.failures;
+            status.last_error = follower.trouble;
+            status.hydrates = follower.hydrates;
+            *stale_at = follower.stale_at;
         });
     }
 }

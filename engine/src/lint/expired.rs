@@ -1,6 +1,5 @@
 //! Variables and rules that have expired. Lint itself knows no day, so that it finds the same in the same documents.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Entity, FindingRule, Location, Severity, Stage};
@@ -83,17 +82,7 @@ fn diagnostic(path: &str, lines: &Lines<'_>, (entity, date, span, owner): DatedP
         _ => String::new(),
     };
     let owner = owner.map_or_else(|| "it has no owner".to_owned(), |owner| format!("its owner is `{owner}`"));
-    Diagnostic {
-        rule: Cow::Borrowed(EXPIRED.id),
-        severity: EXPIRED.severity,
-        stage: EXPIRED.stage,
-        entity,
-        message: shortened(&format!("{subject} expired on {date}; {owner}")).into_owned(),
-        help: Some(EXPIRED.help.to_owned()),
-        location: Location { path: path.to_owned(), range: Some(lines.range(span)) },
-        related: Vec::new(),
-        key: Some("expires".to_owned()),
-        title: Cow::Borrowed(EXPIRED.title),
-        fix: None,
-    }
+    let message = shortened(&format!("{subject} expired on {date}; {owner}")).into_owned();
+    let location = Location { path: path.to_owned(), range: Some(lines.range(span)) };
+    Diagnostic { key: Some("expires".to_owned()), ..EXPIRED.finding(entity, message, location) }
 }

@@ -126,6 +126,12 @@ pub(crate) fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Val
     declared_at(schema, path).ok()
 }
 
+/// The values that a declaration of the context schema lists, if it does.
+pub(super) fn listed_values(declared: &Value) -> Option<&[Value]> {
+    let only = declared.get("const").map(std::slice::from_ref);
+    only.or_else(|| declared.get("enum")?.as_array().map(Vec::as_slice))
+}
+
 /// The declaration of the context schema at a dotted path. If there is none, the keyword that stands where the path ends
 /// and that is not followed, if there is one: the attribute may be declared behind it.
 pub(super) fn declared_at<'s>(schema: &'s Value, path: &str) -> Result<&'s Value, Option<&'static str>> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::document::text::Span;
+use crate::document::tree::Tree;
 use crate::parse::toml::TomlTable;
-use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
+use crate::parse::{Field, KeyPlace, Parse, ParseError, Spanned, UnreadKey, parse};
 
 /// The manifest as it was written.
 #[derive(Clone, Debug)]
@@ -25,6 +26,18 @@ pub enum Extends {
     Invalid(Span),
     /// One field for each entry of the list.
     Sources(Vec<Field<Arc<str>>>),
+}
+
+/// Returns the entries of `extends` in the text of a manifest. One that can't be read has none; lint reports the fault.
+#[must_use]
+pub fn extended_by(manifest: impl Into<Arc<[u8]>>) -> Vec<Field<Arc<str>>> {
+    let mut alone = Tree::default();
+    alone.insert("rototo-workspace.toml", manifest);
+    let parsed = parse(alone);
+    match parsed.manifest.as_ref().and_then(Parse::content).map(|manifest| &manifest.extends) {
+        Some(Extends::Sources(sources)) => sources.clone(),
+        _ => Vec::new(),
+    }
 }
 
 impl Manifest {

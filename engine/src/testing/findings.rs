@@ -1,6 +1,5 @@
 //! Collects what is wrong with tests as diagnostics, as lint does: a status, a terminal, and a code host show both alike.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,17 +82,9 @@ impl<'a> TestFindings<'a> {
         });
         let location = self.location(path, bytes, span);
         self.diagnostics.push(Diagnostic {
-            rule: Cow::Borrowed(rule.id),
-            severity: rule.severity,
-            stage: rule.stage,
-            entity,
-            message: shortened(message).into_owned(),
-            fix: None,
-            help: Some(rule.help.to_owned()),
-            location,
             related: related.into_iter().collect(),
             key: id.map(|id| shortened_to(id, MAX_ID).into_owned()),
-            title: Cow::Borrowed(rule.title),
+            ..rule.finding(entity, shortened(message).into_owned(), location)
         });
     }
 

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use rototo_engine::parse::{Extends, Parse};
-use rototo_engine::{Tree, parse};
-use rototo_source::{Limits, Reader, ReaderOptions, Source, read_directory, read_document};
+use rototo_engine::Tree;
+use rototo_engine::parse::extended_by;
+use rototo_source::{Limits, MAX_LAYERS, Reader, ReaderOptions, Source, read_directory, read_document};
 
 use crate::workspace::{MANIFEST, WorkspaceEvent};
-
-/// The most directories of layers that are followed. The reader refuses a workspace with more.
-const MAX_DIRECTORIES: usize = 32;
 
 /// The documents that a workspace has from its layers.
 #[derive(Default)]
@@ -60,13 +57,14 @@ pub(super) fn read(root: PathBuf, events: Sender<WorkspaceEvent>) -> Reading {
 }
 
 /// Returns the directories of this machine that are layers of a workspace, or layers of layers, by the manifests that can
-/// be read. One that is not there is among them. Only a directory of this machine leads to one.
+/// be read. One that is not there is among them. Only a directory of this machine leads to one, and the reader refuses more
+/// than it has layers.
 pub(super) fn directories(root: &Path) -> BTreeSet<PathBuf> {
     let root = real_path(root);
     let mut found = BTreeSet::new();
     let mut left = named_in(&root);
     while let Some(directory) = left.pop() {
-        if directory != root && found.len() < MAX_DIRECTORIES && found.insert(directory.clone()) {
+        if directory != root && found.len() < MAX_LAYERS && found.insert(directory.clone()) {
             left.extend(named_in(&directory));
         }
     }
@@ -76,11 +74,7 @@ pub(super) fn directories(root: &Path) -> BTreeSet<PathBuf> {
 /// Returns the directories that the manifest in a directory names as layers.
 fn named_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(Some(manifest)) = read_document(directory, MANIFEST, &Limits::default()) else { return Vec::new() };
-    let mut alone = Tree::default();
-    alone.insert(MANIFEST, manifest);
-    let parsed = parse(alone);
-    let manifest = parsed.manifest.as_ref().and_then(Parse::content);
-    let Some(Extends::Sources(sources)) = manifest.map(|manifest| &manifest.extends) else { return Vec::new() };
+    let sources = extended_by(manifest);
     let sources = sources.iter().filter_map(|source| source.value()?.parse().ok());
     let local = sources.filter_map(|source| match source {
         Source::Local(path) => Some(real_path(&directory.join(path))),

@@ -156,7 +156,12 @@ impl FollowerState {
 
     /// Returns whether the last verification of the running content is too old.
     pub fn is_stale(&self, now: Duration) -> bool {
-        self.running.is_some() && now >= self.fresh_until
+        self.stale_at().is_some_and(|time| now >= time)
+    }
+
+    /// Returns the time at which the running content becomes stale if nothing confirms it before, or became stale.
+    pub fn stale_at(&self) -> Option<Duration> {
+        self.running.as_ref().map(|_| self.fresh_until)
     }
 
     /// Returns the fault that keeps the process from the published content, the most decisive one first.
@@ -206,7 +211,7 @@ impl FollowerState {
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
         let retry = self.fetch.as_ref().and_then(|fetch| fetch.waiting);
         let report = self.report.wake_at();
-        let stale = Some(self.fresh_until).filter(|time| self.running.is_some() && *time > now);
+        let stale = self.stale_at().filter(|time| *time > now);
         let refused = self.desired.publish().and_then(|desired| self.refusal(desired));
         let refusals = refused.into_iter().chain(self.standby.refusal());
         let ask_again = refusals.map(|refused| refused.again).filter(|_| self.fetch.is_none()).min();

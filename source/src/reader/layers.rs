@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rototo_engine::Tree;
-use rototo_engine::parse::Extends;
+use rototo_engine::parse::extended_by;
 
 use crate::credentials::Access;
 use crate::error::{LayerFault, SourceFault};
@@ -14,7 +14,7 @@ use crate::pinned_source::Layer;
 use crate::spec::{InvalidSubdirectory, RemoteUrl, Source};
 
 /// The most sources of one workspace.
-pub(crate) const MAX_LAYERS: usize = 32;
+pub const MAX_LAYERS: usize = 32;
 
 /// A parent, relative to its child.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,11 +40,7 @@ pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<(usize, Parent)>
     let Some(manifest) = tree.get("rototo-workspace.toml") else { return Ok(Vec::new()) };
     // The engine's parser is safe for any bytes: that of the toml crate alone overflows the stack on nested
     // dotted keys.
-    let mut alone = Tree::default();
-    alone.insert("rototo-workspace.toml", Arc::clone(&manifest.bytes));
-    let parsed = rototo_engine::parse(alone);
-    let extends = parsed.manifest.as_ref().and_then(|manifest| manifest.content()).map(|manifest| &manifest.extends);
-    let Some(Extends::Sources(sources)) = extends else { return Ok(Vec::new()) };
+    let sources = extended_by(Arc::clone(&manifest.bytes));
     let named = sources.iter().enumerate().filter_map(|(index, source)| Some((index, source.value()?)));
     let followed = |(index, text): (usize, &Arc<str>)| match parent(child, index, text) {
         Ok(parent) => Ok((index, parent)),

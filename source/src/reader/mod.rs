@@ -21,6 +21,7 @@ use crate::git::{CommitInfo, GitRequest};
 use crate::hosts::Recent;
 use crate::limits::ReadBudget;
 use crate::pinned_source::{Layer, PinnedSource};
+pub use crate::reader::layers::MAX_LAYERS;
 use crate::reader::layers::{Parent, Walk};
 pub use crate::reader::local::{read_directory, read_directory_with_tests, read_document};
 pub use crate::reader::options::{FileSources, ReaderOptions};

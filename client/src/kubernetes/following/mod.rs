@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
-use crate::current::{Current, FollowerClock, FollowerStatus};
+use crate::current::{Current, FollowerStatus};
 use crate::error::Error;
 use crate::kubernetes::cluster::NamespaceWatch;
 use crate::kubernetes::cluster::doorbell::Doorbell;
@@ -387,14 +387,18 @@ impl Follower {
 
     /// Updates the status, logs a changed state, and responds to refresh requests once nothing is in progress.
     fn update_status(&mut self, before: &ReportedState) {
-        let reported = self.state.reported(self.now());
+        let now = self.now();
+        let reported = self.state.reported(now);
         let trouble = messages::trouble(&self.state, &self.namespace, &self.target.workspace);
         if reported != *before {
             messages::log(&self.target.source, &reported, trouble.as_deref());
         }
         self.current.follower_stepped(FollowerStatus {
-            follower: FollowerClock { state: self.state.clone(), began: self.began },
+            state: self.state.shown(now),
+            stale: self.state.is_stale(now),
+            stale_at: self.state.stale_at().and_then(|time| self.began.checked_add(time)),
             refreshing: self.fetch.is_busy(),
+            failures: u64::from(self.state.failures()),
             trouble,
             hydrates: self.last_observed.hydrates(),
         });

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::lint::bounds::{Bounds, PairBudget};
-use crate::lint::workspace_index::context_field;
+use crate::lint::workspace_index::{context_field, listed_values};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
 use crate::value::number::equal;
@@ -70,8 +70,7 @@ fn of_a_list(predicate: &Predicate, op: Op) -> Option<String> {
 /// A comparison with a value that the context schema does not allow.
 fn outside_of_the_schema(predicate: &Predicate, op: Op, declared: &Value, budget: &mut PairBudget) -> Option<String> {
     let operand = &*predicate.value.as_ref()?.value;
-    let only = declared.get("const").map(std::slice::from_ref);
-    let allowed = only.or_else(|| declared.get("enum")?.as_array().map(Vec::as_slice))?;
+    let allowed = listed_values(declared)?;
     let operands = match op {
         Op::Eq | Op::Neq => std::slice::from_ref(operand),
         Op::In | Op::NotIn => operand.as_array()?,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::diagnostic::Entity;
 use crate::lint::bounds::PairBudget;
 use crate::lint::similar::unseen;
-use crate::lint::workspace_index::context_field;
+use crate::lint::workspace_index::{context_field, listed_values};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
 
@@ -20,17 +20,12 @@ fn check(
     let mut budget = PairBudget::default();
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let (Some(attribute), Some(value)) = (predicate.context_path(), &predicate.value) else { continue };
-        let allowed = schema.and_then(|schema| allowed(context_field(schema, attribute)?)).unwrap_or_default();
+        // An author who writes a blank in the context schema, too, means it.
+        let allowed = schema.and_then(|schema| listed_values(context_field(schema, attribute)?)).unwrap_or_default();
         if let Some(message) = fault(predicate, allowed, &mut budget) {
             findings.add(Finding::new(Entity::predicate(id, index), path, Some(value.span), message).key("value"));
         }
     }
-}
-
-/// The values that the context schema lists. An author who writes a blank there, too, means it.
-fn allowed(declared: &Value) -> Option<&[Value]> {
-    let only = declared.get("const").map(std::slice::from_ref);
-    only.or_else(|| declared.get("enum")?.as_array().map(Vec::as_slice))
 }
 
 /// The first text with a fault. The message does not quote it: it is a value of the context.
