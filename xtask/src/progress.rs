@@ -124,12 +124,13 @@ fn progress(running: &[Running], elapsed: Duration) -> String {
     let counts = running.iter().map(|Running { build, done, .. }| format!("{done} of {} {}", build.total, build.what));
     let counts: Vec<_> = counts.collect();
     let steps: Vec<_> = running.iter().map(|of| (of.done, of.build.total, of.build.step_ms)).collect();
-    let rest = rest(&steps, elapsed).map_or_else(String::new, |rest| format!(", at most about {} left", minutes(rest)));
+    let rest = rest(&steps, elapsed).map_or_else(String::new, |rest| format!(", about {} left", minutes(rest)));
     format!("  {}  {}{rest}", minutes(elapsed), counts.join(", "))
 }
 
 /// Returns the time that the rest takes if it goes on as it did: each build has done some of all its steps, which usually
-/// take so long. It is less where something was built before. `None` at the beginning.
+/// take so long. It is less where something was built before, and more where the first steps are the short ones. `None` at
+/// the beginning.
 fn rest(builds: &[(usize, usize, u64)], elapsed: Duration) -> Option<Duration> {
     let work = |steps: usize, step_ms: u64| u64::try_from(steps).unwrap_or(u64::MAX).saturating_mul(step_ms);
     let done: u64 = builds.iter().map(|(done, _, step_ms)| work(*done, *step_ms)).sum();
