@@ -1,6 +1,7 @@
 """A service in Python that asks rototo, for each request, how hard it may work.
 
-OFREP_ENDPOINT is the address of the agent. The rest is the OpenFeature SDK as its documentation has it.
+OFREP_ENDPOINT is the address of the agent, and LISTEN that of the service. The rest is the OpenFeature SDK as its
+documentation has it.
 """
 
 import json
@@ -47,6 +48,6 @@ class Service(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    address = ("127.0.0.1", int(os.environ.get("PORT", "8080")))
-    print(f"listening on http://{address[0]}:{address[1]}", flush=True)
-    ThreadingHTTPServer(address, Service).serve_forever()
+    host, port = os.environ.get("LISTEN", "127.0.0.1:8080").rsplit(":", 1)
+    print(f"listening on http://{host}:{port}", flush=True)
+    ThreadingHTTPServer((host, int(port)), Service).serve_forever()

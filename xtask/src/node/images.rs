@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, Header};
 
-/// The images that a node gets.
-pub(crate) const NAMES: [&str; 2] = ["rototo-operator", "degradation-service"];
+/// The images of `cargo xtask image` that a node gets.
+pub(crate) const NAMES: [&str; 3] = ["rototo-operator", "degradation-service", "rototo-agent"];
+/// The image with nothing but the program that holds a pod's namespaces.
+pub(crate) const PAUSE: &str = "localhost/pause:1";
 
 /// Fails if a layout is missing.
 pub(crate) fn must_exist(layouts: &Path) -> anyhow::Result<()> {
@@ -47,22 +49,50 @@ pub(crate) fn reference(name: &str) -> String {
 
 /// Writes an archive of the image with the one program that holds a pod's namespaces.
 pub(crate) fn pause(program: &Path, to: &Path) -> anyhow::Result<PathBuf> {
-    let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
-    let mut layer = Builder::new(Vec::new());
-    layer.append_data(&mut header(content.len(), 0o755), "pause", &*content).context("write a layer")?;
-    let layer = layer.into_inner().context("write a layer")?;
-    let config = json!({
-        "architecture": architecture(), "os": "linux", "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
-    })
-    .to_string();
-    let name = format!("{}.json", digest(config.as_bytes()));
-    let manifest = json!([{"Config": name, "RepoTags": ["localhost/pause:1"], "Layers": ["layer.tar"]}]);
-    let mut archive = Archive::create(to)?;
-    archive.add("layer.tar", &layer)?;
-    archive.add(&name, config.as_bytes())?;
-    archive.add("manifest.json", manifest.to_string().as_bytes())?;
-    archive.finish(to)
+    let mut layer = Layer::default();
+    layer.add(program, Path::new("pause"))?;
+    layer.into_image(PAUSE, &json!({"Entrypoint": ["/pause"], "User": "65535:65535"}), to)
+}
+
+/// Files of this machine that become an image.
+#[derive(Default)]
+pub(crate) struct Layer(Vec<(PathBuf, PathBuf)>);
+
+impl Layer {
+    /// Adds a file, or a directory with all that is in it. Links are followed.
+    pub(crate) fn add(&mut self, file: &Path, path: &Path) -> anyhow::Result<()> {
+        if !file.is_dir() {
+            self.0.push((file.to_owned(), path.to_owned()));
+            return Ok(());
+        }
+        for entry in fs::read_dir(file).with_context(|| format!("read {}", file.display()))? {
+            let entry = entry.with_context(|| format!("read {}", file.display()))?;
+            self.add(&entry.path(), &path.join(entry.file_name()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes an archive of an image of these files, with this name and configuration.
+    pub(crate) fn into_image(self, reference: &str, configuration: &Value, to: &Path) -> anyhow::Result<PathBuf> {
+        let mut layer = Builder::new(Vec::new());
+        for (file, path) in self.0 {
+            let content = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
+            layer.append_data(&mut header(content.len(), 0o755), path, &*content).context("write a layer")?;
+        }
+        let layer = layer.into_inner().context("write a layer")?;
+        let config = json!({
+            "architecture": architecture(), "os": "linux", "config": configuration,
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
+        })
+        .to_string();
+        let name = format!("{}.json", digest(config.as_bytes()));
+        let manifest = json!([{"Config": name, "RepoTags": [reference], "Layers": ["layer.tar"]}]);
+        let mut archive = Archive::create(to)?;
+        archive.add("layer.tar", &layer)?;
+        archive.add(&name, config.as_bytes())?;
+        archive.add("manifest.json", manifest.to_string().as_bytes())?;
+        archive.finish(to)
+    }
 }
 
 fn architecture() -> &'static str {

@@ -188,7 +188,7 @@ impl Machine {
     }
 
     /// Gives the kubelet the image in an archive.
-    fn import(&self, archive: &Path) -> anyhow::Result<()> {
+    pub(crate) fn import(&self, archive: &Path) -> anyhow::Result<()> {
         let mut ctr = self.ctr(&["--namespace", "k8s.io", "images", "import"]);
         output(ctr.arg(archive)).with_context(|| format!("load {}", archive.display())).map(drop)
     }

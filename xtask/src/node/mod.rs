@@ -9,6 +9,7 @@ mod images;
 mod machine;
 mod observer;
 mod programs;
+mod python;
 mod scene;
 mod steps;
 

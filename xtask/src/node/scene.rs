@@ -57,11 +57,11 @@ impl<'a> Scene<'a> {
         let key = |name: &str| format!("--from-file={name}={}", machine.state.join("ssh").join(name).display());
         let secret = ["create", "secret", "generic", "rototo-source", "--namespace", name];
         scene.cluster.kubectl(&[&secret[..], &[&key("identity"), &key("known_hosts")]].concat())?;
-        scene.apply(&manifest("access.yaml")?)?;
+        scene.apply(&manifest("degradation-service/manifests/access.yaml")?)?;
         let source = format!("git+ssh://root@{ADDRESS}:2222{}#main:{WORKSPACE}", scene.bare().display());
         let public = "git+https://git.example.com/acme/runtime-config.git#main:degradation-config";
         scene.apply(&replaced(
-            &manifest("workspace.yaml")?,
+            &manifest("degradation-service/manifests/workspace.yaml")?,
             public,
             &format!("{source}\n  secretRef:\n    name: rototo-source"),
         )?)?;
@@ -76,12 +76,16 @@ impl<'a> Scene<'a> {
     /// Returns the Deployment of the example, with the image that this node has.
     pub(crate) fn deployment(&self) -> anyhow::Result<Value> {
         let image = images::reference(SERVICE);
-        let text = replaced(&manifest("deployment.yaml")?, "registry.example.com/degradation-service:0.1.0", &image)?;
-        let json =
-            self.cluster.kubectl_with(&["create", "--dry-run=client", "--output=json", "--filename=-"], &text)?;
-        let mut deployment: Value = serde_json::from_str(&json).context("read the Deployment")?;
-        deployment["metadata"]["namespace"] = json!(self.namespace);
-        Ok(deployment)
+        let text = manifest("degradation-service/manifests/deployment.yaml")?;
+        self.object(&replaced(&text, "registry.example.com/degradation-service:0.1.0", &image)?)
+    }
+
+    /// Returns the object of a manifest, in this namespace.
+    pub(crate) fn object(&self, text: &str) -> anyhow::Result<Value> {
+        let json = self.cluster.kubectl_with(&["create", "--dry-run=client", "--output=json", "--filename=-"], text)?;
+        let mut object: Value = serde_json::from_str(&json).context("read an object")?;
+        object["metadata"]["namespace"] = json!(self.namespace);
+        Ok(object)
     }
 
     pub(crate) fn deploy(&self, object: Value) -> anyhow::Result<()> {
@@ -271,9 +275,9 @@ pub(crate) fn set_variable(container: &mut Value, name: &str, value: &str) {
     }
 }
 
-/// Returns a manifest of the example.
-fn manifest(file: &str) -> anyhow::Result<String> {
-    let path = cargo::root().join("examples").join(SERVICE).join("manifests").join(file);
+/// Returns a manifest of the examples.
+pub(crate) fn manifest(file: &str) -> anyhow::Result<String> {
+    let path = cargo::root().join("examples").join(file);
     fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 

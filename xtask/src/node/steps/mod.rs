@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask node test`: each proves one thing in real pods. A new step is a function and a line in
 //! [`STEPS`].
 
+mod agents;
 mod changes;
 mod containers;
 mod ends;
@@ -85,6 +86,21 @@ const STEPS: &[Step] = &[
     },
     Step { name: "job", proves: "the pod of a Job counts while it runs, and not after it is complete", run: ends::job },
     Step { name: "eviction", proves: "a pod of the fleet is evicted during a publish", run: ends::eviction },
+    Step {
+        name: "agent-sidecar",
+        proves: "services in Python give what the agents in their pods report",
+        run: agents::sidecar,
+    },
+    Step {
+        name: "agent-node",
+        proves: "the agent of a node is replaced, and services in Python miss no answer",
+        run: agents::node,
+    },
+    Step {
+        name: "agent-deployment",
+        proves: "two agents are replaced, and services in Python miss no answer",
+        run: agents::deployment,
+    },
     Step {
         name: "network-policy",
         proves: "the chart's NetworkPolicy is accepted; nothing enforces it here",
