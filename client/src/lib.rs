@@ -60,6 +60,8 @@ mod environment;
 mod error;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+#[cfg(test)]
+mod logged;
 mod reading;
 mod refreshing;
 pub mod testing;

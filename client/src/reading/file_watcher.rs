@@ -286,58 +286,22 @@ mod running {
 
 #[cfg(all(test, feature = "watch"))]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use notify::{Error, ErrorKind};
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Level, Metadata, Subscriber};
+    use tracing::Level;
 
     use super::*;
-
-    /// The messages of the warnings that were logged.
-    #[derive(Clone, Default)]
-    struct Warnings(Arc<Mutex<Vec<String>>>);
-
-    impl Subscriber for Warnings {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            *metadata.level() == Level::WARN
-        }
-
-        fn event(&self, event: &Event<'_>) {
-            struct Message(String);
-            impl Visit for Message {
-                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                    if field.name() == "message" {
-                        self.0 = format!("{value:?}");
-                    }
-                }
-            }
-            let mut message = Message(String::new());
-            event.record(&mut message);
-            self.0.lock().unwrap().push(message.0);
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
+    use crate::logged::Logged;
 
     /// Returns the warnings of a handle whose watch fails with `error` at each start.
     fn warnings(error: impl Fn() -> Error) -> Vec<String> {
-        let warnings = Warnings::default();
+        let warnings = Logged::new(Level::WARN);
         tracing::subscriber::with_default(warnings.clone(), || {
             let mut warned = false;
             for _ in 0..3 {
                 log_failure(Path::new("/etc/policy"), &error(), &mut warned);
             }
         });
-        std::mem::take(&mut *warnings.0.lock().unwrap())
+        warnings.take()
     }
 
     #[test]

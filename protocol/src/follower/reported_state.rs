@@ -175,6 +175,11 @@ impl FollowerState {
         trouble.or(self.watch.as_ref())
     }
 
+    /// Returns the fault for which this process refuses the publish that it should hold ready.
+    pub fn trouble_of_next(&self) -> Option<&Fault> {
+        self.standby.refusal().map(|refused| &refused.fault)
+    }
+
     /// Returns the fault for which the operator does not take reports.
     pub fn report_trouble(&self) -> Option<&Fault> {
         self.report.trouble()

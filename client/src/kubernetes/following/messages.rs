@@ -1,5 +1,7 @@
 //! The messages of a follower for people: the status, the log, and the remedy for each failure.
 
+use std::time::Duration;
+
 use rototo_api::fleet::ProcessState;
 use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
@@ -51,8 +53,22 @@ pub(crate) fn no_address(namespace: &str) -> Fault {
     )
 }
 
-/// Logs a change of the reported state.
-pub(crate) fn log(source: &str, reported: &ReportedState, trouble: Option<&str>) {
+/// Logs what has changed in the reported state.
+pub(crate) fn log(source: &str, before: &ReportedState, state: &FollowerState, now: Duration, trouble: Option<&str>) {
+    let reported = state.reported(now);
+    let own = |reported: &ReportedState| (reported.state, reported.publish, reported.reason);
+    if own(&reported) != own(before) {
+        log_own(source, &reported, trouble);
+    }
+    if let Some(fault) = state.trouble_of_next()
+        && reported.next != before.next
+    {
+        let next = reported.next.map(|next| next.publish.fingerprint.short()).unwrap_or_default();
+        tracing::warn!(source, next, code = fault.code, "refusing the next version: {}", fault.message);
+    }
+}
+
+fn log_own(source: &str, reported: &ReportedState, trouble: Option<&str>) {
     let fingerprint = reported.publish.map(|publish| publish.fingerprint.short()).unwrap_or_default();
     match (reported.state, trouble) {
         (ProcessState::Applied, _) => tracing::info!(source, fingerprint, "resolving from this workspace"),

@@ -388,11 +388,8 @@ impl Follower {
     /// Updates the status, logs a changed state, and responds to refresh requests once nothing is in progress.
     fn update_status(&mut self, before: &ReportedState) {
         let now = self.now();
-        let reported = self.state.reported(now);
         let trouble = messages::trouble(&self.state, &self.namespace, &self.target.workspace);
-        if reported != *before {
-            messages::log(&self.target.source, &reported, trouble.as_deref());
-        }
+        messages::log(&self.target.source, before, &self.state, now, trouble.as_deref());
         self.current.follower_stepped(FollowerStatus {
             state: self.state.shown(now),
             stale: self.state.is_stale(now),

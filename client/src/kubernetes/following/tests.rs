@@ -19,11 +19,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use crate::current::refresh_request::RefreshOutcome;
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::following::snapshots::{LoadError, SnapshotLoader};
 use crate::kubernetes::reporting::process::PROCESS;
+use crate::logged::Logged;
 use crate::workspace::checks::Checks;
 
 use double::{PATIENCE, TestCluster, answer, named, publish, tree};
@@ -150,6 +152,26 @@ async fn what_a_check_refuses_beforehand_is_reported_and_changes_nothing() {
     assert_eq!((next.state, next.reason.as_deref()), (PreparationState::Refused, Some("check_failed")));
     assert!(handle.resolves("a@1"));
     assert_eq!(handle.current.status().last_error, None);
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn a_state_is_logged_once_and_so_is_a_refusal_of_what_is_announced() {
+    let logged = Logged::new(Level::INFO);
+    let _here = tracing::subscriber::set_default(logged.clone());
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let refuses = Arc::new(AtomicBool::new(true));
+    let handle = cluster.handle(refusing_b(&refuses));
+    cluster.receives_report("applied a@1 of 1").await;
+    assert_eq!(logged.take(), ["INFO resolving from this workspace"]);
+    cluster.announce("a@1", Some("b@2"));
+    cluster.receives_report("applied a@1 of 1").await;
+    let messages = logged.take();
+    assert!(matches!(&*messages, [one] if one.starts_with("WARN refusing the next version: ")), "{messages:?}");
+    assert!(messages[0].contains("a dependency is down"), "{messages:?}");
+    cluster.announce("a@1", Some("c@3"));
+    cluster.receives_report("applied a@1 of 1").await;
+    assert_eq!(logged.take(), [""; 0], "an announced version that is prepared is no event");
     handle.end().await;
 }
 
