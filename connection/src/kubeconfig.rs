@@ -14,6 +14,9 @@ use serde_json::Value;
 use crate::api_error::one_line;
 use crate::no_proxy;
 
+/// The directory in which a pod has the token of its ServiceAccount.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// The reason why no API server is known.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -46,6 +49,31 @@ pub enum ConfigError {
         /// The part of a pod that is missing.
         in_cluster: Box<InClusterError>,
     },
+    /// No kubeconfig exists, and the process is in a pod that may not know the API server.
+    #[error(
+        "{kubeconfig}, and this pod has no token of its ServiceAccount in {SERVICE_ACCOUNT}: set \
+         automountServiceAccountToken to true, or mount one there ({in_cluster})"
+    )]
+    NoToken {
+        /// The files that are missing.
+        kubeconfig: String,
+        /// The file of the ServiceAccount that is missing.
+        in_cluster: Box<InClusterError>,
+    },
+}
+
+impl ConfigError {
+    /// Returns the error of a process without a kubeconfig. The kube crate reads the files of the ServiceAccount only where
+    /// the environment is that of a pod.
+    fn in_cluster(kubeconfig: String, error: InClusterError) -> Self {
+        let in_cluster = Box::new(error);
+        match *in_cluster {
+            InClusterError::ReadDefaultNamespace(_) | InClusterError::ReadCertificateBundle(_) => {
+                Self::NoToken { kubeconfig, in_cluster }
+            }
+            _ => Self::NoCluster { kubeconfig, in_cluster },
+        }
+    }
 }
 
 impl From<KubeconfigError> for ConfigError {
@@ -78,8 +106,7 @@ pub async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config
         // A context is one of a file.
         Err(kubeconfig) if context.is_some() => return Err(ConfigError::Missing(kubeconfig)),
         Err(kubeconfig) => {
-            return Config::incluster()
-                .map_err(|error| ConfigError::NoCluster { kubeconfig, in_cluster: Box::new(error) });
+            return Config::incluster().map_err(|error| ConfigError::in_cluster(kubeconfig, error));
         }
     };
     of_kubeconfig(kubeconfig, context).await
@@ -376,6 +403,22 @@ mod tests {
         let missing = read(None, Some(home)).unwrap().unwrap_err();
         assert!(missing.contains(".kube/config"), "{missing}");
         assert!(read(Some(config.as_os_str()), None).is_err());
+    }
+
+    #[test]
+    fn a_pod_without_the_token_of_its_service_account_is_named_as_one() {
+        let text =
+            |error| ConfigError::in_cluster("there is no kubeconfig (~/.kube/config)".to_owned(), error).to_string();
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        for error in [InClusterError::ReadDefaultNamespace(missing()), InClusterError::ReadCertificateBundle(missing())]
+        {
+            let text = text(error);
+            assert!(text.starts_with("there is no kubeconfig (~/.kube/config), and this pod has no token"), "{text}");
+            assert!(text.contains("/var/run/secrets/kubernetes.io/serviceaccount"), "{text}");
+            assert!(text.contains("automountServiceAccountToken"), "{text}");
+        }
+        let text = text(InClusterError::ReadEnvironmentVariable(std::env::VarError::NotPresent));
+        assert!(text.contains("and this is no pod"), "{text}");
     }
 
     #[test]

@@ -165,3 +165,35 @@ fn bytes_of_packs(directory: &Path) -> u64 {
     let repositories = entries.map(|entry| bytes_of(&entry.path().join("objects/pack")));
     repositories.sum()
 }
+
+#[tokio::test]
+async fn what_an_earlier_process_kept_is_counted_used_again_and_first_to_go() {
+    let repositories: Vec<Repository> = (0..3).map(|_| Repository::new()).collect();
+    for (seed, repository) in (0..).zip(&repositories) {
+        repository.commit(&[MANIFEST, ("variables/a.toml", &noise(seed, 300_000))]);
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let start = || {
+        let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+        Reader::new(options).unwrap()
+    };
+    let earlier = start();
+    for repository in &repositories {
+        read(&earlier, &repository.source("main")).await.unwrap();
+    }
+    let all = earlier.kept_bytes_of_all();
+    drop(earlier);
+
+    let reader = start();
+    assert_eq!(reader.kept_bytes_of_all(), all);
+    let used = repositories[0].source("main");
+    reader.charged_to("one", Box::pin(read(&reader, &used))).await.unwrap();
+    assert_eq!(reader.kept_bytes_of_all(), all, "nothing was transferred again");
+    let own = reader.kept_bytes("one");
+    assert!(own > 0 && own < all / 2, "{own} of {all}");
+    assert_eq!((reader.evict_of_all(all), reader.evict_of_all(own)), (0, 2));
+    assert_eq!((reader.kept_bytes_of_all(), bytes_of_packs(cache.path())), (own, own));
+
+    let reader = start();
+    assert_eq!((reader.evict_of_all(0), reader.kept_bytes_of_all(), bytes_of_packs(cache.path())), (1, 0, 0));
+}

@@ -127,7 +127,8 @@ async fn a_host_with_a_part_of_its_history_is_asked_once() {
     let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
     let source = |fragment: &str| format!("git+file://{}#{fragment}", to.display()).parse().unwrap();
     let error = read(&reader, &source(&old)).await.unwrap_err();
-    assert_eq!(error.code(), "no_commit", "{error}");
+    assert_eq!((error.code(), error.is_transient()), ("no_commit", false), "{error}");
+    assert!(error.to_string().ends_with("is not in the repository: push it, or name another commit"), "{error}");
     assert_eq!(paths(&read(&reader, &source("main")).await.unwrap()).len(), 2);
 }
 

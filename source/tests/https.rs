@@ -102,6 +102,19 @@ async fn wrong_or_no_credentials_are_refused_without_showing_them() {
 }
 
 #[tokio::test]
+async fn a_refused_bearer_token_is_answered_with_the_way_that_most_hosts_take() {
+    // A valid token, at a host that takes it as a password only.
+    let (_repository, server) = guarded(Some(BASIC));
+    let ca = server.authority.pem();
+    let error = read_as(&server, &[("bearerToken", "hunter2"), ("ca.crt", &ca)]).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("put it into `password`, with a `username`, in place of `bearerToken`"), "{text}");
+    let error = read_as(&server, &[("username", "user"), ("password", "wrong"), ("ca.crt", &ca)]).await.unwrap_err();
+    assert!(!error.to_string().contains("bearer"), "{error}");
+}
+
+#[tokio::test]
 async fn a_bearer_token_opens_a_repository() {
     let (_repository, server) = guarded(Some("Bearer hunter2"));
     read_as(&server, &[("bearerToken", "hunter2\n"), ("ca.crt", &server.authority.pem())]).await.unwrap();

@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
 use rototo_source::{AnswerLimits, Credentials, Egress, EgressRules, HttpAnswer, HttpClient, RequestFault};
@@ -116,4 +118,49 @@ async fn an_address_that_no_source_may_have_is_refused() {
     }
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody connected");
+}
+
+/// Asks the address that the parent test names, with the proxies that it sets.
+#[tokio::test]
+async fn asks_the_address_that_its_environment_names() {
+    let Ok(address) = std::env::var("ROTOTO_TEST_ADDRESS") else { return };
+    let answer = ask(&address, &Credentials::default(), LIMITS).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(answer.status, 200);
+}
+
+/// Runs the test above in a process with this proxy.
+fn ask_with(variable: &str, proxy: &str, address: &str) -> Result<(), String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "asks_the_address_that_its_environment_names", "--nocapture"]);
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_ascii_lowercase().to_string_lossy().ends_with("_proxy"))
+    {
+        command.env_remove(name);
+    }
+    let output = command.env("ROTOTO_TEST_ADDRESS", address).env(variable, proxy).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// Starts a server without TLS that answers every request with this status. Returns its address.
+fn answer_with(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let lines = BufReader::new(connection.try_clone().unwrap()).lines();
+            lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+            let _ = write!(connection, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[test]
+fn an_address_without_tls_takes_the_proxy_for_http_and_not_that_for_https() {
+    let (server, proxy) = (answer_with("200 Fine"), answer_with("403 Forbidden"));
+    ask_with("HTTPS_PROXY", &proxy, &server).unwrap();
+    let refused = ask_with("HTTP_PROXY", &proxy, &server).unwrap_err();
+    assert!(refused.contains("the proxy did not connect us: it answered 403"), "{refused}");
+    let encrypted = ask_with("HTTPS_PROXY", &proxy, &server.replacen("http", "https", 1)).unwrap_err();
+    assert!(encrypted.contains("the proxy did not connect us: it answered 403"), "{encrypted}");
 }

@@ -148,6 +148,12 @@ impl Tree {
         self.tests.iter()
     }
 
+    /// Returns whether there is a file of tests, or a path that may be meant as one and is not read.
+    #[must_use]
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty() || self.unread.tests().next().is_some()
+    }
+
     /// Returns the file of tests at `path`, if it was read.
     #[must_use]
     pub fn test(&self, path: &str) -> Option<&Arc<[u8]>> {
@@ -212,7 +218,7 @@ impl Tree {
             }
         }
         if !base.unread.is_empty() {
-            Arc::make_mut(&mut self.unread).extend(&base.unread);
+            Arc::make_mut(&mut self.unread).extend_by_base(&base.unread);
         }
         self
     }

@@ -63,6 +63,22 @@ impl UnreadPaths {
         other.paths.iter().for_each(|(key, reason)| self.add(key.clone(), reason.clone()));
     }
 
+    /// Takes over the paths of a layer below. Its tests are about that layer alone.
+    pub(crate) fn extend_by_base(&mut self, base: &Self) {
+        self.has_more |= base.has_more;
+        let documents = base.paths.iter().filter(|((_, path), _)| !is_among_tests(path));
+        documents.for_each(|(key, reason)| self.add(key.clone(), reason.clone()));
+    }
+
+    /// Returns the files in the directory of tests that may be meant as tests, each with the path of the test. A directory
+    /// whose name differs may be that of other software.
+    pub(crate) fn tests(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        self.iter().filter_map(|(path, reason)| match reason {
+            UnreadReason::Resembles(meant) if meant.starts_with("tests/") => Some((path, meant.as_str())),
+            _ => None,
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }
@@ -167,6 +183,10 @@ fn judge(path: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
 fn of_windows(path: &str, folder: &Folder, rest: &str, kind: PathKind) -> Option<(String, UnreadReason)> {
     let meant = document_in(folder, &rest.replace('\\', "/")).filter(|_| kind == PathKind::File)?;
     Some((path.to_owned(), UnreadReason::Misnamed(meant)))
+}
+
+fn is_among_tests(path: &str) -> bool {
+    path.split(['/', '\\']).next().is_some_and(|first| first.eq_ignore_ascii_case(TESTS))
 }
 
 /// Returns a path that may be meant as a test: `rest` in the directory `first`, which is named `tests` but for its case. The

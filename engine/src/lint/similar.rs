@@ -9,14 +9,24 @@ pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     items.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
 }
 
-/// The name that is closest to `word`. There is none if no name is close, or if there are so many names that searching
-/// them for every mistake would cost more than it helps.
+/// The name that is closest to `word`, which may differ in case and separators. There is none if no name is close, or if
+/// there are so many names that searching them for every mistake would cost more than it helps.
 pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const MANY: usize = 1_000;
-    let tolerated = (word.len() / 3).min(3);
-    let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);
-    let near = near.map(|known| (distance(word, known), known)).filter(|(distance, _)| *distance <= tolerated);
+    let word = folded(word);
+    let length = word.chars().count();
+    let tolerated = (length / 3).min(3);
+    let near = known.take(MANY).filter_map(|known| {
+        let folded = folded(known);
+        let is_near = folded.chars().count().abs_diff(length) <= tolerated;
+        is_near.then(|| (distance(&word, &folded), known)).filter(|(distance, _)| *distance <= tolerated)
+    });
     near.min().map(|(_, known)| known)
+}
+
+/// Returns a word without what slips change most: case and separators.
+fn folded(word: &str) -> String {
+    word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 /// A question for the intended name, which ends a message.
@@ -32,10 +42,6 @@ pub(super) fn resembling<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if known.contains(&word) || word.len() > LONGEST {
         return None;
     }
-    let folded = |word: &str| -> String {
-        let letters = word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
-        letters.map(|letter| letter.to_ascii_lowercase()).collect()
-    };
     let (tolerated, word) = match word.len() {
         0..=2 => (0, folded(word)),
         3..=7 => (1, folded(word)),
@@ -178,6 +184,20 @@ mod tests {
         for word in ["owner", "team", "tags", "expires", "ticket", "note", "name", "type", "id", "url", "version", "e"]
         {
             assert_eq!(resembling(word, KNOWN), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_the_nearest() {
+        for (word, known, meant) in [
+            ("eu-west", &["eu-east", "EU-WEST"][..], Some("EU-WEST")),
+            ("OFF", &["on", "off"], Some("off")),
+            ("not-in", &["in", "not_in"], Some("not_in")),
+            ("sales", &["sale"], Some("sale")),
+            ("\u{1f600}b", &["b"], None),
+            ("large", &["small"], None),
+        ] {
+            assert_eq!(nearest(word, known.iter().copied()), meant, "{word}");
         }
     }
 

@@ -126,8 +126,11 @@ pub(crate) fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Val
     declared_at(schema, path).ok()
 }
 
-/// The values that a declaration of the context schema lists, if it does.
+/// The values that a declaration of the context schema lists, if it does. Beside `$ref` a list may count for nothing.
 pub(super) fn listed_values(declared: &Value) -> Option<&[Value]> {
+    if declared.get("$ref").is_some() {
+        return None;
+    }
     let only = declared.get("const").map(std::slice::from_ref);
     only.or_else(|| declared.get("enum")?.as_array().map(Vec::as_slice))
 }

@@ -31,13 +31,33 @@ pub enum Extends {
 /// Returns the entries of `extends` in the text of a manifest. One that can't be read has none; lint reports the fault.
 #[must_use]
 pub fn extended_by(manifest: impl Into<Arc<[u8]>>) -> Vec<Field<Arc<str>>> {
-    let mut alone = Tree::default();
-    alone.insert("rototo-workspace.toml", manifest);
-    let parsed = parse(alone);
-    match parsed.manifest.as_ref().and_then(Parse::content).map(|manifest| &manifest.extends) {
+    match manifest_of(manifest).as_ref().and_then(Parse::content).map(|manifest| &manifest.extends) {
         Some(Extends::Sources(sources)) => sources.clone(),
         _ => Vec::new(),
     }
+}
+
+/// Returns the fault for which the text of a manifest does not say what its workspace extends, if it has one. Lint
+/// reports it for a workspace itself, and not for its layers, whose manifests are no part of it.
+#[must_use]
+pub fn manifest_fault(manifest: impl Into<Arc<[u8]>>) -> Option<String> {
+    let parsed = manifest_of(manifest)?;
+    let Some(manifest) = parsed.content() else { return parsed.fault().map(|fault| fault.message.clone()) };
+    let has_version = matches!(&manifest.schema_version, Field::Present(version) if version.value == 1);
+    match &manifest.extends {
+        Extends::Invalid(_) => Some("`extends` is no list".to_owned()),
+        Extends::Sources(sources) if sources.iter().any(|source| source.present().is_none()) => {
+            Some("an entry of `extends` is no text".to_owned())
+        }
+        _ if !has_version => Some("`schema_version` is not 1".to_owned()),
+        _ => None,
+    }
+}
+
+fn manifest_of(manifest: impl Into<Arc<[u8]>>) -> Option<Parse<Manifest>> {
+    let mut alone = Tree::default();
+    alone.insert("rototo-workspace.toml", manifest);
+    parse(alone).manifest
 }
 
 impl Manifest {

@@ -48,7 +48,7 @@ use std::sync::Arc;
 pub(crate) use crate::parse::as_json::toml_as_json;
 pub use crate::parse::field::{Field, Spanned};
 pub(crate) use crate::parse::locate::{PathStep, Places};
-pub use crate::parse::manifest::{Extends, Manifest, extended_by};
+pub use crate::parse::manifest::{Extends, Manifest, extended_by, manifest_fault};
 pub use crate::parse::object_reference::OBJECT_OF;
 pub(crate) use crate::parse::object_reference::{ObjectReference, object_references, refers_to_objects};
 pub(crate) use crate::parse::ownership::OWNERSHIP_KEYS;

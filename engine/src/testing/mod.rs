@@ -48,7 +48,7 @@ pub struct TestReport {
     pub interrupted: bool,
 }
 
-/// Runs tests: `files` are their paths and bytes, mostly those of [`Tree::tests`](crate::Tree::tests). Before each case
+/// Runs tests. A path that may be meant as a test, and is none, is a mistake. `files` are their paths and bytes, mostly those of [`Tree::tests`](crate::Tree::tests). Before each case
 /// `keep_going` is asked, so that a caller can limit the time.
 pub fn run<'a>(
     parsed: &'a Parsed,
@@ -76,6 +76,10 @@ pub fn run<'a>(
             CaseRunner { parsed, compiled, findings: &mut findings, coverage: &mut report.coverage }
                 .run(&file.context, case);
         }
+    }
+    for (path, meant) in parsed.tree().unread().tests() {
+        findings.begin_file(path, &[]);
+        findings.invalid(None, &format!("nothing reads `{path}`, so none of its tests ran; is `{meant}` meant?"));
     }
     report.diagnostics = findings.into_diagnostics();
     report

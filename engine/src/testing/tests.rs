@@ -107,6 +107,30 @@ fn each_kind_of_failure_is_reported_at_its_place() {
     );
 }
 
+/// A file that nobody reads must not pass for one that passed.
+#[test]
+fn a_file_whose_name_has_a_slip_is_a_mistake() {
+    let files = [("rototo-workspace.toml", "schema_version = 1"), ("tests/a.TOML", ""), ("tests/notes.md", "")];
+    let mut tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
+    assert!(tree.has_tests() && tree.tests().next().is_none());
+    let found = |tree: Tree| -> Vec<String> {
+        let parsed = parse(tree);
+        let report = run(&parsed, &compile(&parsed).unwrap(), parsed.tree().tests(), || true);
+        report.diagnostics.iter().map(ToString::to_string).collect()
+    };
+    let expected = "tests/a.TOML: nothing reads `tests/a.TOML`, so none of its tests ran; is `tests/a.toml` meant? \
+                    [rototo/test-invalid]";
+    assert_eq!(found(tree.clone()), [expected]);
+    let top: Tree = files.into_iter().take(1).map(|(path, text)| (path.to_owned(), text.into())).collect();
+    assert_eq!(found(top.over(&tree)), [""; 0], "tests of a layer are about that layer");
+    tree = files
+        .into_iter()
+        .filter(|(path, _)| *path != "tests/a.TOML")
+        .map(|(path, text)| (path.to_owned(), text.into()))
+        .collect();
+    assert!(!tree.has_tests());
+}
+
 /// A test with a slip must not pass.
 #[test]
 fn mistakes_in_a_file_are_reported_all_at_once() {

@@ -112,6 +112,16 @@ fn parts_of_a_schema_that_check_nothing_are_reported() {
         "JSON Schema has no keyword `nullable`; a `type` may be `\"null\"` (/allOf/0/nullable)",
     );
     silent(LATEST, "\"min\": 1", "JSON Schema has no keyword `min`; is `minimum` meant? (/allOf/0/min)");
+    silent(
+        LATEST,
+        "\"x-rototo-resorce\": \"plan\"",
+        "`x-rototo-resorce` checks nothing; is `x-rototo-resource` meant? (/allOf/0/x-rototo-resorce)",
+    );
+    silent(
+        LATEST,
+        "\"x-rototo-resource\": [\"plan\"]",
+        "`x-rototo-resource` checks nothing: its value is no name of a resource (/allOf/0/x-rototo-resource)",
+    );
     // Names of properties and values are no keywords.
     context(&with("\"$defs\": {\"format\": {}, \"requird\": {}}, \"default\": {\"formt\": 1}, \"x-formt\": 1"), &[]);
 }

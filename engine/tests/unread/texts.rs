@@ -17,11 +17,36 @@ fn conditions_that_cannot_be_meant_are_reported() {
     constant("attribute = \"n\"\nop = \"in\"\nvalue = []", "never true");
     constant("attribute = \"qualifier.p\"\nop = \"gt\"\nvalue = 1", "this always fails");
     constant("attribute = \"qualifier.p\"\nop = \"eq\"\nvalue = \"true\"", "never true");
+    for (op, list, expected) in [
+        ("in", "[\"true\"]", "no other value of this list"),
+        ("not_in", "[true, 1]", "no other value of this list"),
+        ("in", "[true, false]", "always true"),
+        ("not_in", "[false, true]", "never true"),
+        ("in", "[]", "never true"),
+    ] {
+        constant(&format!("attribute = \"qualifier.p\"\nop = \"{op}\"\nvalue = {list}"), expected);
+    }
     constant("attribute = \"qualifier.p\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 10]", "fails without it");
     constant(
         "attribute = \"n\"\nop = \"gt\"\nvalue = 5\n[[predicate]]\nattribute = \"n\"\nop = \"lt\"\nvalue = 3",
         "no value of `n` meets",
     );
+}
+
+#[test]
+fn conditions_that_decide_are_not_reported() {
+    let silent = |lines: &str, context: &str| {
+        let text = format!("schema_version = 1\n\n[[predicate]]\n{lines}\n");
+        let changes = [("qualifiers/q.toml", Some(&*text)), ("schemas/context.schema.json", Some(context))];
+        let found = found(&lint(&parse(tree(&changes))));
+        let constant: Vec<_> = found.iter().filter(|found| found.contains("predicate-constant")).collect();
+        assert_eq!(constant, Vec::<&String>::new(), "{lines}");
+    };
+    // In draft 7 only the reference counts.
+    let beside = "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"definitions\": {\"p\": {\"type\": \"string\"}}, \
+                  \"properties\": {\"country\": {\"$ref\": \"#/definitions/p\", \"enum\": [\"DE\"]}}}";
+    silent("attribute = \"country\"\nop = \"eq\"\nvalue = \"US\"", beside);
+    silent("attribute = \"country\"\nop = \"in\"\nvalue = [\"US\"]", CONTEXT);
 }
 
 #[test]

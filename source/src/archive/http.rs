@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::http::uri::Authority;
+use hyper::http::uri::{Authority, Scheme};
 use hyper::http::{HeaderValue, header};
 use hyper::{Request, Response};
 use rototo_engine::Digest;
@@ -164,7 +164,7 @@ impl Http {
         let authority: Authority = url.host().parse().map_err(|_| without_wait(INVALID))?;
         let request = self.request(url, own, known).map_err(without_wait)?;
         let config = if own { &self.tls.own } else { &self.tls.other };
-        let connected = self.routes.connect(&authority, || Ok(self.tls.other.clone())).await;
+        let connected = self.routes.connect(Scheme::HTTPS, &authority, || Ok(self.tls.other.clone())).await;
         let stream: Box<dyn Connection> = connected.map_err(|fault| without_wait(fault.into()))?;
         let stream = secure(stream, &authority, config.clone()).await.map_err(without_wait)?;
         let judge = |response| self.judge(url, response, known.is_some(), directory);

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::http::HeaderValue;
-use hyper::http::uri::{Authority, Uri};
+use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -38,7 +38,7 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Takes the given proxy, or those of the environment (`HTTPS_PROXY`, `NO_PROXY`, and their like).
+    /// Takes the given proxy, or those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, and their like).
     pub(crate) fn new(egress: Egress, proxy: Option<&Proxy>) -> Self {
         let proxies = match proxy {
             Some(proxy) => Matcher::builder().all(proxy.with_secrets()).build(),
@@ -47,23 +47,25 @@ impl Routes {
         Self { egress, proxies }
     }
 
-    /// Returns the scheme of the proxy on the way to a host.
+    /// Returns the scheme of the proxy on the way to a host that speaks TLS.
     pub(crate) fn proxy_scheme(&self, to: &Authority) -> Option<String> {
-        self.proxy(to).map(|way| way.uri().scheme_str().unwrap_or_default().to_owned())
+        self.proxy(Scheme::HTTPS, to).map(|way| way.uri().scheme_str().unwrap_or_default().to_owned())
     }
 
-    fn proxy(&self, to: &Authority) -> Option<Intercept> {
-        let target = Uri::builder().scheme("https").authority(to.clone()).path_and_query("/").build();
+    fn proxy(&self, scheme: Scheme, to: &Authority) -> Option<Intercept> {
+        let target = Uri::builder().scheme(scheme).authority(to.clone()).path_and_query("/").build();
         target.ok().and_then(|target| self.proxies.intercept(&target))
     }
 
-    /// Connects to a host that speaks TLS. `proxy` are the settings for a proxy that speaks TLS itself.
+    /// Connects to a host, through the proxy for addresses with this scheme, if there is one. Without a port, `to` is at
+    /// that of https. `proxy` are the settings for a proxy that speaks TLS itself.
     pub(crate) async fn connect(
         &self,
+        scheme: Scheme,
         to: &Authority,
         proxy: impl FnOnce() -> Result<Arc<ClientConfig>, EgressFault>,
     ) -> Result<Box<dyn Connection>, EgressFault> {
-        let Some(way) = self.proxy(to) else { return Ok(Box::new(open(&self.egress, to, 443).await?)) };
+        let Some(way) = self.proxy(scheme, to) else { return Ok(Box::new(open(&self.egress, to, 443).await?)) };
         if let Some(rules) = self.egress.rules() {
             // The proxy looks the name up, so only its text can be checked here.
             rules.check_name(host(to), to.port_u16().unwrap_or(443))?;

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::http::uri::Authority;
+use hyper::http::uri::{Authority, Scheme};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -61,7 +61,7 @@ async fn serve(mut client: TcpStream, routes: Arc<Routes>, fault: Arc<Mutex<Opti
     let Some(to) = target.and_then(|target| target.parse::<Authority>().ok()) else {
         return client.write_all(b"HTTP/1.1 405 Only CONNECT\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
     };
-    match routes.connect(&to, proxy_tls).await {
+    match routes.connect(Scheme::HTTPS, &to, proxy_tls).await {
         Ok(mut server) => {
             client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
             tokio::io::copy_bidirectional(&mut client, &mut server).await.map(|_| ())

@@ -20,6 +20,13 @@ pub enum GitFault {
     /// The host denies access.
     #[error("the host refused access: check the credentials, and that they may read this repository ({0})")]
     AccessDenied(String),
+    /// The host denies access to a bearer token, which may be a valid one.
+    #[error(
+        "the host refused the token as a bearer token: GitHub, GitLab, Bitbucket, and others take a token only as a password. \
+         In a Secret, put it into `password`, with a `username`, in place of `bearerToken`; without a Secret, give it to \
+         git's credential helper, or write https://NAME:TOKEN@HOST/ in the source ({0})"
+    )]
+    BearerRefused(String),
     /// The host does not prove its identity.
     #[error("the host's identity could not be verified: check its certificate or host key ({0})")]
     NotTrusted(String),
@@ -53,6 +60,9 @@ pub enum GitFault {
     /// The commit does not exist, or not any more.
     #[error("the commit {0} is not in the repository (any more): the next poll of the ref finds the current one")]
     NoCommit(Commit),
+    /// The commit that the source itself names does not exist. There is no ref that could name another one.
+    #[error("the commit {0} is not in the repository: push it, or name another commit")]
+    NoPinnedCommit(Commit),
     /// The ref is a tag of a directory or a file.
     #[error("`{0}` names no commit, but a directory or a file: name a branch, or a tag of a commit")]
     NotACommit(GitReference),
@@ -122,6 +132,14 @@ impl From<EgressFault> for GitFault {
 }
 
 impl GitFault {
+    /// Returns the fault of a commit that is not there. `reference` is where it was found.
+    pub(crate) fn no_commit(commit: &Commit, reference: &GitReference) -> Self {
+        match reference {
+            GitReference::Commit(_) => Self::NoPinnedCommit(commit.clone()),
+            GitReference::Default | GitReference::Name(_) => Self::NoCommit(commit.clone()),
+        }
+    }
+
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::TimedOut(_)
@@ -135,6 +153,7 @@ impl GitFault {
             Self::NoGit
             | Self::UnusableCredentials(_)
             | Self::AccessDenied(_)
+            | Self::BearerRefused(_)
             | Self::NotTrusted(_)
             | Self::Redirected(_)
             | Self::NoRepository(_)
@@ -145,6 +164,7 @@ impl GitFault {
             | Self::ForeignOwner(_)
             | Self::UnknownUser(_)
             | Self::NoReference(_)
+            | Self::NoPinnedCommit(_)
             | Self::NotACommit(_)
             | Self::OutOfMemory { .. }
             | Self::TooManyReferences { .. }
@@ -158,7 +178,7 @@ impl GitFault {
             Self::NoGit => "no_git",
             Self::TimedOut(_) => "git_timed_out",
             Self::UnusableCredentials(_) => "credentials_unusable",
-            Self::AccessDenied(_) => "access_denied",
+            Self::AccessDenied(_) | Self::BearerRefused(_) => "access_denied",
             Self::NotTrusted(_) => "host_not_trusted",
             Self::Redirected(_) => "redirected",
             Self::NoRepository(_) => "no_repository",
@@ -171,7 +191,7 @@ impl GitFault {
             Self::NoReference(_) => "no_reference",
             Self::OutOfMemory { .. } => "git_out_of_memory",
             Self::TooManyReferences { .. } => "too_many_references",
-            Self::NoCommit(_) => "no_commit",
+            Self::NoCommit(_) | Self::NoPinnedCommit(_) => "no_commit",
             Self::NotACommit(_) => "not_a_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
             Self::AddressRefused(_) => "address_refused",

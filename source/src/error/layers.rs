@@ -33,6 +33,14 @@ pub enum LayerFault {
     /// The parent has no document of a workspace.
     #[error("there is no document of a workspace in it: name the directory with its `rototo-workspace.toml`")]
     NoWorkspace,
+    /// The manifest of a layer can't be read, so nobody knows what that layer extends.
+    #[error("its layer {at} has a `rototo-workspace.toml` that can't be read, and may extend more: {reason}")]
+    UnreadableManifest {
+        /// The source of the layer.
+        at: String,
+        /// The fault of the manifest.
+        reason: String,
+    },
     /// The workspace extends itself, directly or not.
     #[error("it extends itself: {0}")]
     Cycle(String),
@@ -52,6 +60,7 @@ impl LayerFault {
             Self::Followed(_) => "not_readable",
             Self::OtherOwner { .. } => "extends_other_owner",
             Self::NoWorkspace => "extends_no_workspace",
+            Self::UnreadableManifest { .. } => "layer_manifest_unreadable",
             Self::Cycle(_) => "extends_itself",
             Self::TooMany { .. } => "too_many_layers",
         }

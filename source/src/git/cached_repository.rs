@@ -11,7 +11,7 @@ use crate::spec::{Commit, GitReference};
 
 use crate::git::failure::is_refused_by_name;
 use crate::git::objects::ObjectId;
-use crate::git::packs::PackFile;
+use crate::git::packs::{PackFile, bytes_of_packs};
 use crate::git::program::Program;
 
 /// Git writes the filter of a fetch into the configuration, and would then use the network whenever an object is
@@ -40,7 +40,7 @@ impl CachedRepository {
 
     /// Returns the bytes of the packs, finished or not.
     pub(super) fn bytes(&self) -> u64 {
-        PackFile::all(&self.path).iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
+        bytes_of_packs(&self.path)
     }
 
     /// Makes the repository if it does not exist, has had too many fetches, or is too large.

@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
                 if reading.is_no_commit(place.commit).await? {
                     return Err(GitFault::NotACommit(place.reference.clone()).into());
                 }
-                return Err(GitFault::NoCommit(place.commit.clone()).into());
+                return Err(GitFault::no_commit(place.commit, place.reference).into());
             }
         }
         Ok(reading)

@@ -47,6 +47,7 @@ pub use crate::git::environment::GitSetup;
 use crate::git::ls_remote::RefCache;
 pub(crate) use crate::git::memory::MemoryTurn;
 use crate::git::memory::Programs;
+pub(crate) use crate::git::packs::bytes_of_packs;
 pub(crate) use crate::git::program::Program;
 pub use crate::git::requests::GitRequest;
 pub(crate) use crate::git::requests::Requests;

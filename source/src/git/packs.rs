@@ -3,6 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Returns the bytes of the packs of the repository at this path, finished or not.
+pub(crate) fn bytes_of_packs(repository: &Path) -> u64 {
+    PackFile::all(repository).iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
+}
+
 /// A file among the packs.
 pub(super) struct PackFile {
     path: PathBuf,

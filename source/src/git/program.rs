@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Login};
 use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
 use crate::hosts::{BackedOff, Host, Hosts, Proxy};
@@ -172,7 +172,10 @@ impl Program {
             download_bytes: self.download_bytes,
             memory_bytes: confinement.memory,
         };
-        let fault = failure.classify();
+        let fault = match (failure.classify(), self.credentials.login()) {
+            (GitFault::AccessDenied(said), Some(Login::Bearer(_))) => GitFault::BearerRefused(said),
+            (fault, _) => fault,
+        };
         let blame = Blame::of(&fault, answer, stderr.redirected);
         Err((fault, blame))
     }

@@ -59,7 +59,8 @@ pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Vi
     match entry {
         PathEntry::File if is_document => Ok(Visit::Read),
         PathEntry::Directory if holds_documents(path) => Ok(Visit::Descend),
-        PathEntry::Directory if resembles_directory(path) => Ok(Visit::Peek),
+        // A test whose name differs is reported even where no test is read.
+        PathEntry::Directory if resembles_directory(path) || path == "tests" => Ok(Visit::Peek),
         PathEntry::Directory if is_document => Err(fault("a directory")),
         PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
         PathEntry::Special if is_document || holds_documents(path) => {
@@ -104,7 +105,7 @@ mod tests {
             [ReadScope::Documents, ReadScope::WithTests].map(|scope| visit(path, entry, scope).ok())
         };
         let skipped = Some(Visit::Skip);
-        assert_eq!(visited("tests", PathEntry::Directory), [skipped, Some(Visit::Descend)]);
+        assert_eq!(visited("tests", PathEntry::Directory), [Some(Visit::Peek), Some(Visit::Descend)]);
         assert_eq!(visited("tests/a.toml", PathEntry::File), [skipped, Some(Visit::Read)]);
         assert_eq!(visited("tests/a.toml", PathEntry::Link), [skipped, None]);
         for path in ["tests/fixtures", "variables/tests", "tests/a.rs"] {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rototo_engine::Tree;
-use rototo_engine::parse::extended_by;
+use rototo_engine::parse::{extended_by, manifest_fault};
 
 use crate::credentials::Access;
 use crate::error::{LayerFault, SourceFault};
@@ -35,7 +35,7 @@ impl Parent {
 }
 
 /// Returns the parents that the manifest of `tree` names, the base first, each with the index of its entry. A manifest
-/// that can't be read has none; lint reports the fault. The error has the index of the entry that can't be followed.
+/// that can't be read has none; lint reports the fault of the workspace's own. The error has the index of the entry that can't be followed.
 pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<(usize, Parent)>, (usize, LayerFault)> {
     let Some(manifest) = tree.get("rototo-workspace.toml") else { return Ok(Vec::new()) };
     // The engine's parser is safe for any bytes: that of the toml crate alone overflows the stack on nested
@@ -47,6 +47,15 @@ pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<(usize, Parent)>
         Err(fault) => Err((index, fault)),
     };
     named.map(followed).collect()
+}
+
+/// Refuses a layer whose manifest can't be read: without it, everything that the layer extends would be left out.
+pub(crate) fn check_manifest(layer: &Layer, tree: &Tree) -> Result<(), LayerFault> {
+    let manifest = tree.get("rototo-workspace.toml");
+    match manifest.and_then(|manifest| manifest_fault(Arc::clone(&manifest.bytes))) {
+        Some(reason) => Err(LayerFault::UnreadableManifest { at: layer.source().to_string(), reason }),
+        None => Ok(()),
+    }
 }
 
 fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault> {

@@ -126,3 +126,25 @@ fn credentials_that_a_parent_lacks_are_no_reason_for_the_fault_of_its_own_parent
     let own = of_parent_without(child.access(), &access("git+https://h:443/public/s.git"), denied());
     assert_eq!(own.code(), "extends_other_owner");
 }
+
+#[test]
+fn a_layer_whose_manifest_cannot_be_read_is_refused() {
+    let check = |manifest: &str| {
+        let tree: Tree = [("rototo-workspace.toml".to_owned(), manifest.into())].into_iter().collect();
+        check_manifest(&layer("/srv/base"), &tree).map_err(|fault| fault.to_string())
+    };
+    for manifest in [
+        "schema_version = 1\nextends = \"../root\"\n",
+        "schema_version = 1\nextends = [\"../root\"\n",
+        "<<<<<<< HEAD\nschema_version = 1\n",
+        "schema_version = 1\n[[extends]]\nsource = \"../root\"\n",
+        "schema_version = 1\nextends = [\"../root\", 5]\n",
+        "schema_version = 2\nextends = [\"../root\"]\n",
+        "",
+    ] {
+        let error = check(manifest).expect_err(manifest);
+        assert!(error.starts_with("its layer /srv/base has a `rototo-workspace.toml` that can't be read"), "{error}");
+    }
+    assert_eq!(check("schema_version = 1\nextends = [\"../root\"]\n"), Ok(()));
+    assert_eq!(check("schema_version = 1\n"), Ok(()));
+}

@@ -159,14 +159,16 @@ impl Reader {
         self.single.kept_bytes(owner)
     }
 
-    /// Returns the bytes of all repositories and downloads on the disk, whoever asked for them.
+    /// Returns the bytes of all repositories and downloads on the disk, whoever asked for them, also those of an earlier
+    /// process.
     #[must_use]
     pub fn kept_bytes_of_all(&self) -> u64 {
         self.single.kept_bytes_of_all()
     }
 
-    /// Removes repositories and downloads until at most `bytes` are on the disk, those of the owners first who have the
-    /// most, and of an owner what it has not asked for for the longest time. Leaves what is being used. Returns their number.
+    /// Removes repositories and downloads until at most `bytes` are on the disk: those first that an earlier process has left
+    /// and nobody has asked for again, then those of the owners who have the most, and of an owner what it has not asked for
+    /// for the longest time. Leaves what is being used. Returns their number.
     pub fn evict_of_all(&self, bytes: u64) -> usize {
         self.single.evict_of_all(bytes)
     }
@@ -218,6 +220,9 @@ impl LayerReader<'_> {
             let tree = self.single.read(&layer).await?;
             if self.walk.depth() > 1 && !tree.iter().any(|(path, _)| DocumentKind::at(path).is_some()) {
                 return Err(LayerFault::NoWorkspace.into());
+            }
+            if self.walk.depth() > 1 {
+                layers::check_manifest(&layer, &tree)?;
             }
             // Each layer is within the limits by itself, and so are all together.
             for (_, document) in tree.iter() {

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
     /// The directory of cached repositories, for one process at a time. Without it, they are in a temporary directory
-    /// and are removed with the reader.
+    /// and are removed with the reader. What an earlier process has left there is used again, or removed after an hour.
     pub cache_dir: Option<PathBuf>,
     /// The largest cost of a source.
     pub limits: Limits,

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
-use crate::reader::cache::CacheDirectory;
+use crate::reader::cache::{self, CacheDirectory, Leftovers};
 use crate::reader::charged::{self, Charged, ChargedCopy, KeptCopy, take_first_to_go};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
@@ -27,6 +27,7 @@ use crate::workspace_part::WorkspacePart;
 /// The reader of single sources: the cache, the limits, and the hosts that all of them share.
 pub(crate) struct SingleReader {
     directory: CacheDirectory,
+    leftovers: Leftovers,
     limits: Limits,
     memory: SharedMemory,
     git_memory: MemoryTurn,
@@ -49,12 +50,14 @@ impl SingleReader {
         let ReaderOptions { cache_dir, limits, remembered_bytes, file_sources, git, egress, proxy, jitter } = options;
         let memory = SharedMemory::new(remembered_bytes);
         let directory = CacheDirectory::open(cache_dir)?;
+        let leftovers = Leftovers::find(directory.path());
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
         let git_memory = MemoryTurn::new(charged::owner);
         Ok(Self {
             directory,
+            leftovers,
             limits,
             memory,
             git_memory,
@@ -178,7 +181,9 @@ impl SingleReader {
     /// Returns the repository of `source`. Each set of credentials has its own, so that nobody gets what another may
     /// see.
     async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
-        let (remote, forgotten) = self.lookup(source, credentials, Instant::now());
+        let now = Instant::now();
+        let (remote, forgotten) = self.lookup(source, credentials, now);
+        self.leftovers.forget(now);
         for forgotten in forgotten {
             forgotten.forget().await;
         }
@@ -196,7 +201,8 @@ impl SingleReader {
             let remote = remote.clone();
             return (remote, forgotten(&mut remotes, now));
         }
-        let kept = self.directory.path().join(format!("{name}.git"));
+        self.leftovers.take(&name);
+        let kept = cache::repository(self.directory.path(), &name);
         let (way, requests) = ((self.git, self.egress.clone(), self.proxy.clone()), self.requests.clone());
         let program = Program::new(url, credentials, way, &self.hosts, requests, &self.limits);
         let remote =
@@ -258,18 +264,20 @@ impl SingleReader {
         copies
     }
 
-    /// Returns the bytes of all copies.
+    /// Returns the bytes of all copies, also those of an earlier process.
     pub(crate) fn kept_bytes_of_all(&self) -> u64 {
-        self.copies(|_| Some(())).iter().map(|((), copy)| copy.bytes()).sum()
+        let copies = self.copies(|_| Some(()));
+        copies.iter().map(|((), copy)| copy.bytes()).sum::<u64>() + self.leftovers.bytes()
     }
 
-    /// Removes copies until at most `bytes` are kept, those of the owners who have the most first. Returns their number.
+    /// Removes copies until at most `bytes` are kept: those of nobody first, then those of the owners who have the most.
+    /// Returns their number.
     pub(crate) fn evict_of_all(&self, bytes: u64) -> usize {
         let copies = self.copies(|charged| Some(charged.clone())).into_iter();
         let copies = copies.map(|(charged, copy)| ChargedCopy { bytes: copy.bytes(), copy, charged });
         let mut copies: Vec<_> = copies.filter(|copy| copy.bytes > 0).collect();
         let mut kept: u64 = copies.iter().map(|copy| copy.bytes).sum();
-        let mut evicted = 0;
+        let mut evicted = self.leftovers.evict(bytes.saturating_sub(kept));
         while kept > bytes {
             let Some(first) = take_first_to_go(&mut copies) else { break };
             if first.copy.discard() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use hyper::Uri;
-use hyper::http::uri::Authority;
+use hyper::http::uri::{Authority, Scheme};
 
 /// The address of a service, `http://host:port` or `https://host/path`. It holds no user, password, or query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,11 @@ impl HttpAddress {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// Returns the scheme, by which a proxy is chosen.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.https { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
     /// Returns the host, with its port if one is written.

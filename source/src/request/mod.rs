@@ -9,12 +9,12 @@ mod exchange;
 mod login;
 mod tls;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request;
-use hyper::{Request, Response, header};
+use hyper::{HeaderMap, Request, Response, header};
 
 pub use crate::request::address::{HttpAddress, InvalidAddress};
 pub(crate) use crate::request::exchange::exchange;
@@ -45,7 +45,8 @@ pub struct AnswerLimits {
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
-    /// The time that it asks to wait before the next request, in `Retry-After`.
+    /// The time that it asks to wait before the next request: in `Retry-After`, or until its limit of requests, which is used
+    /// up, is reset.
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
@@ -130,7 +131,8 @@ impl HttpClient {
         }
         let authority = address.authority().ok_or(RequestFault::Address)?;
         let tls = Tls::new(credentials)?;
-        let mut stream: Box<dyn Connection> = self.routes.connect(&authority, || Ok(tls.other.clone())).await?;
+        let connected = self.routes.connect(address.scheme(), &authority, || Ok(tls.other.clone())).await;
+        let mut stream: Box<dyn Connection> = connected?;
         if address.is_https() {
             stream = Box::new(secure(stream, &authority, tls.own.clone()).await?);
         }
@@ -144,12 +146,20 @@ async fn read(response: Response<Incoming>, bytes: usize) -> Result<HttpAnswer, 
     if status.is_redirection() {
         return Err(RequestFault::Redirected(status.as_u16()));
     }
-    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = asked.and_then(|value| retry_after(value, SystemTime::now()));
+    let (headers, now) = (response.headers(), SystemTime::now());
+    let asked = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = asked.and_then(|value| retry_after(value, now)).or_else(|| until_reset(headers, now));
     let body = Limited::new(response.into_body(), bytes).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() { RequestFault::TooLarge(bytes) } else { interrupted(&*error) }
     })?;
     Ok(HttpAnswer { status: status.as_u16(), retry_after, body: body.to_bytes().to_vec() })
+}
+
+/// Returns the time until a limit of requests is reset, if it is used up, as the API of GitHub says it.
+fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let reset = number("x-ratelimit-reset").filter(|_| number("x-ratelimit-remaining") == Some(0))?;
+    Some(Duration::from_secs(reset).saturating_sub(now.duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
 fn interrupted(error: &dyn std::fmt::Display) -> RequestFault {

@@ -54,7 +54,16 @@ fn of_a_qualifier(predicate: &Predicate, op: Op) -> Option<String> {
         Op::Eq if !value?.is_boolean() => Some("a qualifier is true or false: this is never true".to_owned()),
         Op::Neq if !value?.is_boolean() => Some("a qualifier is true or false: this is always true".to_owned()),
         Op::Eq | Op::Neq => None,
-        Op::In | Op::NotIn => of_a_list(predicate, op),
+        Op::In | Op::NotIn => {
+            let list = value?.as_array()?;
+            let has = |wanted: bool| list.iter().any(|value| value.as_bool() == Some(wanted));
+            of_a_list(predicate, op).or_else(|| match (has(true), has(false)) {
+                (true, true) if op == Op::In => Some("a qualifier is true or false: this is always true".to_owned()),
+                (true, true) => Some("a qualifier is true or false: this is never true".to_owned()),
+                _ if list.iter().all(Value::is_boolean) => None,
+                _ => Some("a qualifier is true or false, and is no other value of this list".to_owned()),
+            })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::diagnostic::Entity;
 use crate::lint::similar::resembling;
 use crate::lint::subschemas::{below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::Schema;
+use crate::parse::{OBJECT_OF, Schema};
 
 pub(super) const CHECKS: &[Check] = &[Check::Schema(check)];
 
@@ -257,7 +257,13 @@ fn fault(members: &Map<String, Value>, (key, value): (&str, &Value), draft: Draf
         ("nullable", Value::Bool(_)) => {
             Some("JSON Schema has no keyword `nullable`; a `type` may be `\"null\"`".to_owned())
         }
-        _ if key.starts_with("x-") => None,
+        (OBJECT_OF, value) if !value.is_string() => {
+            Some(format!("`{OBJECT_OF}` checks nothing: its value is no name of a resource"))
+        }
+        _ if key.starts_with("x-") => {
+            let meant = resembling(key, &[OBJECT_OF])?;
+            Some(format!("`{key}` checks nothing; is `{meant}` meant?"))
+        }
         _ => unknown(key),
     };
     fault.or_else(|| of_another_type(key, members.get("type")?))
