@@ -68,7 +68,7 @@ pub mod reason {
         REFUSED_IN_REHEARSAL = "RefusedInRehearsal";
         /// Ready: too few processes have prepared the newest revision, so it is not published. Also an Event.
         REHEARSAL_INCOMPLETE = "RehearsalIncomplete";
-        /// Ready, Reconciling: processes prepare the newest revision.
+        /// Ready, Reconciling: processes prepare the newest revision, or it is not published yet.
         REHEARSING = "Rehearsing";
         /// Ready, Converged, Reconciling: a part of the fleet runs the newest revision.
         ROLLING_OUT = "RollingOut";
@@ -84,7 +84,7 @@ pub mod reason {
         PUBLISH_FAILED = "PublishFailed";
         /// Published: the marker map belongs to another install.
         FOREIGN_MARKERS = "ForeignMarkers";
-        /// Published: the operator's disk does not have the published content.
+        /// Published: the operator's disk does not have the published content. Also an Event.
         SNAPSHOT_LOST = "SnapshotLost";
         /// Converged: `spec.fleet.selector` is not a valid selector.
         SELECTOR_INVALID = "SelectorInvalid";
@@ -106,7 +106,8 @@ pub mod reason {
         SOURCE_NOT_CONFIRMED = "SourceNotConfirmed";
         /// Reconciling: the operator polls the source.
         POLLING = "Polling";
-        /// Event: lint accepts, the API server takes the marker, or the source can be read, again.
+        /// Event: lint accepts, the API server takes the marker, the source can be read, or the published content can be served,
+        /// again.
         RECOVERED = "Recovered";
         /// Event: Converged has become `DeadlineExceeded`.
         CONVERGE_DEADLINE_EXCEEDED = "ConvergeDeadlineExceeded";

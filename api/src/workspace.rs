@@ -42,7 +42,7 @@ pub use status::{
 };
 
 /// The workspace to follow, the interval of polls, and the pods that must converge.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "rototo.dev",
     version = "v1alpha1",

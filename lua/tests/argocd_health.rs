@@ -75,7 +75,10 @@ fn a_converged_workspace_is_healthy() {
 fn what_is_on_its_way_or_unknown_is_progressing() {
     check(&json!({ "metadata": { "generation": 1 }, "spec": {} }), "Progressing");
     check(&workspace(&[]), "Progressing");
-    check(&workspace(&[("Converged", "False", "Progressing")]), "Progressing");
+    // A process that is late recovers by itself.
+    for reason in ["Progressing", "DeadlineExceeded"] {
+        check(&workspace(&[("Converged", "False", reason)]), "Progressing");
+    }
     for reason in ["Recounting", "Silent", "Unprovable"] {
         check(&workspace(&[("Published", "True", "Published"), ("Converged", "Unknown", reason)]), "Progressing");
     }
@@ -96,7 +99,6 @@ fn what_somebody_must_mend_is_degraded() {
         ("Published", "False", "PublishFailed"),
         ("Published", "False", "ForeignMarkers"),
         ("Stale", "True", "SourceNotConfirmed"),
-        ("Converged", "False", "DeadlineExceeded"),
         ("Converged", "False", "ProcessesRefuse"),
     ] {
         let mut degraded = converged();

@@ -25,6 +25,7 @@ impl World {
     pub fn check_view(&mut self, operator: usize, view: &FleetView) {
         self.note_dropped(operator, view.windows.forget);
         self.check_counted(operator, view);
+        self.check_applied(operator, view);
         self.check_figure(operator, view);
         if view.verdict != Verdict::Converged {
             return;
@@ -171,6 +172,17 @@ impl World {
         if (view.processes as usize) < counted {
             let what = format!("{} of {counted} processes count that live and have reported", view.processes);
             self.breaks(Invariant::LeavesByEvidence, what);
+        }
+    }
+
+    /// Checks that a process counts as one that runs what is published only if its last report says so.
+    fn check_applied(&mut self, operator: usize, view: &FleetView) {
+        let Some(record) = &self.operators[operator].record else { return };
+        let Some(publish) = record.publisher.published() else { return };
+        let run = record.received_reports.values().filter(|last_report| last_report.says_it_runs(publish)).count();
+        if (view.applied as usize) > run {
+            let what = format!("{} processes count that run {}, and {run} say so", view.applied, name(publish));
+            self.breaks(Invariant::TrueCount, what);
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Invariant {
     OneName,
     /// A process that lives counts from its first report until it drains, or nobody can see its end for too long.
     LeavesByEvidence,
+    /// A process counts as one that runs what is published only if its last report says so.
+    TrueCount,
     /// A reachable process that ran something of an earlier object of the name has reported before a claim.
     NobodyOverlooked,
     /// A write of an operator in an earlier term is kept only if it is right.

@@ -139,6 +139,26 @@ async fn a_status_that_somebody_else_wrote_is_written_again() {
 }
 
 #[tokio::test]
+async fn a_status_that_cannot_be_read_is_written_again_and_its_workspace_is_served() {
+    let (mut scene, app, fingerprint) = converged("unreadable").await;
+    scene.operator.kill().unwrap();
+    let workspaces = scene.namespace.api::<RototoWorkspace>();
+    let status = json!({ "published": { "updatedAt": "yesterday" }, "fleet": { "processes": 5_000_000_000_u64 } });
+    let patch = Patch::Merge(json!({ "status": status }));
+    let patched = workspaces.patch_status(WORKSPACE, &PatchParams::default(), &patch).await.unwrap();
+    let status = patched.status.unwrap();
+    assert!(status.published.is_none() && status.fleet.is_none() && status.history.len() == 1);
+    ends(&scene.rototo(&["status"]).output().unwrap(), 0);
+    scene.operator.start_again().unwrap();
+    let status = scene.wait_for_fleet(1).await;
+    assert_eq!(status.published.unwrap().fingerprint, fingerprint);
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    assert_eq!(scene.wait_for_fleet(1).await.history.len(), 2);
+    drop(app);
+}
+
+#[tokio::test]
 async fn a_publish_whose_snapshot_was_lost_is_not_shown_as_published() {
     let (mut scene, app, _) = converged("lost-snapshot").await;
     scene.operator.kill().unwrap();

@@ -81,6 +81,53 @@ async fn a_status_write_without_an_answer_does_not_delay_a_publish() {
     scene.poll().await;
 }
 
+/// Workspaces of one namespace, which share a marker map.
+const TOGETHER: [&str; 3] = ["first", "second", "third"];
+
+/// Pushes a change, and waits until each workspace knows of it and says that its marker is not written.
+async fn until_unwritten(scene: &Scene, from: &str, to: &str) {
+    scene.repository.edit(TRIAL, from, to).unwrap();
+    scene.repository.push().unwrap();
+    let (head, workspaces) = (scene.repository.head().unwrap(), scene.namespace.api::<RototoWorkspace>());
+    for name in TOGETHER {
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
+        workspaces.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+    let says_so = |workspace: &RototoWorkspace| {
+        let Some(status) = &workspace.status else { return false };
+        let newest = status.source.as_ref().and_then(|source| source.revision.as_ref());
+        let published = status.condition("Published");
+        newest.is_some_and(|newest| newest.ends_with(&head))
+            && published.is_some_and(|published| published.message.contains("the API server did not answer within"))
+    };
+    for name in TOGETHER {
+        scene.namespace.wait_for_workspace(name, "without an answer to its write", says_so).await.unwrap();
+    }
+    assert_eq!(scene.operator.metric("rototo_reconciles_given_up_total", &[]).unwrap(), 0.0);
+}
+
+#[tokio::test]
+async fn writes_of_markers_without_an_answer_freeze_no_workspace_of_the_namespace() {
+    let (gate, mut scene) = behind_a_gate("no-writes").await;
+    for name in TOGETHER {
+        let spec = json!({ "source": scene.repository.url(), "interval": "1h" });
+        scene.namespace.apply_workspace(name, spec).await.unwrap();
+        scene.namespace.wait_for_condition(name, "Published", "True").await.unwrap();
+    }
+    // The map can be read all the time.
+    gate.hold(|method, path| method == Method::PATCH && path.contains("/configmaps/rototo-markers"));
+    until_unwritten(&scene, "[0, 1000]", "[0, 6000]").await;
+    // A process that starts can't take the map over.
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    until_unwritten(&scene, "[0, 6000]", "[0, 7000]").await;
+
+    gate.open();
+    for name in TOGETHER {
+        scene.namespace.wait_for_condition(name, "Published", "True").await.unwrap();
+    }
+}
+
 /// The time by which the review of a grant is delayed.
 const REVIEW: Duration = Duration::from_secs(3);
 

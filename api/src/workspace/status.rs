@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::UpdatedAt;
 use crate::analysis::is_zero;
@@ -15,7 +16,7 @@ use crate::rollout::{HeldStatus, RequestStatus, RolloutStatus};
 #[serde(rename_all = "camelCase")]
 pub struct RototoWorkspaceStatus {
     /// The generation of the spec that this status describes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
     /// The conditions of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest
@@ -23,52 +24,52 @@ pub struct RototoWorkspaceStatus {
     /// newest revision is published, and no process is known that does not run it. Three conditions are present only
     /// while they are true: `Reconciling`, a change is on its way; `Stalled`, somebody has to change something first;
     /// `Stale`, the source has not answered for `staleAfter`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
 
     /// The value of the annotation `rototo.dev/reconcile-requested-at` that was handled last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
     /// The last answer of the source: its newest revision, the time of the answer, and the last failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
 
     /// The publish that every process should run: its fingerprint, and the commit that it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedStatus>,
 
     /// The findings for which lint refuses the newest revision. Absent when lint accepts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedStatus>,
 
     /// The newest revision, if lint accepts it and it is held until a person allows it. Absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldStatus>,
 
     /// The rollout of the newest revision, while only a part of the fleet runs it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
 
     /// The request in the annotation `rototo.dev/rollout`, and its effect. Absent without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestStatus>,
 
     /// The content of the published workspace, in numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
 
     /// The fleet: the number of processes that run the publish, the time that took, and the stragglers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetStatus>,
 
     /// The last ten publishes, the newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
 
     /// Texts for the columns of `kubectl get`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub summary: Option<StatusColumns>,
 }
 
@@ -84,6 +85,17 @@ impl RototoWorkspaceStatus {
     pub fn is(&self, type_: &str, status: &str) -> bool {
         self.condition(type_).is_some_and(|condition| condition.status == status)
     }
+}
+
+/// Reads a field of a status. One that this version can't read, because another version or a person wrote it, counts as
+/// absent: the operator writes the status anew, and an object that can't be read would hide all others in its list.
+fn readable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// The last answer of the source.
@@ -322,4 +334,42 @@ pub struct StatusColumns {
     /// The time that the published change took to reach the fleet, such as `64ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_in: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::workspace::RototoWorkspace;
+
+    fn read(status: &Value) -> RototoWorkspaceStatus {
+        serde_json::from_value(status.clone()).unwrap_or_else(|error| panic!("{error}: {status}"))
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_counts_as_absent_and_the_others_stay() {
+        let fingerprint = format!("sha256:{}", "a".repeat(64));
+        let history = json!([{ "fingerprint": fingerprint, "updatedAt": "2026-11-20T18:40:00.000000Z" }]);
+        let written = json!({ "observedGeneration": 3, "history": history });
+        let mut edited = written.clone();
+        edited["published"] = json!({ "fingerprint": fingerprint, "updatedAt": "yesterday" });
+        edited["request"] = json!({ "request": "promote", "by": "ann", "state": "OfALaterVersion" });
+        edited["workspace"] =
+            json!({ "variables": 5_000_000_000_u64, "qualifiers": 0, "resources": 0, "documents": 1 });
+        assert_eq!(read(&edited), read(&written));
+        assert_eq!(read(&written).history.len(), 1);
+    }
+
+    #[test]
+    fn no_field_makes_a_status_unreadable() {
+        let crd = serde_json::to_value(RototoWorkspace::crd()).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+        let fields = schema.as_object().unwrap();
+        assert!(fields.contains_key("summary"));
+        for field in fields.keys() {
+            assert_eq!(read(&json!({ field: [[7]] })), RototoWorkspaceStatus::default(), "{field}");
+        }
+    }
 }

@@ -19,6 +19,10 @@ pub(super) struct ShownAt {
     pub(super) grace_from: Option<Moment>,
 }
 
+/// A run that begins so long after the last one ended was held back: by default, the kubelet waits so long, or longer,
+/// before each restart except the first. No process of such a run was there in the second of that end.
+const HELD_BACK: SignedDuration = SignedDuration::from_secs(10);
+
 /// Describes a pod from its object.
 pub(super) fn describe(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Pod {
     let containers: Vec<Container> = containers(object, before, shown);
@@ -116,14 +120,59 @@ fn container(status: &ContainerStatus, before: Option<&Pod>, shown: ShownAt) -> 
 /// Returns a time by the clock of the node: what started before it belongs to a run of the container that has ended.
 /// Beside it stands the time that the kubelet gave before it started the next run.
 ///
-/// The kubelet cuts its times to seconds. While no other run has begun, a run that ended in a second may have had
-/// processes that started in that second. Once another run has begun, the start of that run divides them.
+/// The kubelet cuts its times to seconds, so a run that ended in a second may have had processes that started in that
+/// second. Once another run has begun, they may be of that one: the time of its start is no limit, because the runtime
+/// takes it after the process is there. They belong to the run that ended if the next one was held back.
 fn ended_before(status: &ContainerStatus) -> Option<(Timestamp, Timestamp)> {
     let states = [&status.state, &status.last_state].into_iter().flatten();
     let finished =
         states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()?;
     let shown = finished.saturating_add(SignedDuration::from_secs(1)).unwrap_or(finished);
     let running = status.state.as_ref().and_then(|state| state.running.as_ref());
-    let at = running.map_or(shown, |running| running.started_at.as_ref().map_or(finished, |time| time.0));
-    Some((at, shown))
+    let held_back = |started: Timestamp| finished.checked_add(HELD_BACK).is_ok_and(|held_back| started >= held_back);
+    let divides = running.is_none_or(|running| running.started_at.as_ref().is_some_and(|time| held_back(time.0)));
+    Some((if divides { shown } else { finished }, shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn running(since: &str) -> Value {
+        json!({ "running": { "startedAt": format!("2026-11-20T18:{since}Z") } })
+    }
+
+    /// Returns whether a process that started then is of a run that has ended: the last one ended at 18:40:00, and the
+    /// container is in this state now.
+    fn has_ended(started: &str, state: &Value) -> bool {
+        let finished = json!({ "terminated": { "exitCode": 137, "finishedAt": "2026-11-20T18:40:00Z" } });
+        let status = json!({ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
+            "state": state, "lastState": finished });
+        let (at, _) = ended_before(&serde_json::from_value(status).unwrap()).unwrap();
+        format!("2026-11-20T18:{started}Z").parse::<Timestamp>().unwrap() < at
+    }
+
+    /// The process of a container is there before the kubelet's time of its start.
+    #[test]
+    fn a_process_that_may_be_of_the_present_run_has_not_ended() {
+        for since in ["40:00", "40:01", "40:02", "40:09"] {
+            assert!(!has_ended("40:00.92", &running(since)), "{since}");
+        }
+        for since in ["40:01", "40:10", "41:00"] {
+            assert!(!has_ended("40:01.00", &running(since)), "{since}");
+        }
+    }
+
+    #[test]
+    fn a_process_of_an_earlier_run_has_ended() {
+        let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        for state in [&waiting, &running("40:00"), &running("40:01"), &running("40:10")] {
+            assert!(has_ended("39:59.99", state), "{state}");
+        }
+        for state in [&waiting, &running("40:10"), &running("45:00")] {
+            assert!(has_ended("40:00.92", state), "{state}");
+        }
+    }
 }

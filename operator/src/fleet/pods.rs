@@ -23,6 +23,8 @@ use crate::fleet::pod_description::{ShownAt, describe};
 
 /// The time for which the end of a pod is remembered. It is longer than the wait for any process of it.
 const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
+/// The time between two searches for ends to forget. Each visits all pods, and many pods may end at once.
+const FORGOTTEN_EVERY: Duration = Duration::from_secs(300);
 
 /// The pods that one watch has brought.
 #[derive(Default)]
@@ -41,6 +43,8 @@ struct PodCache {
     /// The last time at which the watch had shown all pods: at its last event, or when the last complete list began.
     /// `None` before a list is complete.
     in_step: Option<Moment>,
+    /// The earliest time of the next search for ends to forget.
+    next_search: Moment,
 }
 
 /// The labels of a pod.
@@ -53,6 +57,16 @@ type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
 struct IndexedPod {
     labels: Labels,
     pod: Pod,
+}
+
+impl IndexedPod {
+    /// Records that the object of the pod is gone. If it did not show that the pod had ended, a container that waited may
+    /// have run since.
+    fn end(&mut self, now: Moment) {
+        if self.pod.object_state == PodObjectState::Exists {
+            self.pod.object_state = PodObjectState::Vanished { seen: now };
+        }
+    }
 }
 
 /// A pod that a list or a watch has shown.
@@ -182,18 +196,22 @@ impl PodCache {
 
     /// Records that the object of a pod is gone.
     fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
-        let Some(pods) = self.namespaces.get_mut(namespace) else { return };
-        if let Some(seen) = pods.get_mut(uid)
-            && seen.pod.object_state == PodObjectState::Exists
-        {
-            let running = seen.pod.containers.iter().any(|container| container.running);
-            seen.pod.object_state =
-                if running { PodObjectState::Vanished { seen: now } } else { PodObjectState::Ended { seen: now } };
+        if let Some(seen) = self.namespaces.get_mut(namespace).and_then(|pods| pods.get_mut(uid)) {
+            seen.end(now);
         }
-        pods.retain(|_, seen| !is_forgotten(seen.pod.object_state, now));
-        if pods.is_empty() {
-            self.namespaces.remove(namespace);
+        self.forget(now);
+    }
+
+    /// Forgets the ends that were remembered long enough, if that was not done lately.
+    fn forget(&mut self, now: Moment) {
+        if now < self.next_search {
+            return;
         }
+        self.next_search = now + FORGOTTEN_EVERY;
+        self.namespaces.retain(|_, pods| {
+            pods.retain(|_, seen| !is_forgotten(seen.pod.object_state, now));
+            !pods.is_empty()
+        });
     }
 
     /// Takes a complete list, which shows a deletion only by the absence of a pod.
@@ -204,12 +222,11 @@ impl PodCache {
             self.insert(described);
         }
         self.in_step = Some(self.list_began);
-        let all = self.namespaces.iter().flat_map(|(namespace, pods)| pods.keys().map(move |uid| (namespace, uid)));
-        let gone = all.filter(|(_, uid)| !listed.contains(*uid));
-        let gone: Vec<(String, String)> = gone.map(|(namespace, uid)| (namespace.clone(), uid.clone())).collect();
-        for (namespace, uid) in gone {
-            self.end(&namespace, &uid, now);
+        let all = self.namespaces.values_mut().flatten();
+        for (_, seen) in all.filter(|(uid, _)| !listed.contains(*uid)) {
+            seen.end(now);
         }
+        self.forget(now);
     }
 }
 
@@ -291,6 +308,12 @@ mod tests {
         assert_eq!(object_state(seen_to_end), PodObjectState::Ended { seen: second(2) });
         let by_force = vec![Event::Apply(pod("a", "Running", runs())), Event::Delete(pod("a", "Running", runs()))];
         assert_eq!(object_state(by_force), PodObjectState::Vanished { seen: second(2) });
+        // A container that was seen to wait may have started since.
+        let crashed = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        for last_seen in [json!({ "waiting": {} }), crashed, ended()] {
+            let relisted = vec![Event::Apply(pod("a", "Running", last_seen.clone())), Event::Init, Event::InitDone];
+            assert_eq!(object_state(relisted), PodObjectState::Vanished { seen: second(3) }, "{last_seen}");
+        }
         // The pod garbage collector writes a phase; the states of the containers are still the kubelet's.
         let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
         assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
@@ -312,6 +335,30 @@ mod tests {
             complete.get("old").unwrap().object_state,
             PodObjectState::Vanished { seen: Duration::from_secs(4) }
         );
+    }
+
+    #[test]
+    fn ends_are_forgotten_from_time_to_time_and_not_with_each_end() {
+        let index = PodIndex::default();
+        let known = |at: Duration, event: Event<Object>| {
+            index.apply_at(&event, at);
+            let names = index.lock().namespaces.values().flatten().map(|(uid, _)| uid.clone()).collect::<Vec<_>>();
+            names.concat()
+        };
+        let second = Duration::from_secs;
+        let ends = |name: &str, at: Duration| {
+            index.apply_at(&Event::Apply(pod(name, "Running", runs())), at);
+            known(at, Event::Delete(pod(name, "Running", runs())))
+        };
+        assert_eq!(ends("a", second(10)), "a");
+        assert_eq!(ends("b", second(20)), "ab");
+        let searched = REMEMBERED + second(15);
+        assert_eq!(ends("c", searched), "bc");
+        assert_eq!(ends("d", searched + second(10)), "bcd", "another search so soon would visit all pods for each end");
+        assert_eq!(ends("e", searched + FORGOTTEN_EVERY), "cde");
+        let list = |at| [Event::Init, Event::InitDone].map(|event| known(at, event)).concat();
+        assert_eq!(list(searched + FORGOTTEN_EVERY + REMEMBERED), "cde", "the list forgets them all");
+        assert!(index.lock().namespaces.is_empty());
     }
 
     #[test]
@@ -401,7 +448,7 @@ mod tests {
         let waiting =
             vec![Event::Apply(pod("a", "Running", runs())), Event::Apply(pod("a", "Running", killed.clone()))];
         assert!(started < end(waiting.clone()).at);
-        for (begun, ended) in [("2026-11-20T18:40:01Z", true), ("2026-11-20T18:40:00Z", false)] {
+        for (begun, ended) in [("2026-11-20T18:40:10Z", true), ("2026-11-20T18:40:01Z", false)] {
             let state = json!({ "running": { "startedAt": begun } });
             let restarted = json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
                 "state": state, "lastState": killed }]);

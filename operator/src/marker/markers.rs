@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
 use kube::runtime::reflector::Store;
-use kube::{Client, ResourceExt};
-use rototo_api::names::ANNOTATION_CA;
+use kube::{Api, Client, ResourceExt};
+use rototo_api::names::{ANNOTATION_CA, ANNOTATION_INSTALL, MARKERS};
 use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::marker::left_over::{is_of, left_over};
@@ -35,6 +38,20 @@ pub(crate) struct Markers {
     maps: Maps,
     /// The tenure in which this process took over the map of each namespace.
     taken_over: Mutex<HashMap<String, u64>>,
+    /// The last write in each namespace, if it had no answer.
+    unanswered: Mutex<HashMap<String, UnansweredWrite>>,
+    /// The ServiceAccount of this process, as the API server names it; `None` if it has none.
+    user: OnceCell<Option<String>>,
+}
+
+/// A write that the API server did not answer.
+#[derive(Clone, Debug)]
+pub(crate) struct UnansweredWrite {
+    /// The time until which no marker in the namespace is written: it lasts as long as this write took. So writes that hang
+    /// take half of the time at most, and one that failed at once delays no other.
+    pub(crate) until: Instant,
+    /// The reason why there is no answer.
+    pub(crate) error: String,
 }
 
 impl Markers {
@@ -45,6 +62,8 @@ impl Markers {
             metadata: Mutex::new(Arc::new(metadata)),
             maps: Maps::new(watched),
             taken_over: Mutex::default(),
+            unanswered: Mutex::default(),
+            user: OnceCell::new(),
         }
     }
 
@@ -76,9 +95,43 @@ impl Markers {
     }
 
     async fn write(&self, namespace: &str, data: Map<String, Value>, at: &MapVersion) -> Result<(), WriteError> {
-        let map = in_time(self.metadata().write(&self.client, namespace, data, at)).await?;
+        let map = self.answered(namespace, self.metadata().write(&self.client, namespace, data, at)).await?;
         self.maps.saw(namespace, Some(Arc::new(map)));
         Ok(())
+    }
+
+    /// Returns the map after a write, or that there was no answer in time, which whoever writes next in the namespace knows.
+    async fn answered(
+        &self,
+        namespace: &str,
+        write: impl Future<Output = Result<ConfigMap, WriteError>>,
+    ) -> Result<ConfigMap, WriteError> {
+        let sent = Instant::now();
+        let written = timeout(ANSWERS_WITHIN, write).await;
+        let written = written.unwrap_or_else(|_| Err(WriteError::Unavailable(no_answer())));
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(WriteError::Unavailable(error)) = &written {
+            let write = UnansweredWrite { until: Instant::now() + sent.elapsed(), error: error.clone() };
+            unanswered.insert(namespace.to_owned(), write);
+        } else {
+            unanswered.remove(namespace);
+        }
+        written
+    }
+
+    /// Returns the last write in a namespace, if it had no answer and none is to be sent yet.
+    pub(crate) fn unanswered(&self, namespace: &str) -> Option<UnansweredWrite> {
+        let unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        unanswered.get(namespace).filter(|write| Instant::now() < write.until).cloned()
+    }
+
+    /// Returns the command that lets this install take over the map of a namespace. The chart's admission policy lets nobody
+    /// else than this process's own user write a map.
+    pub(crate) async fn claim(&self, namespace: &str) -> String {
+        let user = self.user.get_or_init(|| own_user(&self.client)).await;
+        let user = user.as_ref().map_or_else(String::new, |user| format!(" --as={user}"));
+        let install = &self.metadata().install;
+        format!("kubectl annotate configmap {MARKERS} -n {namespace} --overwrite {ANNOTATION_INSTALL}={install}{user}")
     }
 
     /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.
@@ -116,7 +169,7 @@ impl Markers {
     }
 
     /// Writes what has to become of the keys of workspaces that are `gone`, as [`left_over`] says. Returns the names of
-    /// these keys; none if nothing is left over. The client ends the write, so a turn is not held for long.
+    /// these keys; none if nothing is left over.
     pub(crate) async fn remove(
         &self,
         namespace: &str,
@@ -129,8 +182,7 @@ impl Markers {
         let names: BTreeSet<String> = left.keys().cloned().collect();
         if !names.is_empty() {
             let at = MapVersion::Version(map.resource_version().unwrap_or_default());
-            let map = self.metadata().write(&self.client, namespace, left, &at).await?;
-            self.maps.saw(namespace, Some(map.into()));
+            self.write(namespace, left, &at).await?;
         }
         Ok(names)
     }
@@ -154,8 +206,12 @@ impl Markers {
                 return Ok(());
             }
             self.refresh(namespace).await?;
+            if self.unanswered(namespace).is_some() {
+                // What was read holds.
+                return Ok(());
+            }
             if let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) {
-                match in_time(map::take_over(&self.client, &map, Timestamp::now())).await {
+                match self.answered(namespace, map::take_over(&self.client, &map, Timestamp::now())).await {
                     Ok(map) => self.maps.saw(namespace, Some(map.into())),
                     // A write came between: it is read now.
                     Err(WriteError::Conflict) => continue,
@@ -183,9 +239,7 @@ impl Markers {
                 Ok(())
             }
             Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
-            Err(_) => {
-                Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}")))
-            }
+            Err(_) => Err(PublishProblem::Unavailable(no_answer())),
         }
     }
 
@@ -205,17 +259,24 @@ impl Markers {
     }
 }
 
-/// Returns the map after a write, or that there was no answer in time.
-async fn in_time(write: impl Future<Output = Result<ConfigMap, WriteError>>) -> Result<ConfigMap, WriteError> {
-    let written = timeout(ANSWERS_WITHIN, write).await;
-    written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))
+fn no_answer() -> String {
+    format!("the API server did not answer within {ANSWERS_WITHIN:?}")
+}
+
+/// Returns the ServiceAccount of this process, as the API server names it.
+async fn own_user(client: &Client) -> Option<String> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
+    review.status?.user_info?.username.filter(|user| user.starts_with("system:serviceaccount:"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use axum::http::{Request, Response};
+    use axum::http::{Method, Request, Response};
     use kube::client::Body;
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
@@ -229,13 +290,93 @@ mod tests {
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
+    fn install() -> MapMetadata {
+        MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() }
+    }
+
+    /// The maps of an API server that returns a map of this install, and answers each PATCH in this way. Also returns the number
+    /// of PATCHes that it got.
+    fn served<F>(answer: impl Fn() -> F + Clone + Send + 'static) -> (Markers, Arc<AtomicUsize>)
+    where
+        F: Future<Output = u16> + Send,
+    {
+        let patches = Arc::<AtomicUsize>::default();
+        let counted = patches.clone();
+        let respond = move |request: Request<Body>| {
+            let (answer, counted) = (answer.clone(), counted.clone());
+            async move {
+                let code = if request.method() == Method::PATCH {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    answer().await
+                } else {
+                    200
+                };
+                let metadata = json!({ "name": MARKERS, "namespace": "prod", "resourceVersion": "7",
+                    "annotations": { ANNOTATION_INSTALL: "a/b" } });
+                let body = match code {
+                    200 => json!({ "metadata": metadata }),
+                    code => json!({ "code": code, "reason": "InternalError", "message": "the webhook failed" }),
+                };
+                let body = Body::from(body.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
+            }
+        };
+        let client = Client::new(tower::service_fn(respond), "prod");
+        (Markers::new(client, install(), vec![reflector::store().0]), patches)
+    }
+
+    async fn write(markers: &Markers) -> Result<(), WriteError> {
+        markers.write("prod", Map::new(), &MapVersion::Version("7".to_owned())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_without_an_answer_is_known_in_its_namespace_for_as_long_as_it_took() {
+        let (markers, patches) = served(pending);
+        assert!(matches!(write(&markers).await, Err(WriteError::Unavailable(_))));
+        let unanswered = markers.unanswered("prod").unwrap();
+        assert_eq!(unanswered.error, "the API server did not answer within 10s");
+        assert_eq!(unanswered.until.duration_since(Instant::now()), ANSWERS_WITHIN);
+        assert!(markers.unanswered("other").is_none());
+        // The map is read, and its content known; nothing else is sent.
+        assert_eq!(markers.take_over("prod", 1, || true).await, Ok(()));
+        assert!(!markers.is_taken_over("prod", 1) && markers.maps.newest("prod").is_some());
+        assert_eq!(patches.load(Ordering::Relaxed), 1);
+        tokio::time::advance(ANSWERS_WITHIN).await;
+        assert!(markers.unanswered("prod").is_none());
+        assert_eq!(markers.take_over("prod", 1, || true).await, Ok(()));
+        assert!(!markers.is_taken_over("prod", 1) && markers.unanswered("prod").is_some());
+        assert_eq!(patches.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_fails_at_once_delays_no_other() {
+        let (markers, _) = served(|| std::future::ready(500));
+        assert!(matches!(write(&markers).await, Err(WriteError::Unavailable(_))));
+        assert!(markers.unanswered("prod").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_command_takes_a_map_over_as_the_operator_itself() {
+        let claim = async |user: &str| {
+            let review = json!({ "metadata": {}, "status": { "userInfo": { "username": user } } }).to_string();
+            let answer = move |_: Request<Body>| {
+                let review = review.clone();
+                async move { Ok::<_, Infallible>(Response::new(Body::from(review.into_bytes()))) }
+            };
+            Markers::new(Client::new(tower::service_fn(answer), "prod"), install(), Vec::new()).claim("shop").await
+        };
+        let command = "kubectl annotate configmap rototo-markers -n shop --overwrite rototo.dev/install=a/b";
+        let user = "system:serviceaccount:a:b-rototo-operator";
+        assert_eq!(claim(user).await, format!("{command} --as={user}"));
+        assert_eq!(claim("somebody else").await, command);
+    }
+
     /// The API server was restored from a copy, whose versions are lower.
     #[tokio::test]
     async fn a_map_that_a_list_has_in_an_earlier_version_is_read_before_the_next_decision() {
         let unused = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
         let (store, mut writer) = reflector::store();
-        let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
-        let markers = Markers::new(Client::new(tower::service_fn(unused), "prod"), metadata, vec![store]);
+        let markers = Markers::new(Client::new(tower::service_fn(unused), "prod"), install(), vec![store]);
         markers.taken_over().insert("prod".to_owned(), 1);
         for (written, listed, taken_over) in [(7, 7, true), (90, 50, false)] {
             markers.maps.saw("prod", Some(map(written).into()));

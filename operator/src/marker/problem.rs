@@ -12,6 +12,8 @@ pub(crate) enum PublishProblem {
     Foreign {
         /// The install that its annotation names, if any.
         owner: Option<String>,
+        /// The command that lets this install take it over.
+        claim: String,
     },
     /// The API server refuses the write, in its own words.
     Refused(String),
@@ -29,8 +31,12 @@ pub(crate) enum PublishProblem {
 impl fmt::Display for PublishProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Foreign { owner: Some(owner) } => write!(f, "the ConfigMap {MARKERS} belongs to the install {owner}"),
-            Self::Foreign { owner: None } => write!(f, "the ConfigMap {MARKERS} belongs to no install of the operator"),
+            Self::Foreign { owner: Some(owner), .. } => {
+                write!(f, "the ConfigMap {MARKERS} belongs to the install {owner}")
+            }
+            Self::Foreign { owner: None, .. } => {
+                write!(f, "the ConfigMap {MARKERS} belongs to no install of the operator")
+            }
             Self::Refused(message) | Self::Unavailable(message) => f.write_str(message),
             Self::NotKept { fingerprint } => write!(f, "the snapshot {fingerprint} is not on the operator's disk"),
             Self::Lost => f.write_str("the published content is not on the operator's disk"),

@@ -47,6 +47,11 @@ impl MarkerRecord {
         self.is_observed
     }
 
+    /// Returns whether anything can be said about the marker: this process has read the map, or knows why it could not.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_observed || self.problem.is_some()
+    }
+
     /// Records that the marker is correct and says this, or nothing.
     pub(crate) fn confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         self.publisher.marker_confirmed(marked, fleet, now);
@@ -90,9 +95,15 @@ impl MarkerRecord {
         self.problem = Some(problem);
     }
 
-    /// Records that the map belongs to `owner`, and must not be written.
-    pub(crate) fn foreign(&mut self, owner: Option<String>) {
-        self.problem = Some(PublishProblem::Foreign { owner });
+    /// Records that no write is sent before `until`, because another one in the namespace failed with `problem`.
+    pub(crate) fn waits(&mut self, problem: PublishProblem, until: Instant) {
+        self.next_attempt = Some(until);
+        self.problem = Some(problem);
+    }
+
+    /// Records that the map belongs to `owner`, and must not be written before somebody runs `claim`.
+    pub(crate) fn foreign(&mut self, owner: Option<String>, claim: String) {
+        self.problem = Some(PublishProblem::Foreign { owner, claim });
     }
 
     /// Records that the disk has lost the published content.
@@ -158,6 +169,22 @@ impl MarkerRecord {
     /// be sent again, which is counted from the failure.
     pub(crate) fn retry_at(&self, now: Instant) -> Option<Instant> {
         let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
-        self.problem.as_ref().map(|_| now + wait)
+        self.problem.as_ref().map(|_| self.next_attempt.unwrap_or(now).max(now + wait))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_an_answer_to_another_write_is_tried_again_as_soon_as_one_may_be_sent() {
+        let (mut record, now) = (MarkerRecord::default(), Instant::now());
+        assert!(!record.is_known());
+        let until = now + Duration::from_secs(10);
+        record.waits(PublishProblem::Unavailable("no answer".to_owned()), until);
+        assert!(record.is_known());
+        assert_eq!(record.retry_at(now), Some(until));
+        assert_eq!(record.retry_at(until), Some(until + Duration::from_secs(1)), "the wait does not grow");
     }
 }

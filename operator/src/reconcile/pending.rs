@@ -10,6 +10,7 @@ use rototo_protocol::rollout::{Action, Promotable};
 
 use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::hold::name_to_allow;
 use crate::reconcile::rehearsal::{self, is_published_anyway};
 use crate::reconcile::rollout::{queues, request, request_status, revision_of, steps};
 use crate::reconcile::workspace_record::WorkspaceRecord;
@@ -27,7 +28,7 @@ pub(super) fn held(
     let candidate = record.source.accepted()?;
     let fingerprint = candidate.fingerprint.to_string();
     let revision = candidate.revision.as_ref();
-    let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
+    let name = name_to_allow(workspace, record, candidate);
     let released = record.released();
     let taken_back = record.marker.publisher().marked().and_then(|marked| marked.held);
     let taken_back = taken_back.filter(|(held, _)| released == Some(held.fingerprint));

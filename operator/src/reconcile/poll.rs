@@ -43,10 +43,11 @@ pub(crate) fn poll_if_due(
             Ok(()) => context.sources().poll(&spec, due, &key).await,
             Err(refused) => Err(refused),
         };
-        let verified = Verified { at: Instant::now(), time: Timestamp::now() };
+        let ended = Verified { at: Instant::now(), time: Timestamp::now() };
+        let verified = result.as_ref().map_or(ended, |found| ended.asked(found.asked));
         context.metrics().poll_ended(&key, &result, verified.time);
         let mut record = shared.lock();
-        if record.source.poll_ended(now, result, verified, &spec, fastrand::f64()) {
+        if record.source.poll_ended(now, result, ended, &spec, fastrand::f64()) {
             record.note_other_rules();
         }
         if context.telemetry().is_on() {

@@ -1,7 +1,7 @@
 //! Makes the marker name what the source has: decides, writes, and decides again when the map has changed meanwhile.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rototo_api::UpdatedAt;
 use rototo_api::condition::reason;
@@ -13,10 +13,13 @@ use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
 use rototo_protocol::rollout::{Action, Request, Step};
 use rototo_protocol::{Marked, Publish};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::fleet::clock;
 use crate::marker::map::WriteError;
+use crate::marker::markers::UnansweredWrite;
 use crate::marker::problem::PublishProblem;
 use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
@@ -30,6 +33,8 @@ use crate::workspace_key::WorkspaceKey;
 
 /// The number of decisions on one map that keeps changing.
 const ATTEMPTS: u32 = 5;
+/// The time for which a reconcile waits for its turn, before it goes on with what needs none.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Writes the marker if it does not name what the source has. `term` is the lease term in which this reconcile began:
 /// in another one, nothing is written.
@@ -44,7 +49,7 @@ pub(crate) async fn publish(
     let turn = context.markers().turn(&publishing.key.namespace);
     let tenure = context.leadership().tenure();
     if !context.markers().is_taken_over(&publishing.key.namespace, tenure) {
-        let _turn = turn.lock().await;
+        let Some(_turn) = publishing.wait_for(&turn).await else { return };
         let leads = || context.leadership().term(Instant::now()) == Some(term);
         if let Err(problem) = context.markers().take_over(&publishing.key.namespace, tenure, leads).await {
             return publishing.failed(problem);
@@ -53,7 +58,7 @@ pub(crate) async fn publish(
     hold_if_shrunk(workspace, shared, context).await;
     publishing.copy_to_replicas().await;
     let events = {
-        let _turn = turn.lock().await;
+        let Some(_turn) = publishing.wait_for(&turn).await else { return };
         publishing.take_turn(term).await
     };
     context.statuses().send_events(workspace, events);
@@ -76,6 +81,16 @@ enum Attempt {
 }
 
 impl Publishing<'_> {
+    /// Waits for the turn of the namespace. A reconcile that does not get it in time goes on without, so that the fleet is
+    /// counted while a write of another workspace hangs, and another reconcile waits again.
+    async fn wait_for<'turn>(&self, turn: &'turn Mutex<()>) -> Option<MutexGuard<'turn, ()>> {
+        let waited = timeout(TURN_WITHIN, turn.lock()).await;
+        if waited.is_err() {
+            self.context.cluster().requeue(&self.key);
+        }
+        waited.ok()
+    }
+
     /// Sends accepted content to the other replicas before its marker is written. Only this workspace waits, and for a
     /// second at most.
     async fn copy_to_replicas(&self) {
@@ -128,7 +143,8 @@ impl Publishing<'_> {
                     return events;
                 }
                 MarkerPlan::Forbidden { owner } => {
-                    self.shared.lock().marker.foreign(owner);
+                    let claim = self.context.markers().claim(namespace).await;
+                    self.shared.lock().marker.foreign(owner, claim);
                     return events;
                 }
                 MarkerPlan::VerifyAgain => {
@@ -155,10 +171,14 @@ impl Publishing<'_> {
     /// Writes the marker, if that makes sense now. Without a `reason`, only the contents of the map beside the markers
     /// change.
     async fn write(&self, marked: Marked, at: &MapVersion, reason: Option<WriteReason>) -> Attempt {
+        let WorkspaceKey { namespace, name } = &self.key;
+        if let Some(UnansweredWrite { until, error }) = self.context.markers().unanswered(namespace) {
+            self.shared.lock().marker.waits(PublishProblem::Unavailable(error), until.into_std());
+            return Attempt::Ended(None);
+        }
         if reason.is_some_and(|reason| !self.begin_write(marked, at, reason)) {
             return Attempt::Ended(None);
         }
-        let WorkspaceKey { namespace, name } = &self.key;
         match self.context.markers().publish(namespace, name, marked, at).await {
             Ok(()) => {
                 let event = if reason.is_some() {
@@ -178,14 +198,22 @@ impl Publishing<'_> {
                 self.failed(PublishProblem::Refused(message));
                 Attempt::Ended(None)
             }
-            Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
-                match self.context.markers().refresh(namespace).await {
-                    Ok(()) => Attempt::Unclear,
-                    Err(problem) => {
-                        self.failed(problem);
-                        Attempt::Ended(None)
-                    }
+            Err(WriteError::Conflict) => match self.context.markers().refresh(namespace).await {
+                Ok(()) => Attempt::Unclear,
+                Err(problem) => {
+                    self.failed(problem);
+                    Attempt::Ended(None)
                 }
+            },
+            Err(WriteError::Unavailable(error)) => {
+                // It may have happened all the same, now or later. While the map does not show it, the next reconcile looks
+                // again.
+                let is_read = self.context.markers().refresh(namespace).await.is_ok();
+                if is_read && !is_at(&self.context.markers().read(namespace, name), at) {
+                    return Attempt::Unclear;
+                }
+                self.failed(PublishProblem::Unavailable(error));
+                Attempt::Ended(None)
             }
         }
     }
@@ -318,6 +346,15 @@ impl Publishing<'_> {
             warn!(namespace, name, error = %problem, "the marker could not be written, and is tried again");
         }
         record.marker.write_failed(problem, Instant::now());
+    }
+}
+
+/// Returns whether a map is still in the state that a write was for.
+fn is_at(map: &MarkerMap, at: &MapVersion) -> bool {
+    match (map, at) {
+        (MarkerMap::Missing, MapVersion::Missing) => true,
+        (MarkerMap::Ours { resource_version, .. }, MapVersion::Version(version)) => resource_version == version,
+        _ => false,
     }
 }
 

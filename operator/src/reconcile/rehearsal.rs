@@ -7,6 +7,7 @@ use rototo_protocol::fleet::{RehearsalMode, RehearsalRules, RehearsalVerdict, Re
 use rototo_protocol::hold::names_revision;
 
 use crate::reconcile::asked::Asked;
+use crate::reconcile::hold::commit_names_content;
 use crate::reconcile::rollout::{awaited, revision_of};
 use crate::reconcile::workspace_record::WorkspaceRecord;
 use crate::status::input::HeldReason;
@@ -35,6 +36,7 @@ pub(super) fn is_published_anyway(workspace: &RototoWorkspace, record: &Workspac
             candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string),
         ),
     };
+    let revision = revision.filter(|_| commit_names_content(workspace, record));
     fingerprint.is_some_and(|fingerprint| names_revision(asked.text, revision.as_deref(), &fingerprint.to_string()))
 }
 

@@ -69,6 +69,10 @@ pub(crate) async fn report(
         // The metrics of a workspace are those of the process that leads.
         return Ok(now + STATUS_EVERY);
     }
+    if !shared.lock().marker.is_known() {
+        // This reconcile did not get its turn at the map. Until one does, the status stays as an earlier process wrote it.
+        return Ok(now + STATUS_EVERY);
+    }
     let wrote = shared.lock().status.last_write();
     let StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses } =
         derive_status(workspace, shared, context);
@@ -140,7 +144,7 @@ fn derive_status(workspace: &RototoWorkspace, shared: &SharedRecord, context: &O
     let step_ends =
         step_ends.map(|end| now + Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
     let wake = step_ends.map_or(wake, |end| wake.min(end + Duration::from_millis(1)));
-    let rehearses = rehearsal.is_some_and(|view| is_short(&view));
+    let rehearses = next.rollout.is_none() && rehearsal.is_some_and(|view| is_short(&view));
     let wake = if rehearses { wake.min(now + STATUS_EVERY) } else { wake };
     StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses }
 }
@@ -203,9 +207,10 @@ pub(crate) fn convergence(
     }
 }
 
-/// Returns whether a rehearsal waits, and has just begun.
+/// Returns whether a rehearsal that nothing holds has just begun.
 fn is_short(view: &RehearsalView) -> bool {
-    view.verdict == RehearsalVerdict::Waiting && clock::now().saturating_sub(view.since) < STATUS_EVERY
+    let goes_on = matches!(view.verdict, RehearsalVerdict::Waiting | RehearsalVerdict::Passed);
+    goes_on && clock::now().saturating_sub(view.since) < STATUS_EVERY
 }
 
 fn status_input<'a>(
@@ -295,18 +300,24 @@ fn next_wake(
     let deadline = deadline.map(|since| now + (within - since) + Duration::from_millis(1));
     let change = fleet.next_change.into_iter().chain(rehearsal.and_then(|view| view.next_change)).min();
     let change = change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
+    let later = [record.marker.retry_at(now), record.outbox.next_due(), change, deadline, record.stale_at()];
+    let later = later.into_iter().flatten().filter(|wake| *wake > now);
     let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
-    let retries = [record.marker.retry_at(now), record.analysis.next_due(), record.outbox.next_due()];
-    let wakes = [poll, change, deadline, record.stale_at()].into_iter().chain(retries);
-    let wakes = wakes.flatten().filter(|wake| *wake > now);
-    wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
+    // Without a pod in the stage nothing is measured, and a pod that comes is an event.
+    let measurement = record.analysis.next_due().filter(|due| *due > now || !record.stage_pods().is_empty());
+    // Both may have become due since this reconcile looked at them. The next one begins them.
+    let due = [poll, measurement].into_iter().flatten().map(|due| due.max(now));
+    later.chain(due).min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
 }
 
 #[cfg(test)]
 mod tests {
-    use rototo_protocol::Publish;
-    use rototo_protocol::fleet::{Fleet, FleetStart};
+    use rototo_api::analysis::RolloutAnalysis;
+    use rototo_api::marker::Stage;
+    use rototo_protocol::analysis::MeasuredStep;
+    use rototo_protocol::fleet::{Container, Fleet, FleetStart, Pod, PodObjectState, Pods};
     use rototo_protocol::windows::HEARTBEAT;
+    use rototo_protocol::{Marked, Publish};
     use serde_json::json;
 
     use super::*;
@@ -333,6 +344,24 @@ mod tests {
 
     fn unread() -> PollError {
         PollError::TimedOut(Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_status_waits_for_a_rehearsal_that_has_just_begun_and_goes_on() {
+        let view = RehearsalView {
+            next: published(),
+            since: clock::now() + Duration::from_secs(3600),
+            verdict: RehearsalVerdict::Waiting,
+            prepared: 0,
+            expected: 1,
+            refused: Vec::new(),
+            missing: Vec::new(),
+            next_change: None,
+        };
+        let is = |verdict| is_short(&RehearsalView { verdict, ..view.clone() });
+        // The rollout of what has passed begins in a moment.
+        assert!(is(RehearsalVerdict::Waiting) && is(RehearsalVerdict::Passed));
+        assert!(!is(RehearsalVerdict::Refused) && !is(RehearsalVerdict::Incomplete));
     }
 
     #[tokio::test]
@@ -372,5 +401,51 @@ mod tests {
             let before = RototoWorkspaceStatus { observed_generation: Some(generation), ..Default::default() };
             assert_eq!(is_current(&first, &record, &before), current);
         }
+    }
+    fn wake(workspace: &RototoWorkspace, record: &mut WorkspaceRecord, pods: Pods, now: Instant) -> Instant {
+        let fleet = record.count_fleet(pods, Duration::ZERO);
+        next_wake(workspace, record, (&fleet, None), now)
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_becomes_due_during_its_own_reconcile_is_not_forgotten() {
+        let workspace = workspace("git+https://example.com/a.git", 1);
+        let (mut record, start) = (record(&workspace), Instant::now());
+        poll(&mut record.source, (&workspace.spec, 1), Ok(found(false).await), start);
+        let due = record.source.next_poll().unwrap();
+        let later = due + Duration::from_millis(5);
+        for (now, expected) in [(due - Duration::from_millis(5), due), (due, due), (later, later)] {
+            assert_eq!(wake(&workspace, &mut record, Pods::default(), now), expected);
+        }
+        record.source.poll_started(tokio::spawn(std::future::pending()), Default::default(), later);
+        let wake = wake(&workspace, &mut record, Pods::default(), later);
+        assert!(wake > later, "the end of the poll that runs is an event");
+    }
+
+    #[test]
+    fn a_measurement_that_becomes_due_during_its_own_reconcile_is_not_forgotten() {
+        let workspace = workspace("git+https://example.com/a.git", 1);
+        let (mut record, start) = (record(&workspace), Instant::now());
+        let next = Publish { updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap(), ..published() };
+        let stage = Stage { step: 0, since: "2026-11-20T18:40:01Z".parse().unwrap(), below: 1 << 32 };
+        record.marker_confirmed(Some(Marked { next: Some(next), stage: Some(stage), ..published().into() }));
+        let provider = json!({ "prometheus": { "address": "http://prometheus:9090", "query": "errors" } });
+        let analysis = json!({ "name": "errors", "provider": provider, "successCondition": "result < 1" });
+        let analyses: [RolloutAnalysis; 1] = [serde_json::from_value(analysis).unwrap()];
+        record.analysis.follow(Some(MeasuredStep { publish: next, stage }), &analyses, start);
+        let late = record.analysis.next_due().unwrap() + Duration::from_millis(5);
+        assert!(wake(&workspace, &mut record, Pods::default(), late) > late, "there is no pod to measure");
+        let app = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
+        let pod = Pod {
+            name: "a".to_owned(),
+            selected: true,
+            terminating: false,
+            seen_running: None,
+            containers: vec![app],
+            passing: Vec::new(),
+            object_state: PodObjectState::Exists,
+        };
+        let pods = Pods { by_uid: [("a".to_owned(), pod)].into(), incomplete: false };
+        assert_eq!(wake(&workspace, &mut record, pods, late), late);
     }
 }

@@ -96,7 +96,8 @@ async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -
     let workspaces: Api<RototoWorkspace> = Api::namespaced(client.clone(), namespace);
     let mut confirmed = Confirmed { gone: BTreeSet::new(), left: BTreeSet::new() };
     for name in suspects {
-        match workspaces.get(&name).await {
+        // Metadata alone: a workspace exists even if this version can't read it.
+        match workspaces.get_metadata(&name).await {
             Err(error) if says_gone(&error, &name) => {
                 confirmed.gone.insert(name);
             }

@@ -2,12 +2,16 @@
 //!
 //! [`keep_watching`] is the entry point. A lost stream resumes where it was. A refused one begins with a list: what
 //! happened while nothing was shown is known then, and that the watch runs again is seen in the list.
+//! [`readable_objects`] leaves out the objects that can't be read.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use rototo_protocol::backoff::Backoff;
 use serde::de::DeserializeOwned;
@@ -53,6 +57,37 @@ where
     K::DynamicType: Default,
 {
     restarting(move || watcher(api.clone(), config.clone()), report)
+}
+
+/// Leaves out the objects that this version can't read, as one with a value that a later version has added, and gives
+/// them to `report`: one of them must not stop the watch of all others. A deletion needs no more of an object than its
+/// metadata, from which `named` makes one.
+pub(crate) fn readable_objects<K>(
+    events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+    named: impl Fn(ObjectMeta) -> K,
+    mut report: impl FnMut(&InvalidObject),
+) -> impl Stream<Item = watcher::Result<Event<K>>> {
+    events.try_filter_map(move |event| {
+        let readable = match event {
+            Event::Init => Some(Event::Init),
+            Event::InitDone => Some(Event::InitDone),
+            Event::InitApply(DeserializeGuard(Ok(object))) => Some(Event::InitApply(object)),
+            Event::Apply(DeserializeGuard(Ok(object))) => Some(Event::Apply(object)),
+            Event::Delete(DeserializeGuard(object)) => {
+                Some(Event::Delete(object.unwrap_or_else(|invalid| named(invalid.metadata))))
+            }
+            Event::InitApply(DeserializeGuard(Err(invalid))) => {
+                report(&invalid);
+                None
+            }
+            // What was read of it before is out of date.
+            Event::Apply(DeserializeGuard(Err(invalid))) => {
+                report(&invalid);
+                Some(Event::Delete(named(invalid.metadata)))
+            }
+        };
+        future::ok(readable)
+    })
 }
 
 /// Keeps one of the streams that `begin` makes, and begins another where the API server refuses it.

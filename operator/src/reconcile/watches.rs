@@ -3,19 +3,22 @@
 //!
 //! [`Watches::run`] is the entry point. Its functions say which events requeue which workspaces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
 use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
-use rototo_api::workspace::RototoWorkspace;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -26,7 +29,7 @@ use crate::reconcile::scope::WatchScope;
 use crate::reconcile::sweep::sweep;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::watch_health::{HealthChange, WatchedKind, interruption};
-use crate::reconcile::watch_stream::{WatchAnswer, keep_watching};
+use crate::reconcile::watch_stream::{WatchAnswer, keep_watching, readable_objects};
 use crate::reconcile::{ReconcileError, reconcile};
 use crate::workspace_key::WorkspaceKey;
 
@@ -105,8 +108,9 @@ impl Watches {
             }
         };
 
-        let objects = scope.api::<RototoWorkspace>(client);
+        let objects = scope.api::<DeserializeGuard<RototoWorkspace>>(client);
         let objects = keep_watching(objects, watched(), report(WatchedKind::Workspaces));
+        let objects = readable_objects(objects, named_workspace, log_unreadable());
         let objects = objects.reflect(workspaces).inspect_ok({
             let (context, caches) = (context.clone(), caches.clone());
             move |event| {
@@ -165,6 +169,28 @@ fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContex
         HealthChange::Refused(error) => warn!(namespace, "{scope} can't be watched: {error}"),
         HealthChange::Watched => info!(namespace, "{scope} is watched"),
         HealthChange::WatchedAgain => info!(namespace, "{scope} is watched again"),
+    }
+}
+
+/// Returns a workspace of which only the metadata is known.
+fn named_workspace(metadata: ObjectMeta) -> RototoWorkspace {
+    RototoWorkspace { metadata, ..RototoWorkspace::new("", RototoWorkspaceSpec::default()) }
+}
+
+/// Returns a function that logs that a workspace can't be read. The first line about a version of it is a warning.
+fn log_unreadable() -> impl FnMut(&InvalidObject) {
+    let mut known = HashMap::new();
+    move |InvalidObject { error, metadata }| {
+        let key = WorkspaceKey::of(&named_workspace(metadata.clone()));
+        let version = metadata.resource_version.clone();
+        let is_known = known.insert(key.clone(), version.clone()) == Some(version);
+        let WorkspaceKey { namespace, name } = key;
+        match is_known {
+            false => {
+                warn!(namespace, name, error, "this version can't read a RototoWorkspace, and does nothing for it")
+            }
+            true => debug!(namespace, name, error, "this version still can't read a RototoWorkspace"),
+        }
     }
 }
 
@@ -252,6 +278,8 @@ fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Ar
 
 #[cfg(test)]
 mod tests {
+    use kube::Client;
+    use kube::client::Body;
     use rototo_api::names::workspace_label;
     use serde_json::{Value, json};
 
@@ -284,5 +312,60 @@ mod tests {
         assert!(!concerned("left", json!(null), "prod", None));
         let selector = json!({ "selector": { "matchLabels": { "app": "config" } } });
         assert!(concerned("other", selector, "prod", None), "any pod may be of its selector");
+    }
+
+    /// An API server that lists `items`, and then shows `events`.
+    fn server(items: Value, events: Vec<Value>) -> Client {
+        let list = json!({ "metadata": { "resourceVersion": "2" }, "items": items }).to_string();
+        let events: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let answer = move |request: http::Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let (list, events) = (list.clone(), events.clone());
+            async move {
+                let body = match query.contains("watch=true") {
+                    false => list,
+                    true if query.contains("resourceVersion=2") => events,
+                    true => std::future::pending().await,
+                };
+                http::Response::builder().body(Body::from(body.into_bytes()))
+            }
+        };
+        Client::new(tower::service_fn(answer), "prod")
+    }
+
+    #[tokio::test]
+    async fn a_workspace_that_cannot_be_read_hides_no_other_and_counts_as_absent() {
+        let object = |name: &str, version: &str, fail_on: &str| {
+            json!({
+                "apiVersion": "rototo.dev/v1alpha1", "kind": "RototoWorkspace",
+                "metadata": { "namespace": "prod", "name": name, "resourceVersion": version },
+                "spec": { "source": "https://example.com/config.git", "lint": { "failOn": fail_on } },
+            })
+        };
+        let event = |kind: &str, object: Value| json!({ "type": kind, "object": object });
+        let items = json!([object("a", "1", "ofALaterVersion"), object("b", "2", "error")]);
+        let events = vec![
+            event("MODIFIED", object("b", "3", "ofALaterVersion")),
+            event("DELETED", object("a", "4", "ofALaterVersion")),
+            event("MODIFIED", object("b", "5", "warning")),
+        ];
+        let api = WatchScope::Cluster.api::<DeserializeGuard<RototoWorkspace>>(&server(items, events));
+        let mut unreadable = Vec::new();
+        let (store, writer) = reflector::store();
+        let report = |invalid: &InvalidObject| unreadable.push(invalid.metadata.resource_version.clone().unwrap());
+        let objects = keep_watching(api, watched(), |_| ());
+        let shown = readable_objects(objects, named_workspace, report).reflect(writer).map(|event| {
+            let known = store.state().into_iter().map(|object| object.name_any()).collect::<Vec<_>>().concat();
+            match event.unwrap() {
+                watcher::Event::Init => "lists".to_owned(),
+                watcher::Event::InitApply(object) => format!("{} is listed", object.name_any()),
+                watcher::Event::InitDone => format!("listed: {known}"),
+                watcher::Event::Apply(object) => format!("{} is changed: {known}", object.name_any()),
+                watcher::Event::Delete(object) => format!("{} is absent: {known}", object.name_any()),
+            }
+        });
+        let shown: Vec<_> = shown.take(6).collect().await;
+        let expected = ["lists", "b is listed", "listed: b", "b is absent: ", "a is absent: ", "b is changed: b"];
+        assert_eq!((shown, unreadable), (expected.map(str::to_owned).to_vec(), ["1", "3"].map(str::to_owned).to_vec()));
     }
 }

@@ -15,6 +15,10 @@ use crate::reconcile::context::OperatorContext;
 /// The longest time between two reads of the Secret.
 const READ_EVERY: Duration = Duration::from_secs(60);
 
+/// The time between a change of the Secret and the next read: whoever else changes the Secret, or whatever keeps it from
+/// being used, must not make the leader write without end.
+const READ_AFTER_CHANGE: Duration = Duration::from_secs(1);
+
 /// Returns the time between two reads of the Secret: a quarter of the overlap at most, so that a replica learns of a
 /// step long before the next one.
 fn read_every(overlap: Duration) -> Duration {
@@ -54,9 +58,7 @@ pub(super) async fn keep(
             error!("{problem}; the certificate that is served stays");
         }
         reported = problem;
-        if !changed {
-            tokio::time::sleep(read_every(overlap)).await;
-        }
+        tokio::time::sleep(if changed { READ_AFTER_CHANGE } else { read_every(overlap) }).await;
     }
 }
 

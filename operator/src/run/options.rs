@@ -104,8 +104,9 @@ pub struct Options {
     pub workspaces_per_namespace: u16,
 
     /// The MiB of the data directory for the snapshots of all namespaces, and for what is kept of their sources. It is at
-    /// most four fifths of the file system. Beyond it, repositories are transferred again, of those first who have the most;
-    /// the snapshots of a namespace have at most an eighth of what those of the others leave.
+    /// most four fifths of the file system. When it is full, the operator deletes kept repositories, those of the namespace
+    /// that uses most first, and fetches them again when it needs them. The snapshots of one namespace may fill an eighth
+    /// of the space that those of the others leave free.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_DISK_MIB",
@@ -244,8 +245,8 @@ pub struct Options {
     pub no_lua: bool,
 
     /// The log level: off, error, warn, info, debug, or trace. It is for the operator's own crates; libraries log warnings
-    /// only. A filter such as `info,kube=debug` is used as it is. A filter in RUST_LOG comes before this flag, and a level
-    /// there is the default of this flag. Otherwise the default is info.
+    /// only. A filter such as `info,kube=debug` is used as it is. A filter in RUST_LOG overrides this flag. A plain level in
+    /// RUST_LOG applies only if this flag is not given. The default is info.
     #[arg(long, env = "ROTOTO_OPERATOR_LOG_LEVEL", value_name = "LEVEL", value_parser = crate::run::log::check)]
     pub log_level: Option<String>,
 

@@ -2,8 +2,8 @@
 //! content; and the handover of the leader's evidence when it ends.
 //!
 //! A replica that holds no Lease announces itself to the one that does ([`Copies::announced`]). The leader sends it
-//! everything on its disk, and then each snapshot before its marker is written ([`Copies::copy`]). A copy is a cache
-//! like the original: whoever lacks one can read it from git.
+//! everything on its disk, and then each snapshot before its marker is written ([`Copies::copy`]). What a replica did not
+//! take is sent again, ever more rarely. A copy is a cache like the original: whoever lacks one can read it from git.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,13 @@ use axum::http::request::Builder;
 use axum::http::{Method, Request};
 use futures::future::join_all;
 use rototo_engine::Fingerprint;
+use rototo_protocol::backoff::Backoff;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::leader::peers::Peers;
+use crate::load::owned_task::OwnedTask;
 use crate::source::snapshot_cache::SnapshotRequest;
 use crate::source::snapshots::Snapshots;
 use crate::workspace_key::WorkspaceKey;
@@ -30,6 +32,8 @@ const WAITS: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(6);
 /// The longest time that sending one snapshot may take.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
+/// The wait before a replica is sent again what it lacks.
+const SENT_AGAIN: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 /// The longest time that a handover may take.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
 
@@ -79,6 +83,10 @@ struct Replica {
     announced: Instant,
     holds: HashMap<WorkspaceKey, KeptSnapshots>,
     complete: bool,
+    /// A copy has failed since `sending` listed what the replica lacks.
+    lacks_more: bool,
+    /// Sends the replica what it lacks, until it is complete.
+    sending: OwnedTask,
 }
 
 impl Copies {
@@ -110,53 +118,67 @@ impl Copies {
         self.lock().values().filter(|replica| replica.is_there(now)).count()
     }
 
-    /// Takes the announcement of a replica. A new one is sent all that this process has on its disk.
+    /// Takes the announcement of a replica. One that lacks snapshots is sent them, by one task at a time.
     pub(crate) fn announced(self: &Arc<Self>, announcement: &ReplicaAnnouncement) -> AnnouncementAnswer {
         let now = Instant::now();
-        self.lock().retain(|_, replica| replica.is_there(now));
-        let known = self.update(announcement, |known| {
-            known.announced = now;
-            known.complete
-        });
-        if let Some(complete) = known {
-            return AnnouncementAnswer { complete };
+        let mut replicas = self.lock();
+        // One that was started again may have lost its disk.
+        let is_same = |known: &ReplicaAnnouncement| known.identity != announcement.identity || known == announcement;
+        replicas.retain(|_, replica| replica.is_there(now) && is_same(&replica.announcement));
+        let new = || Replica::new(announcement.clone(), now);
+        let replica = replicas.entry(announcement.identity.clone()).or_insert_with(new);
+        replica.announced = now;
+        if !replica.complete && !replica.sending.runs() {
+            replica.sending.replace(tokio::spawn(self.clone().complete_replica(announcement.clone())));
         }
-        let announcement = announcement.clone();
-        let replica =
-            Replica { announcement: announcement.clone(), announced: now, holds: HashMap::new(), complete: false };
-        self.lock().insert(announcement.identity.clone(), replica);
-        let copies = self.clone();
-        tokio::spawn(async move {
-            let replica = &announcement.identity;
-            match copies.send_all(&announcement).await {
-                Ok(sent) => info!(replica, sent, "a replica has a copy of every snapshot"),
-                Err(error) => {
-                    warn!(replica, error, "a replica lacks snapshots, and is sent them again");
-                    copies.forget(&announcement);
-                }
-            }
-        });
-        AnnouncementAnswer { complete: false }
+        AnnouncementAnswer { complete: replica.complete }
     }
 
-    /// Returns the number of snapshots that were sent.
-    async fn send_all(&self, replica: &ReplicaAnnouncement) -> Result<usize, String> {
-        let mut sent = 0;
+    /// Sends a replica what it lacks until it has everything, or no longer announces itself.
+    async fn complete_replica(self: Arc<Self>, announcement: ReplicaAnnouncement) {
+        let (replica, mut failures) = (&announcement.identity, 0);
+        while self.present().contains(&announcement) {
+            let error = match self.send_missing(&announcement).await {
+                Ok(sent) => return info!(replica, sent, "a replica has a copy of every snapshot"),
+                Err(error) => error,
+            };
+            failures += 1;
+            let wait = SENT_AGAIN.delay(failures, fastrand::f64());
+            warn!(replica, error, ?wait, "a replica lacks snapshots, and is sent them again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Sends a replica each snapshot that it lacks. One that fails holds up no other. Returns the number of snapshots
+    /// that were sent, or the last error.
+    async fn send_missing(&self, replica: &ReplicaAnnouncement) -> Result<usize, String> {
+        self.update(replica, |replica| replica.lacks_more = false);
+        let (mut sent, mut failed) = (0, None);
         for (key, all) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
             for fingerprint in &all {
                 if !self.present().contains(replica) {
                     return Err("the replica no longer announces itself".to_owned());
+                }
+                if self.update(replica, |replica| replica.has(&key, *fingerprint)) == Some(true) {
+                    continue;
                 }
                 let snapshot = SnapshotRequest { key: key.clone(), fingerprint: *fingerprint, base: None };
                 match self.send(replica, snapshot, None).await {
                     Ok(()) => sent += 1,
                     // It may have been deleted since.
                     Err(_) if !self.snapshots.has(&key, fingerprint) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => failed = Some(format!("{fingerprint}: {error}")),
                 }
             }
         }
-        self.update(replica, |replica| replica.complete = true);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let complete = |replica: &mut Replica| {
+            replica.complete = !replica.lacks_more;
+            replica.complete
+        };
+        self.update(replica, complete).filter(|complete| *complete).ok_or("a copy of a newer snapshot failed")?;
         Ok(sent)
     }
 
@@ -182,7 +204,7 @@ impl Copies {
                     Err(error) => {
                         warn!(replica = replica.identity, error, "a replica did not take a snapshot");
                         if copies.snapshots.has(&snapshot.key, &snapshot.fingerprint) {
-                            copies.forget(&replica);
+                            copies.update(&replica, |replica| replica.lacks(&snapshot.key));
                         }
                     }
                 }
@@ -247,23 +269,36 @@ impl Copies {
         self.lock().get_mut(&replica.identity).filter(|known| known.announcement == *replica).map(change)
     }
 
-    /// Forgets a replica that lacks a copy. Its next announcement is that of a new replica, which is sent everything.
-    fn forget(&self, replica: &ReplicaAnnouncement) {
-        self.lock().retain(|_, known| known.announcement != *replica);
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Replica>> {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Replica {
+    fn new(announcement: ReplicaAnnouncement, announced: Instant) -> Self {
+        Self {
+            announcement,
+            announced,
+            holds: HashMap::new(),
+            complete: false,
+            lacks_more: false,
+            sending: OwnedTask::default(),
+        }
+    }
+
     fn is_there(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.announced) < GONE_AFTER
     }
 
     fn has(&self, key: &WorkspaceKey, fingerprint: Fingerprint) -> bool {
         self.holds.get(key).is_some_and(|holds| holds.contains(&fingerprint))
+    }
+
+    /// Notes that a copy failed. The cause may be that the base is damaged there, so the replica is sent again all that
+    /// this process has of the workspace.
+    fn lacks(&mut self, key: &WorkspaceKey) {
+        self.holds.remove(key);
+        (self.complete, self.lacks_more) = (false, true);
     }
 }
 
@@ -278,4 +313,166 @@ fn request(SnapshotRequest { key, fingerprint, base }: &SnapshotRequest, kept: O
     let WorkspaceKey { namespace, name } = key;
     let path = format!("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}?{}", query.join("&"));
     Request::builder().method(Method::PUT).uri(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::http::{StatusCode, Uri};
+    use rototo_engine::Tree;
+    use rototo_source::Limits;
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::leader::peers::PeerProofs;
+
+    /// A leader, and a replica that takes everything but the snapshots of which a test says so.
+    struct Install {
+        copies: Arc<Copies>,
+        snapshots: Arc<Snapshots>,
+        announcement: ReplicaAnnouncement,
+        replica: Arc<watch::Sender<TestReplica>>,
+        _folder: TempDir,
+        /// Time stands still unless a test moves it, because a task runs for as long as this exists.
+        _no_time_passes: std::sync::mpsc::Sender<()>,
+    }
+
+    #[derive(Default)]
+    struct TestReplica {
+        /// The times at which a snapshot arrived, by its fingerprint.
+        sent: BTreeMap<String, Vec<tokio::time::Instant>>,
+        refuses: BTreeSet<String>,
+        /// The answers to these come only when they are no longer named here.
+        holds_back: BTreeSet<String>,
+    }
+
+    async fn take_copy(replica: Arc<watch::Sender<TestReplica>>, uri: Uri) -> StatusCode {
+        let fingerprint = uri.path().rsplit('/').next().unwrap();
+        let sent_at = tokio::time::Instant::now();
+        replica.send_modify(|replica| replica.sent.entry(fingerprint.to_owned()).or_default().push(sent_at));
+        let mut changes = replica.subscribe();
+        let replica = changes.wait_for(|replica| !replica.holds_back.contains(fingerprint)).await.unwrap();
+        if replica.refuses.contains(fingerprint) { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+    }
+
+    impl Install {
+        async fn new() -> Self {
+            let (no_time_passes, end) = std::sync::mpsc::channel();
+            tokio::task::spawn_blocking(move || end.recv());
+            let folder = tempfile::tempdir().unwrap();
+            let snapshots = Arc::new(Snapshots::new(folder.path().to_owned(), Limits::default()));
+            let replica = Arc::new(watch::Sender::new(TestReplica::default()));
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let state = replica.clone();
+            let router = axum::Router::new().fallback(move |uri: Uri| take_copy(state.clone(), uri));
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            // Plain connections use no certificate, but one has to be there.
+            let certified = rcgen::generate_simple_self_signed(vec!["operator".to_owned()]).unwrap();
+            let proofs = PeerProofs { authorities: certified.cert.pem(), keys: vec!["key".to_owned()] };
+            let copies = Copies::new(Peers::new("operator".to_owned(), proofs), snapshots.clone());
+            let announcement = ReplicaAnnouncement { identity: "replica".to_owned(), start: 1, url };
+            Self {
+                copies: Arc::new(copies),
+                snapshots,
+                announcement,
+                replica,
+                _folder: folder,
+                _no_time_passes: no_time_passes,
+            }
+        }
+
+        /// Stores a snapshot that the replica does not have.
+        fn store(&self, workspace: &str, number: usize) -> (WorkspaceKey, Fingerprint) {
+            let key = WorkspaceKey { namespace: "prod".to_owned(), name: workspace.to_owned() };
+            let text = format!("schema_version = 1 # {workspace} {number}\n");
+            let tree: Tree = [("rototo-workspace.toml".to_owned(), text.into_bytes())].into_iter().collect();
+            let fingerprint = self.snapshots.store(&key).unwrap().put(&tree).unwrap();
+            (key, fingerprint)
+        }
+
+        /// Returns how often a snapshot was sent.
+        fn sent(&self, fingerprint: Fingerprint) -> usize {
+            self.replica.borrow().sent.get(&fingerprint.to_string()).map_or(0, Vec::len)
+        }
+
+        /// Waits until a snapshot was sent. No time passes meanwhile.
+        async fn first_sent(&self, fingerprint: Fingerprint) {
+            let is_sent = |replica: &TestReplica| replica.sent.contains_key(&fingerprint.to_string());
+            self.replica.subscribe().wait_for(is_sent).await.unwrap();
+        }
+
+        /// Lets time pass, in which the replica announces itself, until `ends` returns `true`. It gets the leader's answer.
+        async fn announce_until(&self, ends: impl Fn(bool) -> bool) {
+            while !ends(self.copies.announced(&self.announcement).complete) {
+                // Short enough for a request to be answered long before its time is over.
+                tokio::time::advance(Duration::from_millis(10)).await;
+                tokio::task::yield_now().await;
+            }
+        }
+
+        fn change(&self, change: impl FnOnce(&mut TestReplica)) {
+            self.replica.send_modify(change);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_a_replica_can_not_take_is_sent_again_alone_and_ever_more_rarely() {
+        let install = Install::new().await;
+        let mut all: Vec<Fingerprint> = (0..10).map(|number| install.store("config", number).1).collect();
+        // It is sent last, so that the others have arrived before time passes.
+        all.sort();
+        let refused = all.pop().unwrap();
+        install.change(|replica| replica.refuses = [refused.to_string()].into());
+        assert!(!install.copies.announced(&install.announcement).complete);
+        install.first_sent(refused).await;
+        install.announce_until(|complete| complete || install.sent(refused) >= 6).await;
+        let times = install.replica.borrow().sent[&refused.to_string()].clone();
+        for (failures, times) in times.windows(2).enumerate() {
+            // At least half of a wait that doubles.
+            assert!(
+                times[1] - times[0] >= Duration::from_millis(500 << failures),
+                "after {failures} failures: {times:?}"
+            );
+        }
+        install.change(|replica| replica.refuses.clear());
+        install.announce_until(|complete| complete).await;
+        for fingerprint in all {
+            assert_eq!(install.sent(fingerprint), 1, "{fingerprint}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_did_not_take_a_copy_is_sent_that_workspace_again_by_one_task() {
+        let install = Install::new().await;
+        let others: Vec<_> = (0..5).map(|number| install.store("a", number)).collect();
+        let held_back = install.store("b", 0);
+        install.change(|replica| replica.holds_back = [held_back.1.to_string()].into());
+        assert!(!install.copies.announced(&install.announcement).complete);
+        install.first_sent(held_back.1).await;
+        // A copy fails while the replica is sent everything.
+        let (key, refused) = install.store("c", 0);
+        install.change(|replica| replica.refuses = [refused.to_string()].into());
+        assert!(!install.copies.copy(&key, refused, None, KeptSnapshots::new()).await);
+        for _ in 0..10 {
+            assert!(!install.copies.announced(&install.announcement).complete);
+            tokio::task::yield_now().await;
+        }
+        install.change(|replica| {
+            replica.refuses.clear();
+            replica.holds_back.clear();
+        });
+        let once: Vec<_> = others.into_iter().chain([held_back]).collect();
+        while !once.iter().all(|(key, fingerprint)| install.copies.is_copied(key, *fingerprint)) {
+            tokio::task::yield_now().await;
+        }
+        install.announce_until(|complete| complete).await;
+        for (_, fingerprint) in once {
+            assert_eq!(install.sent(fingerprint), 1, "{fingerprint}");
+        }
+        assert!(install.copies.is_copied(&key, refused));
+    }
 }

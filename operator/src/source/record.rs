@@ -75,6 +75,15 @@ pub(crate) struct Verified {
     pub(crate) time: Timestamp,
 }
 
+impl Verified {
+    /// Returns the time at which the host was asked for an answer that a poll had now. A neighbour may have asked before that
+    /// poll began.
+    pub(crate) fn asked(self, asked: Instant) -> Self {
+        let ago = self.at.saturating_duration_since(asked);
+        Self { at: self.at - ago, time: self.time.checked_sub(ago).unwrap_or(self.time) }
+    }
+}
+
 /// A failed poll.
 #[derive(Clone, Debug)]
 pub(crate) struct PollFailure {
@@ -138,6 +147,9 @@ const REUSED: f64 = 0.5 + SPREAD;
 /// The part of the interval over which polls are spread.
 const SPREAD: f64 = 0.1;
 
+/// The longest time until a Secret that could not be used is read again.
+const SECRET_READ_EVERY: Duration = Duration::from_secs(600);
+
 /// A poll that is due.
 #[derive(Debug)]
 pub(crate) struct DuePoll {
@@ -194,14 +206,14 @@ impl SourceRecord {
         self.schedule.begin(trigger, now);
     }
 
-    /// Records that the poll of `spec` that began at `began` has ended with `result`, which counts unless that poll was
+    /// Records that the poll of `spec` that began at `began` has `ended` with `result`, which counts unless that poll was
     /// superseded. `jitter` lies between 0 and 1. Returns whether the source has answered for the first time by other rules
     /// than those by which it answered before.
     pub(crate) fn poll_ended(
         &mut self,
         began: Instant,
         result: Result<PollResult, PollError>,
-        verified: Verified,
+        ended: Verified,
         spec: &RototoWorkspaceSpec,
         jitter: f64,
     ) -> bool {
@@ -210,9 +222,11 @@ impl SourceRecord {
         let wait = match &result {
             Ok(found) if found.candidate.immutable => interval.max(Duration::from_secs(3600)),
             Ok(_) => interval,
-            Err(error) => error.retry_after().unwrap_or_default().max(retry_after(failures, interval)),
+            Err(error) => {
+                error.retry_after().unwrap_or_default().max(retry_after(failures, longest_wait(error, interval)))
+            }
         };
-        let next = next_poll(result.as_ref().ok().map(|found| found.asked), verified.at, wait)
+        let next = next_poll(result.as_ref().ok().map(|found| found.asked), ended.at, wait)
             + wait.mul_f64(SPREAD * jitter.clamp(0.0, 1.0));
         let news = result.as_ref().is_ok_and(|found| self.is_news(&found.candidate));
         if !self.schedule.end(began, news, next) {
@@ -221,16 +235,16 @@ impl SourceRecord {
         self.task.ended();
         self.failures = failures;
         match result {
-            Ok(PollResult { candidate, pinned, linted, .. }) => {
+            Ok(PollResult { candidate, pinned, linted, asked }) => {
                 let answered = Some(ContentSpec::of(spec));
                 let other_spec = self.wanted == answered && std::mem::take(&mut self.has_other_rules);
                 let changed = other_spec || self.has_other_signers(&candidate);
                 self.linted = linted;
                 self.candidate = Some(candidate);
                 self.pinned = Some(pinned);
-                self.verified = Some(verified);
+                self.verified = Some(ended.asked(asked));
                 self.answered = answered;
-                self.compare_answer(verified.at);
+                self.compare_answer(ended.at);
                 self.error = None;
                 changed
             }
@@ -395,10 +409,16 @@ fn next_poll(asked: Option<Instant>, ended: Instant, wait: Duration) -> Instant 
     asked.map_or(ended + wait, |asked| (asked + wait).max(ended + wait / 2))
 }
 
-/// Returns the wait after a number of failures in a row: it grows from two seconds to the interval.
-fn retry_after(failures: u32, interval: Duration) -> Duration {
+/// Returns the longest wait after this failure. A Secret that is mended is no event, so it is read again after ten minutes at
+/// most.
+fn longest_wait(error: &PollError, interval: Duration) -> Duration {
+    if matches!(error, PollError::Secret(_)) { interval.min(SECRET_READ_EVERY) } else { interval }
+}
+
+/// Returns the wait after a number of failures in a row: it grows from two seconds to `longest`.
+fn retry_after(failures: u32, longest: Duration) -> Duration {
     let doubled = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(16)));
-    doubled.min(interval.max(Duration::from_secs(5)))
+    doubled.min(longest.max(Duration::from_secs(5)))
 }
 
 #[cfg(test)]
@@ -587,9 +607,37 @@ pub(crate) mod tests {
         assert_eq!(next_poll(Some(asked), ended, wait), ended + wait.mul_f64(0.95) / 2);
     }
 
+    #[tokio::test]
+    async fn an_answer_to_a_neighbour_confirms_the_source_at_the_time_at_which_the_host_was_asked() {
+        let (spec, asked, minutes) = (spec(B, "1h"), Instant::now(), |minutes: u64| Duration::from_secs(minutes * 60));
+        let (mut record, ended) = (SourceRecord::default(), asked + minutes(36));
+        let found = PollResult { asked, ..found(false).await };
+        record.poll_started(tokio::spawn(std::future::pending()), PollTrigger::default(), ended);
+        let time = Timestamp::now();
+        let _ = record.poll_ended(ended, Ok(found), Verified { at: ended, time }, &spec, 0.0);
+        assert_eq!(record.verified_ago(ended), Some(minutes(36)));
+        let verified = record.verified().unwrap();
+        assert_eq!((verified.at, time.duration_since(verified.time).unsigned_abs()), (asked, minutes(36)));
+        // A repository that works does not become stale by it: staleAfter is two intervals at least.
+        assert!(record.next_poll().unwrap() < asked + spec.stale_after());
+    }
+
     #[test]
     fn failures_are_retried_soon_and_then_at_the_interval() {
         let waits = [1, 2, 3, 4, 5, 60].map(|failures| retry_after(failures, Duration::from_secs(30)).as_secs());
         assert_eq!(waits, [2, 4, 8, 16, 30, 30]);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_mended_after_a_night_is_used_within_ten_minutes() {
+        let daily = spec(A, "24h");
+        let missing = || SecretError::Missing { field: "spec.secretRef", namespace: "p".into(), name: "s".into() };
+        let cases = [(PollError::Secret(missing()), 600), (timed_out::<()>().unwrap_err(), 65_536)];
+        for (error, expected) in cases {
+            let (mut record, start) = (SourceRecord { failures: 100, ..SourceRecord::default() }, Instant::now());
+            poll(&mut record, (&daily, 1), Err(error), start);
+            assert_eq!(record.next_poll(), Some(next_poll(None, start, Duration::from_secs(expected))));
+        }
+        assert_eq!(longest_wait(&PollError::Secret(missing()), Duration::from_secs(30)), Duration::from_secs(30));
     }
 }

@@ -15,6 +15,7 @@ use axum::body::Bytes;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{Limits, SnapshotStore, StoreError, snapshot};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::source::snapshot_cache::{SnapshotCache, SnapshotRequest};
 use crate::workspace_key::WorkspaceKey;
@@ -31,9 +32,9 @@ pub struct Snapshots {
     /// The limits of what another replica sends.
     limits: Limits,
     stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
-    packed: Mutex<SnapshotCache>,
-    pack_turns: Semaphore,
-    packs: AtomicUsize,
+    packed: Arc<Mutex<SnapshotCache>>,
+    pack_turns: Arc<Semaphore>,
+    packs: Arc<AtomicUsize>,
 }
 
 /// The reason why a snapshot could not be served.
@@ -53,17 +54,22 @@ pub enum ServeSnapshotError {
     Interrupted,
 }
 
+/// A packed snapshot, `None` where the workspace has no such content, or the reason why it could not be packed.
+type PackOutcome = Result<Option<Arc<[u8]>>, ServeSnapshotError>;
+
 impl Snapshots {
-    /// Keeps snapshots below `folder`, and takes copies of what is within `limits`.
+    /// Keeps snapshots below `folder`, and takes copies of what is within `limits`. Copies may have as many bytes of
+    /// documents as the format allows: what a leader with a larger limit has published must not be lost with it.
     #[must_use]
     pub fn new(folder: PathBuf, limits: Limits) -> Self {
+        let limits = Limits { unpacked_bytes: Limits::default().unpacked_bytes, ..limits };
         Self {
             folder,
             limits,
             stores: Mutex::default(),
-            packed: Mutex::default(),
-            pack_turns: Semaphore::new(PACKS_AT_ONCE),
-            packs: AtomicUsize::new(0),
+            packed: Arc::default(),
+            pack_turns: Arc::new(Semaphore::new(PACKS_AT_ONCE)),
+            packs: Arc::default(),
         }
     }
 
@@ -86,20 +92,31 @@ impl Snapshots {
     }
 
     /// Returns the packed snapshot, or `None` where the workspace has no such content.
+    ///
+    /// A request that is dropped gives up its place among those that wait to pack. Packing that has begun goes on, and
+    /// the next request gets what it has packed.
     pub async fn packed(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
-        let request = &self.with_known_base(request)?;
-        let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = answers().entry(request);
+        let request = self.with_known_base(request)?;
+        let cell = self.packed.lock().unwrap_or_else(PoisonError::into_inner).entry(&request);
         if let Some(packed) = cell.get() {
             return Ok(packed.clone());
         }
-        let packed = cell.get_or_try_init(|| self.pack(request)).await.cloned();
-        match packed {
-            Ok(Some(_)) => answers().evict(request),
-            // Content that is unknown now may be known in a moment.
-            _ => answers().forget(request),
-        }
-        packed
+        let dropped = CancellationToken::new();
+        let _drops = dropped.clone().drop_guard();
+        let (pack, cache) = (self.pack(&request, dropped)?, self.packed.clone());
+        let packing = async move {
+            let packed = cell.get_or_try_init(|| pack).await.cloned();
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            match packed {
+                Ok(Some(_)) => cache.evict(&request),
+                // Others may wait for the same snapshot.
+                Err(ServeSnapshotError::Interrupted) => {}
+                // Content that is unknown now may be known in a moment.
+                _ => cache.forget(&request),
+            }
+            packed
+        };
+        tokio::spawn(packing).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
     /// Returns the request without a base that the disk does not have: however many such bases there are, the answer is
@@ -116,17 +133,26 @@ impl Snapshots {
         self.packs.load(Ordering::Relaxed)
     }
 
-    async fn pack(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
-        let store = self.store(&request.key)?;
+    /// Returns the work of packing a snapshot. It ends without a result if the request is `dropped` before its turn.
+    fn pack(
+        &self,
+        request: &SnapshotRequest,
+        dropped: CancellationToken,
+    ) -> Result<impl Future<Output = PackOutcome> + use<>, ServeSnapshotError> {
+        let (store, turns, packs) = (self.store(&request.key)?, self.pack_turns.clone(), self.packs.clone());
         let SnapshotRequest { fingerprint, base, .. } = request.clone();
-        let _turn = self.pack_turns.acquire().await.map_err(|_| ServeSnapshotError::Interrupted)?;
-        self.packs.fetch_add(1, Ordering::Relaxed);
-        let pack = move || {
-            let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
-            let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
-            Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
-        };
-        tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
+        Ok(async move {
+            let turn = dropped.run_until_cancelled(turns.acquire_owned()).await;
+            let turn = turn.and_then(Result::ok).ok_or(ServeSnapshotError::Interrupted)?;
+            packs.fetch_add(1, Ordering::Relaxed);
+            let pack = move || {
+                let _turn = turn;
+                let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
+                let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
+                Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
+            };
+            tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
+        })
     }
 
     /// Keeps the copy of a snapshot that another replica has sent, packed. With `kept`, it deletes the other content of the
@@ -278,25 +304,87 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_that_is_larger_than_this_operator_allows_is_refused() {
+    async fn a_copy_of_what_a_leader_with_a_larger_limit_has_published_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Limits { unpacked_bytes: 1 << 20, ..Limits::default() };
+        let limits = Limits { unpacked_bytes: 1 << 20, entries: 2, ..Limits::default() };
         let snapshots = Snapshots::new(folder.path().to_owned(), limits);
         let key = WorkspaceKey { namespace: "prod".to_owned(), name: "config".to_owned() };
-        let copy = async |bytes: usize| {
+        let copy = async |variables: &[&str]| {
             let manifest = ("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec());
-            let tree: Tree = [manifest, ("variables/a.toml".to_owned(), vec![b'#'; bytes])].into_iter().collect();
+            let large = |name: &&str| (format!("variables/{name}.toml"), vec![b'#'; 3 << 20]);
+            let tree: Tree = std::iter::once(manifest).chain(variables.iter().map(large)).collect();
             let request = SnapshotRequest { key: key.clone(), fingerprint: tree.fingerprint(), base: None };
             let packed = snapshot::pack(&tree, None).unwrap();
-            assert!(packed.len() < 1 << 20, "it is small while it is packed");
             (snapshots.take_copy(request, packed.into(), None).await, tree.fingerprint())
         };
-        let (taken, fingerprint) = copy(1 << 19).await;
+        let (taken, fingerprint) = copy(&["a"]).await;
         taken.unwrap();
         assert!(snapshots.has(&key, &fingerprint));
-        let (refused, fingerprint) = copy(3 << 20).await;
-        let error = refused.unwrap_err().to_string();
-        assert!(error.contains("1048576 bytes"), "{error}");
-        assert!(!snapshots.has(&key, &fingerprint));
+        let (refused, fingerprint) = copy(&["a", "b"]).await;
+        assert!(refused.is_err() && !snapshots.has(&key, &fingerprint), "other limits hold");
+    }
+
+    /// Runs a test in a process whose only thread for work on the disk is taken until the test drops what it is given.
+    fn while_the_disk_is_busy(test: impl AsyncFnOnce(std::sync::mpsc::Sender<()>)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (busy, freed) = std::sync::mpsc::channel();
+            tokio::task::spawn_blocking(move || freed.recv());
+            test(busy).await
+        });
+    }
+
+    /// Returns snapshots on the disk, and the requests for them.
+    fn stored(folder: &Path, number: usize) -> (Snapshots, Vec<SnapshotRequest>) {
+        let snapshots = Snapshots::new(folder.to_owned(), Limits::default());
+        let key = WorkspaceKey { namespace: "prod".to_owned(), name: "config".to_owned() };
+        let store = snapshots.store(&key).unwrap();
+        let request = |number| {
+            let text = format!("schema_version = 1 # {number}\n");
+            let tree: Tree = [("rototo-workspace.toml".to_owned(), text.into_bytes())].into_iter().collect();
+            SnapshotRequest { key: key.clone(), fingerprint: store.put(&tree).unwrap(), base: None }
+        };
+        let requests = (0..number).map(request).collect();
+        (snapshots, requests)
+    }
+
+    /// Sends a request that is dropped as soon as it can do nothing but wait.
+    async fn drop_request(snapshots: &Snapshots, request: &SnapshotRequest) {
+        let mut packed = Box::pin(snapshots.packed(request));
+        for _ in 0..10 {
+            assert!(futures::poll!(&mut packed).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn what_dropped_requests_have_begun_to_pack_is_packed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (snapshots, requests) = stored(folder.path(), 1);
+        while_the_disk_is_busy(async |busy| {
+            for _ in 0..20 {
+                drop_request(&snapshots, &requests[0]).await;
+            }
+            assert_eq!(snapshots.packs(), 1);
+            drop(busy);
+            let packed = snapshots.packed(&requests[0]).await.unwrap().unwrap();
+            assert!(snapshot::unpack(&packed, requests[0].fingerprint, None, &Limits::default()).is_ok());
+            assert_eq!(snapshots.packs(), 1);
+        });
+    }
+
+    #[test]
+    fn dropped_requests_for_many_snapshots_pack_two_at_once_and_give_up_their_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let (snapshots, requests) = stored(folder.path(), 20);
+        while_the_disk_is_busy(async |busy| {
+            for request in &requests {
+                drop_request(&snapshots, request).await;
+            }
+            assert_eq!(snapshots.packs(), PACKS_AT_ONCE);
+            drop(busy);
+            assert!(snapshots.packed(&requests[19]).await.unwrap().is_some());
+            assert_eq!(snapshots.packs(), PACKS_AT_ONCE + 1);
+        });
     }
 }

@@ -14,6 +14,9 @@ use crate::source::poll::LintVerdict;
 use crate::status::input::{HeldReason, RolloutInput, StatusInput};
 use crate::status::short::{MESSAGE, REQUEST, bounded, short_fingerprint, short_revision};
 
+/// The most bytes of the install that owns a marker map: two names of Kubernetes. Others write it.
+const OWNER: usize = 127;
+
 /// Returns the conditions of `status`, whose other fields are set.
 pub(super) fn conditions(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
     let source = source_ready(input);
@@ -22,9 +25,9 @@ pub(super) fn conditions(input: &StatusInput<'_>, status: &RototoWorkspaceStatus
     let converged = converged(input);
     let stale = stale(input, status);
     let stalled = stalled(input);
-    let reconciling = reconciling(input, &converged);
     let held = held(input, status);
-    let rehearsing = rehearsing(input);
+    let rehearsing = rehearsing(input, status);
+    let reconciling = reconciling(input, rehearsing.as_ref(), &converged);
     let hindrances = [stalled.as_ref(), Some(&lint), held.as_ref(), rehearsing.as_ref(), Some(&published)];
     let ready = ready(input, &[hindrances.as_slice(), &[stale.as_ref(), Some(&converged)]].concat());
     let all = [
@@ -214,13 +217,27 @@ fn failed_analysis(analysis: &AnalysisStatus) -> String {
     )
 }
 
-/// Returns the state of `Ready` while the newest revision waits for processes to prepare it. Like a held one it hinders
-/// `Ready` alone.
-fn rehearsing(input: &StatusInput<'_>) -> Option<ConditionState> {
-    let rehearsal = input.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting)?;
-    let RehearsalView { prepared, expected, .. } = rehearsal;
-    let message = format!("{prepared} of {expected} processes have prepared the newest revision");
+/// Returns the state of `Ready` while the newest revision is on its way: it waits for processes to prepare it, or is not
+/// published although nothing holds it. Like a held one it hinders `Ready` alone.
+fn rehearsing(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
+    let waits = input.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting);
+    let message = match waits {
+        Some(RehearsalView { prepared, expected, .. }) => {
+            format!("{prepared} of {expected} processes have prepared the newest revision")
+        }
+        None if is_on_its_way(input, status) => "the newest revision is not published yet".to_owned(),
+        None => return None,
+    };
     Some(ConditionState::fails(reason::REHEARSING, message))
+}
+
+/// Returns whether the source has other content than what is published, and nothing else in the status says why.
+fn is_on_its_way(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> bool {
+    let newest = status.source.as_ref().and_then(|source| source.fingerprint.as_ref());
+    let published = status.published.as_ref().map(|published| &published.fingerprint);
+    let is_explained = status.rejected.is_some() || status.held.is_some() || status.rollout.is_some();
+    let is_kept_back = input.spec.suspend || input.problem.is_some();
+    published.is_some() && newest.is_some() && published != newest && !is_explained && !is_kept_back
 }
 
 fn in_words(process: &Straggler) -> String {
@@ -230,16 +247,17 @@ fn in_words(process: &Straggler) -> String {
 
 fn published(input: &StatusInput<'_>) -> ConditionState {
     match (input.problem, input.published) {
-        (Some(PublishProblem::Foreign { owner }), _) => {
+        (Some(PublishProblem::Foreign { owner, claim }), _) => {
             let map = "the ConfigMap rototo-markers of this namespace belongs to";
-            let own = "annotate it with rototo.dev/install=OPERATOR_NAMESPACE/RELEASE";
             let message = match owner {
                 Some(owner) => {
+                    let owner = bounded(owner, OWNER);
                     format!(
-                        "{map} the install {owner}: let one install serve this namespace; if {owner} is gone, {own}"
+                        "{map} the install {owner}: let one install serve this namespace; if that one is gone, take the \
+                         map over: {claim}"
                     )
                 }
-                None => format!("{map} no install of the operator: {own}, or remove it"),
+                None => format!("{map} no install of the operator; to take it over: {claim}"),
             };
             ConditionState::fails(reason::FOREIGN_MARKERS, message)
         }
@@ -420,7 +438,11 @@ fn stalled(input: &StatusInput<'_>) -> Option<ConditionState> {
     Some(ConditionState::warns(error.reason, &error.message))
 }
 
-fn reconciling(input: &StatusInput<'_>, converged: &ConditionState) -> Option<ConditionState> {
+fn reconciling(
+    input: &StatusInput<'_>,
+    rehearsing: Option<&ConditionState>,
+    converged: &ConditionState,
+) -> Option<ConditionState> {
     if input.spec.suspend {
         return None;
     }
@@ -431,7 +453,7 @@ fn reconciling(input: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
         };
         return Some(ConditionState::warns(reason::POLLING, message));
     }
-    if let Some(rehearsing) = rehearsing(input) {
+    if let Some(rehearsing) = rehearsing {
         return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));
     }
     let moving = input.rollout.is_some() || matches!(input.fleet.verdict, Fleet::Progressing { .. });

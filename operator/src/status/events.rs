@@ -68,7 +68,8 @@ impl WorkspaceEvent {
 pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<WorkspaceEvent> {
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
         .into_iter()
-        .chain([publish_failed(previous, next), deadline_exceeded(previous, next), held(previous, next)])
+        .chain([publish_failed(previous, next), snapshot_lost(previous, next)])
+        .chain([deadline_exceeded(previous, next), held(previous, next)])
         .chain([source_failed(previous, next), became_stale(previous, next), source_recovered(previous, next)])
         .flatten()
         .collect()
@@ -99,7 +100,12 @@ fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
     if previous.rejected.is_some() && next.rejected.is_none() && mended(LINT_PASSED) {
         Some(normal(reason::RECOVERED, format!("{revision} passes lint again")))
     } else if previous.published.is_some() && mended(PUBLISHED) {
-        Some(normal(reason::RECOVERED, "the marker can be written again".to_owned()))
+        let was_lost = previous.condition(PUBLISHED).is_some_and(|before| before.reason == reason::SNAPSHOT_LOST);
+        let message = match was_lost {
+            true => "the operator can serve the published content again",
+            false => "the marker can be written again",
+        };
+        Some(normal(reason::RECOVERED, message.to_owned()))
     } else {
         None
     }
@@ -108,6 +114,11 @@ fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
 fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     became(previous, next, PUBLISHED, &[reason::PUBLISH_FAILED, reason::FOREIGN_MARKERS])
         .map(|condition| warning(reason::PUBLISH_FAILED, condition.message.clone()))
+}
+
+fn snapshot_lost(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+    became(previous, next, PUBLISHED, &[reason::SNAPSHOT_LOST])
+        .map(|condition| warning(reason::SNAPSHOT_LOST, condition.message.clone()))
 }
 
 fn held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {

@@ -159,10 +159,13 @@ impl Metrics {
     }
 
     /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, `replicas` is the number
-    /// of other replicas, and `leads` says whether this process holds the Lease.
+    /// of other replicas, and `leads` says whether this process holds the Lease: if it does not, it shows no workspace.
     #[must_use]
     pub fn text(&self, reader: &Reader, replicas: usize, leads: bool) -> String {
         self.leading.set(leads.into());
+        if !leads {
+            self.forget_all();
+        }
         self.replicas.set(i64::try_from(replicas).unwrap_or(i64::MAX));
         for (GitRequest { kind, outcome }, count) in reader.git_requests() {
             let counter = self.git_requests.get_or_create(&GitLabels { kind, outcome });
@@ -260,7 +263,9 @@ impl Metrics {
 
     /// Records that the fleet of a workspace was counted.
     pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
-        let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
+        // Those of a stage run what they should.
+        let known = view.applied + view.running_next + view.rejected + view.silent;
+        let pending = view.processes.saturating_sub(known);
         // Pods that should have reported.
         let missing = view.expected.unwrap_or_default().saturating_sub(view.processes);
         let counts = [view.applied, view.rejected, view.silent, pending, missing];
@@ -294,6 +299,15 @@ impl Metrics {
             Outcome::Inconclusive => "inconclusive",
         };
         self.measurements.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Removes the series of all workspaces: they are those of the process that leads. A process that leads again reconciles
+    /// every workspace, and so shows it anew.
+    fn forget_all(&self) {
+        self.processes.clear();
+        self.verified.clear();
+        self.stale.clear();
+        self.held.clear();
     }
 
     /// Removes the series of a workspace that is gone.
@@ -339,6 +353,7 @@ fn durations_in_seconds(registry: &mut Registry, name: &str, help: &str) -> Fami
 #[cfg(test)]
 mod tests {
     use rototo_protocol::fleet::{Fleet, FleetStart};
+    use rototo_source::ReaderOptions;
 
     use super::*;
 
@@ -357,6 +372,28 @@ mod tests {
         assert!(text(&metrics).contains("state=\"missing\"} 3\n"), "{}", text(&metrics));
         metrics.forget(&key);
         assert!(!text(&metrics).contains("missing"), "{}", text(&metrics));
+    }
+
+    #[test]
+    fn a_process_that_does_not_lead_shows_no_workspace() {
+        let metrics = Metrics::default();
+        let key = WorkspaceKey { namespace: "checkout".to_owned(), name: "config".to_owned() };
+        let nobody = Fleet::new(FleetStart::New, Duration::from_secs(15), Moment::ZERO).view(Moment::ZERO);
+        metrics.fleet(&key, &nobody);
+        metrics.stale(&key, false);
+        metrics.held(&key, false);
+        metrics.verified.get_or_create(&workspace(&key)).set(1);
+        let reader = Reader::new(ReaderOptions::default()).unwrap();
+        let series = "{namespace=\"checkout\",workspace=\"config\"";
+        let names = ["processes", "source_verified_timestamp_seconds", "workspace_stale", "workspace_held"];
+        let shows = |leads| {
+            let text = metrics.text(&reader, 0, leads);
+            names.map(|name| text.contains(&format!("rototo_{name}{series}")))
+        };
+        assert_eq!(shows(true), [true; 4]);
+        assert_eq!(shows(false), [false; 4], "its Lease has lapsed");
+        metrics.stale(&key, false);
+        assert_eq!(shows(true), [false, false, true, false], "it leads again, and reports");
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
         expected: Some(expected),
         processes: expected,
         applied,
+        running_next: 0,
         rejected: 0,
         silent: 0,
         behind: Vec::new(),
@@ -395,6 +396,40 @@ fn published_content_that_the_operator_lost_does_not_count_as_published() {
     assert!(ready.message.ends_with("until then new processes wait"), "{}", ready.message);
     let served = case.status().conditions.into_iter().find(|condition| condition.message.contains("is served"));
     assert_eq!(served, None);
+    assert_eq!(case.events(), ["SnapshotLost"]);
+}
+
+#[test]
+fn the_end_of_a_failure_says_what_has_recovered() {
+    let recovered = |problem| {
+        let mut case = StatusCase::new();
+        case.problem = Some(problem);
+        case.previous = case.status();
+        case.problem = None;
+        events(&case.previous, &case.status()).into_iter().map(|event| event.message).collect::<Vec<_>>()
+    };
+    assert_eq!(recovered(PublishProblem::Lost), ["the operator can serve the published content again"]);
+    assert_eq!(recovered(PublishProblem::Unavailable("429".to_owned())), ["the marker can be written again"]);
+}
+
+#[test]
+fn a_foreign_map_is_named_with_the_command_that_takes_it_over() {
+    let mut case = StatusCase::new();
+    let (namespace, release) = ("platform-configuration-production-eu-west-1", "rototo-operator-production-eu-west-1");
+    let claim = format!(
+        "kubectl annotate configmap rototo-markers -n checkout-service-production-eu-west-1 --overwrite \
+         rototo.dev/install={namespace}/{release} --as=system:serviceaccount:{namespace}:{release}"
+    );
+    for (owner, says) in
+        [(Some("other/rototo"), "if that one is gone, take the map over: "), (None, "to take it over: ")]
+    {
+        case.problem = Some(PublishProblem::Foreign { owner: owner.map(str::to_owned), claim: claim.clone() });
+        let message = case.status().condition("Published").unwrap().message.clone();
+        assert!(message.ends_with(&format!("{says}{claim}")), "{message}");
+    }
+    // An owner of any length leaves the command whole.
+    case.problem = Some(PublishProblem::Foreign { owner: Some("x".repeat(10_000)), claim: claim.clone() });
+    assert!(case.status().condition("Published").unwrap().message.ends_with(&claim));
 }
 
 #[test]

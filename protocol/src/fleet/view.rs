@@ -17,9 +17,12 @@ pub struct FleetView {
     pub expected: Option<u32>,
     /// The number of processes that have reported and have not left.
     pub processes: u32,
-    /// The number of them that run the publish.
+    /// The number of them that run what is published. A process that runs an announced publish, as a stage says, is none
+    /// of them.
     pub applied: u32,
-    /// The number of them that refuse it.
+    /// The number of them that run the announced publish, as a stage says.
+    pub running_next: u32,
+    /// The number of them that refuse what is published.
     pub rejected: u32,
     /// The number of them that no longer report.
     pub silent: u32,
@@ -52,6 +55,7 @@ impl Fleet {
             expected: None,
             processes: 0,
             applied: 0,
+            running_next: 0,
             rejected: 0,
             silent: 0,
             unbound: 0,
@@ -85,7 +89,7 @@ impl Fleet {
     }
 
     fn count_processes(&self, view: &mut FleetView, now: Moment) {
-        let marked = self.marked();
+        let (marked, published) = (self.marked(), self.goal.as_ref().map(|goal| goal.publish));
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() {
@@ -95,9 +99,10 @@ impl Fleet {
             let silent = liveness != Liveness::Live;
             view.silent += u32::from(silent);
             view.unbound += u32::from(id.pod.is_none());
-            view.applied += u32::from(!silent && process.applied.is_some());
-            let refuses = marked.is_some_and(|marked| process.refuses(&intended(&marked, id, process)));
-            view.rejected += u32::from(!silent && refuses);
+            view.applied += u32::from(!silent && published.is_some_and(|publish| process.runs(&publish)));
+            let staged = marked.is_some_and(|marked| intended(&marked, id, process) != marked.publish);
+            view.running_next += u32::from(!silent && staged && process.applied.is_some());
+            view.rejected += u32::from(!silent && published.is_some_and(|publish| process.refuses(&publish)));
             view.behind.extend(straggler(id, process, silent));
             match liveness {
                 Liveness::Live => view.change_at(process.silent_at(), now),

@@ -398,7 +398,8 @@ impl FollowerState {
         }
         let answered_publish = publish_of(&answer);
         let agrees = answered_publish.is_none_or(|answered_publish| self.agrees_with_marker(answered_publish));
-        if agrees {
+        // A response that names no publish comes from an operator that does not know what runs here.
+        if agrees && (answered_publish.is_some() || self.running.is_none()) {
             self.confirm(&answer, tick);
         }
         if agrees && self.shows_next(&answer) {

@@ -35,9 +35,14 @@ impl ReceivedReport {
         matches!(self.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned)
     }
 
+    /// Returns whether it says that the process runs this.
+    pub fn says_it_runs(&self, publish: Publish) -> bool {
+        self.resolves() && self.publish == Some(publish)
+    }
+
     /// Returns whether it says that the process does not run this.
     pub fn says_otherwise(&self, publish: Publish) -> bool {
-        !(self.drained() || self.runs_nothing() || self.resolves() && self.publish == Some(publish))
+        !(self.drained() || self.runs_nothing() || self.says_it_runs(publish))
     }
 
     /// Returns whether the process has refused this content, in the last report that spoke about an announcement.

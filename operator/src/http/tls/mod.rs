@@ -23,7 +23,7 @@ use kube::{Api, Client};
 use tracing::{error, info};
 
 use crate::http::tls::given::Given;
-use crate::http::tls::rotation::{RotationInput, RotationStep, SecretContent, after, step};
+use crate::http::tls::rotation::{RotationInput, RotationStep, SecretContent, after, replaced, step};
 
 /// The reason why a Secret that does not exist can't be used.
 const GONE: &str = "it does not exist";
@@ -137,15 +137,7 @@ impl Certificates {
                         _ => refused(&settings, reason),
                     });
                 }
-                Some(Ok(held)) => {
-                    let same = input.given.is_none_or(|given| given.authority == held.authority.certificate);
-                    let signs = (input.given.is_some() || held.authority.key.is_some()) && same;
-                    if signs && issue::end(&held.authority.certificate).is_ok_and(|end| end > now) {
-                        after(&held, RotationStep::Renew, &input)?
-                    } else {
-                        after(&after(&held, RotationStep::Begin, &input)?, RotationStep::Switch, &input)?
-                    }
-                }
+                Some(Ok(held)) => replaced(&held, &input)?,
                 Some(Err(reason)) => {
                     let secret = &settings.secret;
                     error!(secret, reason, "the operator's certificate can't be used: another authority is made");
@@ -195,7 +187,12 @@ impl Certificates {
         let (next, what) = if self.unusable.is_some() {
             // Whoever deletes the Secret wants another authority; what processes trust goes on meanwhile.
             let asked = (self.found.is_none() && input.given.is_none()) || self.held.asked;
-            (SecretContent { asked, ..self.held.clone() }, "the Secret with the operator's certificate was restored")
+            let held = SecretContent { asked, ..self.held.clone() };
+            if can_serve(&held, &self.settings.host, now) {
+                (held, "the Secret with the operator's certificate was restored")
+            } else {
+                (replaced(&held, &input)?, "the serving certificate, which could no longer serve, was replaced at once")
+            }
         } else {
             let own = self.found.as_ref().and_then(|found| secret::read(found).ok());
             let same_names = own.is_some_and(|own| own.names == self.held.names);

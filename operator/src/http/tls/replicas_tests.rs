@@ -10,11 +10,13 @@ use kube::client::Body;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::http::tls::given::Given;
 use crate::http::tls::given::tests::{now, provided, secret};
-use crate::http::tls::{CertificateSettings, Certificates, TlsError};
+use crate::http::tls::{CertificateSettings, Certificates, TlsError, issue};
 
 const SECRET: &str = "tls";
 const PROVIDED: &str = "provided";
+const HOST: &str = "rototo.example";
 
 /// An API server that has Secrets alone.
 #[derive(Clone, Default)]
@@ -68,7 +70,7 @@ impl Secrets {
             namespace: "ns".to_owned(),
             secret: SECRET.to_owned(),
             provided: provided.then(|| PROVIDED.to_owned()),
-            host: "rototo.example".to_owned(),
+            host: HOST.to_owned(),
             overlap: SignedDuration::from_hours(1),
         };
         Certificates::first(&self.client(), settings, now()).await
@@ -140,7 +142,7 @@ async fn a_provided_certificate_is_waited_for_and_one_that_is_gone_later_stops_n
     let wrong = secrets.replica(true).await.err().unwrap();
     assert!(!wrong.is_transient() && wrong.to_string().contains("other.example"), "{wrong}");
     assert_eq!(secrets.version(), None, "nothing is written for it");
-    let given = provided("rototo.example");
+    let given = provided(HOST);
     secrets.put(PROVIDED, secret(&given));
     let mut replica = secrets.replica(true).await.unwrap();
     assert!(replica.identity().authorities == given.authority);
@@ -150,4 +152,49 @@ async fn a_provided_certificate_is_waited_for_and_one_that_is_gone_later_stops_n
     assert!(!replica.lead(0, hours(0)).await.unwrap());
     // Also a replica that starts meanwhile serves with what the operator's own Secret has.
     assert!(secrets.replica(true).await.unwrap().identity() == replica.identity());
+}
+
+/// A leader in which the serving certificate ends reads what the Secrets hold then, and leads until nothing changes.
+async fn outlived(leader: &mut Certificates, at: Timestamp) {
+    for changes in 0.. {
+        leader.read(at).await.unwrap();
+        if !leader.lead(0, at).await.unwrap() {
+            break;
+        }
+        assert!(changes < 2, "the Secret is written again and again");
+    }
+    assert_eq!(leader.problem(), None);
+    let identity = leader.identity();
+    let leaf = issue::Leaf { certificate: identity.certificate, key: identity.key };
+    assert_eq!(issue::check(&identity.authorities, &leaf, HOST, at), Ok(()));
+}
+
+#[tokio::test]
+async fn a_provided_certificate_that_comes_after_the_end_of_the_one_before_is_served() {
+    let after_end = now() + issue::days(issue::SERVING_DAYS + 1);
+    let (authority, key) = issue::authority(now()).unwrap();
+    let given = |at| Given { authority: authority.clone(), leaf: issue::leaf(&authority, &key, HOST, at).unwrap() };
+    let (first, renewed) = (given(now()), given(after_end));
+    let (other, other_key) = issue::authority(after_end).unwrap();
+    let other = Given { leaf: issue::leaf(&other, &other_key, HOST, after_end).unwrap(), authority: other };
+    for next in [renewed, other] {
+        let secrets = Secrets::default();
+        secrets.put(PROVIDED, secret(&first));
+        let mut leader = secrets.replica(true).await.unwrap();
+        leader.read(after_end).await.unwrap();
+        assert!(leader.problem().unwrap().contains("expired"));
+        assert!(!leader.lead(0, after_end).await.unwrap(), "there is nothing to serve with");
+        secrets.put(PROVIDED, secret(&next));
+        outlived(&mut leader, after_end).await;
+        assert!(leader.identity().certificate == next.leaf.certificate);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_operators_own_that_has_ended_is_replaced() {
+    for days in [issue::SERVING_DAYS + 1, issue::AUTHORITY_DAYS + 1] {
+        let secrets = Secrets::default();
+        let mut leader = secrets.replica(false).await.unwrap();
+        outlived(&mut leader, now() + issue::days(days)).await;
+    }
 }

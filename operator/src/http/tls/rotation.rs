@@ -215,6 +215,17 @@ pub(super) fn after(
     Ok(held)
 }
 
+/// Returns the content in place of what can't serve: without an overlap, because no process could connect meanwhile.
+pub(super) fn replaced(held: &SecretContent, input: &RotationInput<'_>) -> Result<SecretContent, rcgen::Error> {
+    let same = input.given.is_none_or(|given| given.authority == held.authority.certificate);
+    let signs = (input.given.is_some() || held.authority.key.is_some()) && same;
+    if signs && issue::end(&held.authority.certificate).is_ok_and(|end| end > input.now) {
+        after(held, RotationStep::Renew, input)
+    } else {
+        after(&after(held, RotationStep::Begin, input)?, RotationStep::Switch, input)
+    }
+}
+
 /// Returns the content of a Secret that has none yet.
 pub(super) fn first(input: &RotationInput<'_>) -> Result<SecretContent, rcgen::Error> {
     let authority = next(input)?;

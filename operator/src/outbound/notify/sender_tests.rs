@@ -315,6 +315,17 @@ async fn a_host_that_limits_requests_says_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_limit_of_requests_that_is_used_up_is_no_want_of_rights() {
+    // In the year 2100.
+    let reset = ("X-RateLimit-Reset", "4102444800");
+    for (remaining, kind, seconds) in [("0", FailureKind::Passing, 3_600), ("1", FailureKind::Access, 60)] {
+        let host = GitHost::answering(403, &[("X-RateLimit-Remaining", remaining), reset], "");
+        let failure = send_to(&host, None).await.unwrap_err().failure();
+        assert_eq!((failure.kind, failure.wait), (kind, Some(Duration::from_secs(seconds))), "{remaining} remain");
+    }
+}
+
+#[tokio::test]
 async fn a_wait_that_a_host_asks_for_holds_for_all_workspaces_with_the_credentials() {
     let host = GitHost::answering(503, &[("Retry-After", "600")], "");
     let statuses = statuses(&[("bearerToken", TOKEN), ("ca.crt", &host.authority)], None, true);

@@ -125,6 +125,8 @@ fn default_address(host_type: GitHostType, host: &str, before: &[String]) -> Str
     let below: String = before.iter().map(|part| format!("/{}", encoded(part))).collect();
     match (host_type, without_port(host)) {
         (GitHostType::GitHub, "github.com") => "https://api.github.com".to_owned(),
+        // GitHub Enterprise Cloud with data residency.
+        (GitHostType::GitHub, name) if name.ends_with(".ghe.com") => format!("https://api.{name}"),
         (GitHostType::GitHub, _) => format!("https://{host}{below}/api/v3"),
         (GitHostType::GitLab, _) => format!("https://{host}{below}/api/v4"),
         (GitHostType::Gitea, _) => format!("https://{host}{below}/api/v1"),
@@ -163,6 +165,9 @@ mod tests {
             ("git+https://gitlab.com/acme/team/config.git", None, "https://gitlab.com/api/v4", "acme/team/config"),
             ("git+ssh://git@bitbucket.org/acme/config.git", None, "https://api.bitbucket.org/2.0", "acme/config"),
             ("git+https://x.example/acme/config.git", Some(GitHub), "https://x.example/api/v3", "acme/config"),
+            ("git+https://acme.ghe.com/acme/config.git", Some(GitHub), "https://api.acme.ghe.com", "acme/config"),
+            ("git+ssh://acme@acme.ghe.com:22/acme/config", Some(GitHub), "https://api.acme.ghe.com", "acme/config"),
+            ("git+https://acmeghe.com/acme/config.git", Some(GitHub), "https://acmeghe.com/api/v3", "acme/config"),
             ("git+https://x.example:3000/git/a/b.git", Some(Gitea), "https://x.example:3000/git/api/v1", "a/b"),
             ("git+ssh://git@x.example:2222/a/b.git", Some(Gitea), "https://x.example/api/v1", "a/b"),
             (

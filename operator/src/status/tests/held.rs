@@ -242,6 +242,32 @@ fn a_rehearsal_under_way_is_a_change_on_its_way() {
 }
 
 #[test]
+fn a_revision_that_is_not_published_yet_is_on_its_way_although_nothing_waits_for_processes() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    // Its rollout has not begun, or it was read a moment ago and is not announced yet.
+    for announced in [Some(rehearsal(RehearsalVerdict::Passed)), None] {
+        world.rehearsal = announced;
+        assert_eq!(world.conditions()[..2], ["Ready=False/Rehearsing", "Reconciling=True/Rehearsing"]);
+        assert_eq!(world.status().conditions[0].message, "the newest revision is not published yet");
+    }
+    // An operator that was restarted has not read it yet.
+    world.previous = world.status();
+    world.candidate = None;
+    assert_eq!(world.conditions()[0], "Ready=False/Rehearsing");
+    // A marker that can't be written says more.
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.problem = Some(PublishProblem::Unavailable("timeout".to_owned()));
+    assert_eq!(world.conditions()[..2], ["Ready=False/PublishFailed", "SourceReady=True/Fetched"]);
+    world.problem = None;
+    world.spec.suspend = true;
+    assert_eq!(world.conditions()[0], "Ready=True/Converged", "it will not be published");
+    world.spec.suspend = false;
+    world.published = Some(publish("B", 9));
+    assert_eq!(world.conditions()[0], "Ready=True/Converged");
+}
+
+#[test]
 fn history_says_that_a_person_published_what_a_process_refused() {
     let mut world = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] });
     world.previous = world.status();

@@ -71,6 +71,20 @@ fn a_process_of_the_stage_counts_against_the_announced_publish() {
 }
 
 #[test]
+fn a_process_of_the_stage_is_none_of_those_that_run_or_refuse_what_is_published() {
+    let (mut history, [staged, other]) = one_of_two();
+    history.runs_now(staged, next());
+    let view = history.view();
+    assert_eq!((view.verdict, view.applied, view.running_next), (Verdict::Converged, 1, 1));
+    history.reports(staged, ProcessState::Rejected, Some(next()), able());
+    let view = history.view();
+    assert_eq!((view.verdict, view.applied, view.rejected), (Verdict::Refused, 1, 0));
+    history.reports(other, ProcessState::Rejected, Some(publish(A, 10)), able());
+    let view = history.view();
+    assert_eq!((view.verdict, view.applied, view.rejected), (Verdict::Refused, 0, 1));
+}
+
+#[test]
 fn a_stage_that_is_taken_back_counts_its_processes_against_what_is_published() {
     let (mut history, [staged, _]) = one_of_two();
     history.runs_now(staged, next());

@@ -111,6 +111,31 @@ fn a_response_without_a_publish_changes_nothing() {
 }
 
 #[test]
+fn a_response_without_a_publish_does_not_confirm_what_runs() {
+    let unpublished = || {
+        let nothing = ReportResponse { fingerprint: None, updated_at: None, ..answer("a@1") };
+        FollowerEvent::Answered(nothing)
+    };
+    let mut process = TestProcess::running("a@1");
+    for _ in 0..3 {
+        process.wait(15.0);
+        process.check(FollowerEvent::Timer, &["report Applied a@1"]);
+        process.check(unpublished(), &[]);
+    }
+    process.wait(15.0);
+    process.check(FollowerEvent::Timer, &["report Stale a@1"]);
+    // A process that runs nothing has nothing that grows old.
+    let mut waits = TestProcess::new();
+    waits.check(hydrated("no marker"), &[]);
+    waits.now += Duration::from_secs(600);
+    waits.check(FollowerEvent::Timer, &["report Starting"]);
+    waits.check(unpublished(), &[]);
+    waits.check(changed("a@1"), &["fetch a"]);
+    waits.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
+    assert_eq!((waits.stands().as_str(), waits.state.is_stale(waits.now)), ("Applied a@1", false));
+}
+
+#[test]
 fn a_revision_comes_from_the_response_and_is_forgotten_with_the_publish() {
     let mut process = TestProcess::running("a@1");
     let known = ReportResponse { revision: Some("main@sha1:1".to_owned()), ..answer("a@1") };
