@@ -58,7 +58,10 @@ pub enum Error {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The workspace has lint errors.
-    #[error("loading {source_name} failed: lint finds {errors} errors, the first at {first}")]
+    #[error(
+        "loading {source_name} failed: lint finds {errors} {}, the first at {first}",
+        if *errors == 1 { "error" } else { "errors" }
+    )]
     Lint {
         /// The source.
         source_name: String,
@@ -84,7 +87,7 @@ pub enum Error {
         reason: String,
     },
     /// A value does not have the type to which the application resolves it.
-    #[error("value `{value_key}` of variable `{variable}` of {source_name} can't be read as {type_name}")]
+    #[error("value `{value_key}` of variable `{variable}` of {source_name} can't be read as {type_name}: {reason}")]
     Misfit {
         /// The source.
         source_name: String,
@@ -94,6 +97,8 @@ pub enum Error {
         value_key: String,
         /// The name of the type.
         type_name: &'static str,
+        /// The part that does not fit, by names and kinds.
+        reason: String,
     },
     /// A fixture can't be read, or a case of it does not hold.
     #[error("the fixture {} failed: {reason}", .path.display())]

@@ -18,8 +18,8 @@ pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketF
     // Short names, so that only the path of a file with a name of less than five bytes could be shorter. Dropping the
     // directory removes it, and the first name of the socket.
     let mut directory = tempfile::Builder::new();
-    let directory =
-        directory.prefix(".").rand_bytes(1).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
+    let directory = directory.prefix(".").rand_bytes(1).permissions(Permissions::from_mode(0o700));
+    let directory = directory.tempdir_in(parent).map_err(|error| not_in(parent, &error))?;
     let new = directory.path().join("s");
     check_length(&new)?;
     let listener = UnixListener::bind(&new)?;
@@ -32,6 +32,16 @@ pub(super) fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketF
         _ => error,
     })?;
     Ok((listener, file))
+}
+
+/// Returns the error of a directory in which no file can be made, without the name of that file.
+fn not_in(directory: &Path, error: &Error) -> Error {
+    let (directory, kind) = (directory.display(), error.kind());
+    let text = match kind {
+        ErrorKind::NotFound => format!("the directory {directory} does not exist"),
+        _ => format!("no file can be made in the directory {directory}: {kind}"),
+    };
+    Error::new(kind, text)
 }
 
 /// Refuses a path that the kernel does not take for a Unix socket.
@@ -155,6 +165,16 @@ mod tests {
         assert_eq!(bind_unix(&path, 0o640).err().unwrap().kind(), ErrorKind::AddrInUse);
         let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.filter(|name| name != ".0" && name != "agent.sock").count(), 0);
+    }
+
+    #[test]
+    fn an_error_of_the_directory_names_it_and_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (missing, file) = (folder.path().join("missing"), folder.path().join("file"));
+        fs::write(&file, "").unwrap();
+        let error = |directory: &Path| bind_unix(&directory.join("agent.sock"), 0o600).err().unwrap().to_string();
+        assert_eq!(error(&missing), format!("the directory {} does not exist", missing.display()));
+        assert_eq!(error(&file), format!("no file can be made in the directory {}: not a directory", file.display()));
     }
 
     #[test]

@@ -54,6 +54,14 @@ pub(crate) struct FollowerStatus {
     pub(crate) hydrates: u64,
 }
 
+/// Returns the message of the log about content that can't be read or used, while a workspace is loaded or not.
+pub(crate) fn not_used(is_loaded: bool, reason: &dyn std::fmt::Display) -> String {
+    match is_loaded {
+        true => format!("keeping the workspace as it is: {reason}"),
+        false => format!("no workspace is loaded yet: {reason}; trying again"),
+    }
+}
+
 impl WrittenStatus {
     /// Returns whether the content is stale by now.
     fn is_stale(&self) -> bool {

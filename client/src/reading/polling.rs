@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::current::Current;
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
+use crate::current::{Current, not_used};
 use crate::error::Result;
 use crate::reading::file_watcher::FileWatcher;
 use crate::reading::{self, LoadRequirements};
@@ -134,7 +134,7 @@ fn record_outcome(outcome: &Result<RefreshOutcome>, current: &Current) {
             tracing::info!(source = current.status().source, "resolving from a new version of the workspace")
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(source = current.status().source, "keeping the workspace as it is: {error}"),
+        Err(error) => tracing::warn!(source = current.status().source, "{}", not_used(current.is_loaded(), error)),
     }
 }
 
@@ -146,5 +146,40 @@ fn respond(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = Re
     }
     if let Some(outcome) = copy {
         waiting.for_each(|request| drop(request.done.send(Ok(outcome))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tracing::Level;
+
+    use crate::logged::Logged;
+    use crate::{LoadOptions, RefreshOptions, RefreshingWorkspace};
+
+    #[tokio::test]
+    async fn a_failure_is_logged_as_what_it_is_before_and_after_a_workspace_is_loaded() {
+        let logged = Logged::new(Level::WARN);
+        let _here = tracing::subscriber::set_default(logged.clone());
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("workspace");
+        let source = directory.display().to_string();
+        let workspace = RefreshingWorkspace::start(source, LoadOptions::new(), RefreshOptions::new()).unwrap();
+        workspace.refresh_now().await.unwrap_err();
+        let messages = logged.take();
+        let begins = |text: &str| messages.iter().all(|message| message.starts_with(text));
+        assert!(begins("WARN no workspace is loaded yet: ") && messages[0].ends_with("; trying again"), "{messages:?}");
+        fs::create_dir(&directory).unwrap();
+        let write = |text: &str| fs::write(directory.join("rototo-workspace.toml"), text).unwrap();
+        write("schema_version = 1");
+        workspace.refresh_now().await.unwrap();
+        logged.take();
+        write("schema_version = 2");
+        workspace.refresh_now().await.unwrap_err();
+        let messages = logged.take();
+        let [message] = &*messages else { panic!("{messages:?}") };
+        assert!(message.starts_with("WARN keeping the workspace as it is: loading "), "{message}");
+        assert!(message.contains("lint finds 1 error, the first at "), "{message}");
     }
 }

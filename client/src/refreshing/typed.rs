@@ -119,16 +119,17 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     }
 
     fn choose(&self, values: &TypedVariable<T>, view: &Workspace, key: &str) -> Result<TypedResolution<T>> {
-        let (value_key, value) = values.get(key).ok_or_else(|| self.misfit(view, key))?;
+        let (value_key, value) = values.get(key).map_err(|reason| self.misfit(view, key, reason))?;
         Ok(TypedResolution { value_key: Arc::clone(value_key), value: Arc::clone(value) })
     }
 
-    fn misfit(&self, view: &Workspace, key: &str) -> Error {
+    fn misfit(&self, view: &Workspace, key: &str, reason: &str) -> Error {
         Error::Misfit {
             source_name: view.source().to_owned(),
             variable: self.id.clone(),
             value_key: key.to_owned(),
             type_name: type_name::<T>(),
+            reason: reason.to_owned(),
         }
     }
 }

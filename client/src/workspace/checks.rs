@@ -42,9 +42,9 @@ where
     if workspace.values(variable).is_none() {
         return Err(format!("it has no variable `{variable}`"));
     }
-    // Serde's own message may quote the value, so it is left out.
+    let type_name = std::any::type_name::<T>();
     match workspace.content().typed_values::<T>(variable).misfit() {
-        Some(key) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
+        Some((key, reason)) => Err(format!("value `{key}` of variable `{variable}` is no {type_name}: {reason}")),
         None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod checks;
 pub(crate) mod content;
 pub(crate) mod custom_rules;
+mod misfit;
 pub(crate) mod origin;
 pub(crate) mod typed_values;
 

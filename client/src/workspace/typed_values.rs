@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::workspace::misfit;
+
 type Untyped = Arc<dyn Any + Send + Sync>;
 type Place<T> = Arc<OnceLock<Arc<TypedVariable<T>>>>;
 
@@ -17,8 +19,10 @@ type Place<T> = Arc<OnceLock<Arc<TypedVariable<T>>>>;
 #[derive(Default)]
 pub(crate) struct TypedValues(Mutex<HashMap<(TypeId, String), Untyped>>);
 
-/// The values of one variable as `T`s, in the order of their keys.
-pub(crate) struct TypedVariable<T>(Vec<(Arc<str>, Option<Arc<T>>)>);
+/// The values of one variable as `T`s, in the order of their keys, or the reasons why they are none.
+pub(crate) struct TypedVariable<T>(Vec<(Arc<str>, TypedValue<T>)>);
+
+type TypedValue<T> = Result<Arc<T>, String>;
 
 impl TypedValues {
     /// Returns the place of a variable's values as `T`s, which may still be empty.
@@ -32,25 +36,30 @@ impl TypedValues {
 }
 
 impl<T: DeserializeOwned> TypedVariable<T> {
-    /// Deserializes values. A value that is not a `T` keeps its key and has no `T`.
+    /// Deserializes values. A value that is not a `T` keeps its key and has the reason instead.
     pub(crate) fn read<'a>(values: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
-        let mut values: Vec<(Arc<str>, _)> =
-            values.map(|(key, value)| (Arc::from(key), T::deserialize(value).ok().map(Arc::new))).collect();
+        // Serde's own message may quote the value.
+        let read = |value| T::deserialize(value).map(Arc::new).map_err(|_| misfit::explain::<T>(value));
+        let mut values: Vec<(Arc<str>, _)> = values.map(|(key, value)| (Arc::from(key), read(value))).collect();
         values.sort_by(|(one, _), (other, _)| one.cmp(other));
         Self(values)
     }
 }
 
 impl<T> TypedVariable<T> {
-    /// Returns the value of a key, if it is a `T`.
-    pub(crate) fn get(&self, key: &str) -> Option<(&Arc<str>, &Arc<T>)> {
-        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
-        let (key, value) = self.0.get(place)?;
-        Some((key, value.as_ref()?))
+    /// Returns the value of a key.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not a `T`.
+    pub(crate) fn get(&self, key: &str) -> Result<(&Arc<str>, &Arc<T>), &str> {
+        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok();
+        let (key, value) = place.and_then(|place| self.0.get(place)).ok_or("there is no such value")?;
+        Ok((key, value.as_ref().map_err(String::as_str)?))
     }
 
-    /// Returns the key of the first value that is not a `T`.
-    pub(crate) fn misfit(&self) -> Option<&str> {
-        self.0.iter().find(|(_, value)| value.is_none()).map(|(key, _)| &**key)
+    /// Returns the key of the first value that is not a `T`, and the reason.
+    pub(crate) fn misfit(&self) -> Option<(&str, &str)> {
+        self.0.iter().find_map(|(key, value)| Some((&**key, value.as_ref().err()?.as_str())))
     }
 }

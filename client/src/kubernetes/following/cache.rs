@@ -8,26 +8,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::time::Duration;
 use std::{fs, io};
 
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::{Marked, Publish};
-use rototo_source::SnapshotStore;
+use rototo_source::{SnapshotStore, StoreError};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::kubernetes::cluster::watch_cache::observed_marker;
 
 const MARKER: &str = "marker.json";
 
 /// The directories that handles of this process use, by their canonical paths. A process reads and writes a directory
-/// through one store, which removes the incomplete files of a crash once, before its first write.
-static DIRECTORIES: Mutex<BTreeMap<PathBuf, Weak<Directory>>> = Mutex::new(BTreeMap::new());
+/// through one store, which removes the incomplete files of a crash once, before its first write. A directory is opened
+/// under a lock of its own: a disk may hang.
+static DIRECTORIES: Mutex<BTreeMap<PathBuf, Opened>> = Mutex::new(BTreeMap::new());
+
+type Opened = Arc<Mutex<Weak<Directory>>>;
 
 /// The number of the last turn that was given out in this process.
 static LAST_TURN: AtomicU64 = AtomicU64::new(0);
 
-/// The disk cache of one workspace, in a directory of its own. All methods but `new` and `next_turn` block on the disk.
+/// The time limit of a read for a fetch.
+const READ_LIMIT: Duration = Duration::from_secs(2);
+
+/// The disk cache of one workspace, in a directory of its own. `keep`, `last`, and `get` block on the disk, which may hang.
 #[derive(Debug)]
 pub(crate) struct Cache {
     path: PathBuf,
@@ -37,6 +45,16 @@ pub(crate) struct Cache {
     newest: AtomicU64,
     /// Set while a copy can't be read, so that this is logged once.
     unreadable: AtomicBool,
+    /// The time after which a fetch goes on without the disk.
+    pub(super) read_limit: Duration,
+    /// Locked while the disk reads for a fetch.
+    pub(super) reads: Arc<tokio::sync::Mutex<()>>,
+    /// Locked while the disk takes a copy.
+    writes: Arc<tokio::sync::Mutex<()>>,
+    #[cfg(test)]
+    pub(super) before_read: tests::Hook,
+    #[cfg(test)]
+    pub(super) before_keep: tests::Hook,
     #[cfg(test)]
     after_put: tests::Hook,
 }
@@ -62,6 +80,13 @@ impl Cache {
             directory: OnceLock::new(),
             newest: AtomicU64::new(0),
             unreadable: AtomicBool::new(false),
+            read_limit: READ_LIMIT,
+            reads: Arc::default(),
+            writes: Arc::default(),
+            #[cfg(test)]
+            before_read: tests::Hook::default(),
+            #[cfg(test)]
+            before_keep: tests::Hook::default(),
             #[cfg(test)]
             after_put: tests::Hook::default(),
         }
@@ -74,12 +99,25 @@ impl Cache {
         KeepTurn(turn)
     }
 
+    /// Begins a read for a fetch, which ends when the guard is dropped. Returns nothing while an earlier one has not
+    /// ended: a disk that hangs takes one thread, and the next fetches go on without it.
+    pub(super) fn begin_read(&self) -> Option<OwnedMutexGuard<()>> {
+        self.reads.clone().try_lock_owned().ok()
+    }
+
+    /// Begins a copy, which ends when the guard is dropped. Waits until an earlier copy has ended.
+    pub(super) fn begin_copy(&self) -> impl Future<Output = OwnedMutexGuard<()>> + Send + use<> {
+        self.writes.clone().lock_owned()
+    }
+
     /// Writes a copy of `publish`, and removes every other. Does nothing if a later copy was asked for.
     ///
     /// # Errors
     ///
     /// `cache_failed`: the disk refuses a write.
     pub(crate) fn keep(&self, turn: KeepTurn, publish: Publish, tree: &Tree) -> Result<(), Fault> {
+        #[cfg(test)]
+        self.before_keep.call();
         // Somebody may have removed the directory since the last copy.
         fs::create_dir_all(&self.path).map_err(|error| self.failed("keeping", &error))?;
         let directory = self.directory()?;
@@ -114,6 +152,12 @@ impl Cache {
         self.read(fingerprint).unwrap_or_else(|fault| self.log_unreadable(&fault))
     }
 
+    /// Logs that the disk has not answered within the time limit of a read.
+    pub(super) fn read_timed_out(&self) {
+        let reason = format!("the disk has not answered in {} s", self.read_limit.as_secs_f32());
+        self.log_unreadable::<()>(&self.failed("reading", &reason));
+    }
+
     fn read_last(&self) -> Result<Option<(Publish, Tree)>, Fault> {
         let directory = self.directory()?;
         let _alone = directory.lock();
@@ -134,6 +178,8 @@ impl Cache {
 
     /// Reads content for a swap, which does not wait until the disk has taken the copy of another publish.
     fn read(&self, fingerprint: Fingerprint) -> Result<Option<Tree>, Fault> {
+        #[cfg(test)]
+        self.before_read.call();
         let directory = self.directory()?;
         let tree = match directory.try_lock() {
             Some(_alone) => directory.store.get(&fingerprint),
@@ -150,7 +196,8 @@ impl Cache {
         if let Some(directory) = self.directory.get() {
             return Ok(directory);
         }
-        let directory = Directory::shared(&self.path).map_err(|error| self.failed("opening", &error))?;
+        let directory = Directory::shared(&self.path, |path| SnapshotStore::open(path))
+            .map_err(|error| self.failed("opening", &error))?;
         Ok(self.directory.get_or_init(|| directory))
     }
 
@@ -171,18 +218,33 @@ impl Cache {
 }
 
 impl Directory {
-    /// Returns the directory at `path`, which is made if it does not exist.
-    fn shared(path: &Path) -> Result<Arc<Self>, Box<dyn std::error::Error>> {
+    /// Returns the directory at `path`, which is made if it does not exist. Nobody waits for `open` but those who need the
+    /// same directory.
+    fn shared(
+        path: &Path,
+        open: impl FnOnce(&Path) -> Result<SnapshotStore, StoreError>,
+    ) -> Result<Arc<Self>, Box<dyn std::error::Error>> {
         fs::create_dir_all(path)?;
         let path = fs::canonicalize(path)?;
-        let mut directories = DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(directory) = directories.get(&path).and_then(Weak::upgrade) {
+        let opened = Self::opened(&path);
+        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directory) = opened.upgrade() {
             return Ok(directory);
         }
-        let directory = Arc::new(Self { store: SnapshotStore::open(&path)?, latest: Mutex::new(KeepTurn(0)) });
-        directories.retain(|_, directory| directory.strong_count() > 0);
-        directories.insert(path, Arc::downgrade(&directory));
+        let directory = Arc::new(Self { store: open(&path)?, latest: Mutex::new(KeepTurn(0)) });
+        *opened = Arc::downgrade(&directory);
         Ok(directory)
+    }
+
+    /// Returns the place of the directory at `path`, which is empty until it is opened.
+    fn opened(path: &Path) -> Opened {
+        let mut directories = DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner);
+        // A place that somebody has got from here stays.
+        let is_used = |opened: &Weak<Self>| opened.strong_count() > 0;
+        directories.retain(|_, opened| {
+            Arc::get_mut(opened).is_none_or(|opened| opened.get_mut().is_ok_and(|opened| is_used(opened)))
+        });
+        directories.entry(path.to_owned()).or_default().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, KeepTurn> {
@@ -200,15 +262,15 @@ impl Directory {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
+pub(super) mod tests {
+    use std::sync::{Barrier, mpsc};
     use std::thread;
 
     use super::*;
 
-    /// Called by a keep between the content and the marker.
+    /// Called at a place of an operation on the disk.
     #[derive(Default)]
-    pub(super) struct Hook(Option<Box<dyn Fn() + Send + Sync>>);
+    pub(in crate::kubernetes::following) struct Hook(Option<Box<dyn Fn() + Send + Sync>>);
 
     impl Hook {
         pub(super) fn call(&self) {
@@ -224,7 +286,7 @@ mod tests {
         }
     }
 
-    fn hook(hook: impl Fn() + Send + Sync + 'static) -> Hook {
+    pub(in crate::kubernetes::following) fn hook(hook: impl Fn() + Send + Sync + 'static) -> Hook {
         Hook(Some(Box::new(hook)))
     }
 
@@ -367,6 +429,20 @@ mod tests {
         drop((cache_of_a_handle, other));
         assert_eq!(next_start(&directory), Some(publish(&tree("2"), 2)));
         assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_directory_is_opened_while_the_disk_of_another_hangs() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let (hanging, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (opened, opens) = mpsc::channel();
+        let hangs_until_the_other_is_opened = |path: &Path| {
+            let other = cache(&other);
+            thread::spawn(move || opened.send(other.directory().is_ok()));
+            assert_eq!(opens.recv_timeout(PATIENCE), Ok(true));
+            SnapshotStore::open(path)
+        };
+        Directory::shared(hanging.path(), hangs_until_the_other_is_opened).unwrap();
     }
 
     #[test]

@@ -7,6 +7,8 @@ use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{FollowerState, ObservedMarker, ReportedState};
 
+use crate::current::not_used;
+
 /// Returns the failure that keeps the process from running the desired publish, with its remedy. Of several failures
 /// the one nearest to the cause wins.
 pub(crate) fn trouble(state: &FollowerState, namespace: &str, workspace: &str) -> Option<String> {
@@ -58,7 +60,7 @@ pub(crate) fn log(source: &str, before: &ReportedState, state: &FollowerState, n
     let reported = state.reported(now);
     let own = |reported: &ReportedState| (reported.state, reported.publish, reported.reason);
     if own(&reported) != own(before) {
-        log_own(source, &reported, trouble);
+        log_own(source, &reported, state.running().is_some(), trouble);
     }
     if let Some(fault) = state.trouble_of_next()
         && reported.next != before.next
@@ -68,18 +70,13 @@ pub(crate) fn log(source: &str, before: &ReportedState, state: &FollowerState, n
     }
 }
 
-fn log_own(source: &str, reported: &ReportedState, trouble: Option<&str>) {
+fn log_own(source: &str, reported: &ReportedState, is_loaded: bool, trouble: Option<&str>) {
     let fingerprint = reported.publish.map(|publish| publish.fingerprint.short()).unwrap_or_default();
     match (reported.state, trouble) {
         (ProcessState::Applied, _) => tracing::info!(source, fingerprint, "resolving from this workspace"),
         (ProcessState::Rejected, trouble) => {
-            tracing::error!(
-                source,
-                fingerprint,
-                code = reported.reason,
-                "keeping the workspace as it is: {}",
-                trouble.unwrap_or_default()
-            );
+            let message = not_used(is_loaded, &trouble.unwrap_or_default());
+            tracing::error!(source, fingerprint, code = reported.reason, "{message}");
         }
         (ProcessState::Orphaned | ProcessState::Stale, trouble) => {
             let reason = trouble.unwrap_or("its source was not confirmed in time");

@@ -15,6 +15,7 @@ use rototo_protocol::follower::ContentSource;
 use rototo_protocol::follower::fault::Fault;
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
+use tokio::time::timeout;
 
 use crate::kubernetes::PATH;
 use crate::kubernetes::cluster::endpoint::Endpoint;
@@ -123,7 +124,7 @@ impl SnapshotLoader {
     }
 
     /// Writes a copy to the disk, if the application named a directory. The copies of a process end on the last call,
-    /// also if their threads overtake each other.
+    /// also if their threads overtake each other. The copies of a handle take one thread, also on a disk that hangs.
     pub(crate) fn keep(
         self: Arc<Self>,
         publish: Publish,
@@ -131,19 +132,33 @@ impl SnapshotLoader {
     ) -> impl Future<Output = ()> + Send + use<> {
         let turn = self.cache.as_ref().map(Cache::next_turn);
         async move {
-            let Some(turn) = turn else { return };
-            let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(turn, publish, content.tree()));
+            let (Some(turn), Some(cache)) = (turn, &self.cache) else { return };
+            let copying = cache.begin_copy().await;
+            let keep = move || {
+                let _copying = copying;
+                self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(turn, publish, content.tree()))
+            };
             if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
                 tracing::warn!(code = fault.code, "{}", fault.message);
             }
         }
     }
 
-    /// Loads the content from the disk.
+    /// Loads the content from the disk, unless the disk has not answered in time.
     async fn kept(self: Arc<Self>, fingerprint: Fingerprint) -> Option<Workspace> {
-        self.cache.as_ref()?;
-        let kept = run_blocking(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
-        kept.await.ok()?
+        let cache = self.cache.as_ref()?;
+        let (reading, loader) = (cache.begin_read()?, self.clone());
+        let read = run_blocking(move || {
+            let _reading = reading;
+            loader.cache.as_ref()?.get(fingerprint)
+        });
+        let Ok(read) = timeout(cache.read_limit, read).await else {
+            cache.read_timed_out();
+            return None;
+        };
+        let tree = read.ok()??;
+        let compile = move |loader: &Self| loader.compile(tree, fingerprint, None);
+        self.load_blocking(fingerprint, compile).await.ok()
     }
 
     async fn fetch(

@@ -39,14 +39,18 @@ const JOIN_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: 
 
 impl FollowTarget {
     /// Joins the doorbell of the namespace. Tries again until the cluster is found: a kubeconfig may be written later.
+    /// Logs a failure once, until it is another one.
     pub(crate) async fn join(&self, current: &Current) -> NamespaceWatch {
-        let mut failures = 0;
+        let (mut failures, mut logged) = (0, None);
         loop {
             match self.cluster.doorbell(self.namespace.as_deref()).await {
                 Ok(joined) => return joined,
                 Err(fault) => {
                     failures += 1;
-                    tracing::warn!(source = self.source, code = fault.code, "{}", fault.message);
+                    if logged.as_ref() != Some(&fault.message) {
+                        tracing::warn!(source = self.source, code = fault.code, "{}", fault.message);
+                        logged = Some(fault.message.clone());
+                    }
                     current.cluster_unusable(fault.message);
                     sleep(JOIN_BACKOFF.delay(failures, fastrand::f64())).await;
                 }

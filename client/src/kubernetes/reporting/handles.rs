@@ -1,6 +1,10 @@
 //! The handles of this process, across all runtimes and all [`Cluster`](crate::kubernetes::Cluster) objects. To the
 //! operator, all handles on one workspace are one process, and each report covers all of them.
 //!
+//! Handles that reach the API server by different URLs may follow one workspace, which a process can't know. So it has an
+//! id for each [`FollowedWorkspace`], and such handles are two processes to the operator. A forked process has ids of its
+//! own, and none of the handles of its parent.
+//!
 //! A handle counts from the moment when it begins to follow until nothing can be resolved from it any more. A handle
 //! whose follower has panicked, or whose runtime has ended, still resolves its last publish and counts with it: the
 //! other handles report it. If there are none, the process stops reporting.
@@ -13,6 +17,7 @@ use rototo_protocol::Publish;
 use rototo_protocol::follower::{ReportedState, combine};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// The workspace that a handle follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +48,8 @@ pub(crate) struct Degraded {
 /// The combined state of all handles at one moment, as a report contains it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CombinedState {
+    /// The id of the process in its reports on this workspace.
+    pub(super) process: String,
     pub(super) reported: ReportedState,
     /// The time since which all handles run the publish of `reported`; `None` if one of them does not.
     pub(super) applied: Option<Instant>,
@@ -91,6 +98,9 @@ struct Drained {
 
 #[derive(Default)]
 struct Handles {
+    /// The PID of the process whose handles they are.
+    pid: u32,
+    ids: HashMap<FollowedWorkspace, String>,
     followed: HashMap<FollowedWorkspace, Followed>,
     drained: HashMap<FollowedWorkspace, Drained>,
     opened: u64,
@@ -101,7 +111,9 @@ static HANDLES: LazyLock<Mutex<Handles>> = LazyLock::new(Mutex::default);
 
 fn handles() -> MutexGuard<'static, Handles> {
     // No change below can panic half-way, so a poisoned lock may be used.
-    HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
+    handles.belong_to(std::process::id());
+    handles
 }
 
 impl HandleRegistration {
@@ -145,10 +157,12 @@ impl HandleRegistration {
         }
     }
 
-    /// Returns the combined state for a report; `None` if the handle never began to follow.
+    /// Returns the combined state for a report; `None` if the handle is not among the handles of this process: it never
+    /// began to follow, has left, or was opened by the parent of a forked process.
     pub(crate) fn combined(&self) -> Option<CombinedState> {
-        let (followed, _) = self.entered.get()?;
-        Some(handles().combined(followed))
+        let (followed, id) = self.entered.get()?;
+        let mut handles = handles();
+        handles.is_open(followed, *id).then(|| handles.combined(followed))
     }
 
     /// Removes the handle: nothing will be resolved from it any more. Returns the combined state for a report: that of
@@ -179,6 +193,14 @@ impl Drop for HandleRegistration {
 }
 
 impl Handles {
+    /// Forgets the handles and the ids of the parent if the process of this PID was forked. The numbers go on: that of a
+    /// forgotten handle is never given again.
+    fn belong_to(&mut self, pid: u32) {
+        if self.pid != pid {
+            *self = Self { pid, opened: self.opened, reports: self.reports, ..Self::default() };
+        }
+    }
+
     fn open(&mut self, followed: FollowedWorkspace, prepares: bool) -> (FollowedWorkspace, u64) {
         self.opened += 1;
         let reported = ReportedState::without_content(ProcessState::Starting);
@@ -187,6 +209,10 @@ impl Handles {
         let all = self.followed.entry(followed.clone()).or_insert_with(first);
         all.handles.insert(self.opened, HandleState { reported, applied: None, degraded: None });
         (followed, self.opened)
+    }
+
+    fn is_open(&self, followed: &FollowedWorkspace, id: u64) -> bool {
+        self.followed.get(followed).is_some_and(|all| all.handles.contains_key(&id))
     }
 
     /// Returns whether the handle was open.
@@ -208,7 +234,9 @@ impl Handles {
         let all = open.map_or(&none, |open| &open.handles);
         let drained = ReportedState::without_content(ProcessState::Draining);
         let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
+        let process = self.ids.entry(followed.clone()).or_insert_with(|| Uuid::new_v4().to_string());
         CombinedState {
+            process: process.clone(),
             applied: applied(all, &reported),
             degraded: all.values().filter_map(|handle| handle.degraded).min(),
             reported,
@@ -299,6 +327,37 @@ mod tests {
         let combined = third.combined().unwrap();
         assert!(combined.opened > drained.drained);
         assert_eq!(combined.drained, None);
+    }
+
+    #[test]
+    fn handles_that_name_the_api_server_differently_report_as_two_processes() {
+        let (service, by_address) = (opened("two-urls"), HandleRegistration::default());
+        by_address.enter(FollowedWorkspace { cluster: "https://10.96.0.1/".to_owned(), ..workspace("two-urls") }, true);
+        let process = |registration: &HandleRegistration| registration.combined().unwrap().process;
+        assert_ne!(process(&service), process(&by_address));
+        let second = opened("two-urls");
+        assert_eq!(process(&service), process(&second));
+        let before = process(&service);
+        drop((service, second));
+        assert_eq!(process(&opened("two-urls")), before, "the process is the same after it drained");
+    }
+
+    #[test]
+    fn a_forked_process_has_ids_of_its_own_and_no_handle_of_its_parent() {
+        let mut handles = Handles::default();
+        handles.belong_to(1);
+        let (followed, of_parent) = handles.open(workspace("fork"), true);
+        let parent = handles.combined(&followed).process;
+        handles.belong_to(1);
+        assert!(handles.is_open(&followed, of_parent) && handles.combined(&followed).process == parent);
+        handles.belong_to(2);
+        assert!(!handles.is_open(&followed, of_parent));
+        let (_, own) = handles.open(followed.clone(), true);
+        let child = handles.combined(&followed);
+        assert_eq!((child.handles, child.reported.state), (1, ProcessState::Starting));
+        assert_ne!(child.process, parent);
+        assert!(!handles.close(&followed, of_parent), "the end of an inherited handle concerns nobody");
+        assert!(handles.close(&followed, own));
     }
 
     #[test]

@@ -49,9 +49,9 @@ pub(crate) async fn send(
 }
 
 fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
-    let CombinedState { reported, applied, degraded, opened, drained, handles, sequence } = combined;
+    let CombinedState { process, reported, applied, degraded, opened, drained, handles, sequence } = combined;
     Report {
-        process: PROCESS.id.clone(),
+        process,
         sequence: Some(sequence),
         handles: Some(handles),
         container: PROCESS.container.clone(),

@@ -1,22 +1,20 @@
-//! The identity of this process in reports, and its testimony on the other processes of its pod.
+//! This process as its reports describe it, and its testimony on the other processes of its pod.
 //!
-//! [`PROCESS`] is read once, when it is first used, and never changes.
+//! [`PROCESS`] is read when it is first used, and anew after a fork.
 
-use std::sync::LazyLock;
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_api::fleet::{Pid, Testimony};
 use rototo_api::names::CONTAINER_VARIABLE;
-use uuid::Uuid;
 
 use crate::environment::from_environment;
 use crate::kubernetes::reporting::kernel;
 
 /// A running process. Its fields stay the same for as long as it runs.
 pub(crate) struct Process {
-    /// The id of the process in the reports on all its workspaces.
-    pub(super) id: String,
     /// The name of its container, where the pod's environment says so.
     pub(super) container: Option<String>,
     /// The time of its start, by the clock of its node.
@@ -28,20 +26,49 @@ pub(crate) struct Process {
 }
 
 /// This process.
-pub(crate) static PROCESS: LazyLock<Process> = LazyLock::new(|| {
-    let own = kernel::own();
-    // Where the kernel does not say, the process is as old as its use of this library.
-    let age = own.as_ref().and_then(kernel::age).unwrap_or_default();
-    Process {
-        id: Uuid::new_v4().to_string(),
-        container: from_environment(CONTAINER_VARIABLE),
-        started_at: Timestamp::now().checked_sub(age).unwrap_or_default(),
-        pid: own.zip(kernel::namespace()).map(|(own, namespace)| Pid { pid: own.pid, started: own.started, namespace }),
-        age: (age, Instant::now()),
+pub(crate) static PROCESS: ThisProcess = ThisProcess { read: Mutex::new(None) };
+
+/// The process that runs this code. After a fork, that is another one than the one that was read.
+pub(crate) struct ThisProcess {
+    /// The process that was read last, and its PID.
+    read: Mutex<Option<(u32, &'static Process)>>,
+}
+
+impl Deref for ThisProcess {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        self.with_pid(std::process::id())
     }
-});
+}
+
+impl ThisProcess {
+    /// Returns this process, which has this PID. It stays in memory until the program ends; only a fork causes another.
+    fn with_pid(&self, pid: u32) -> &'static Process {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, process)) = read.filter(|(known, _)| *known == pid) {
+            return process;
+        }
+        let process: &'static Process = Box::leak(Box::new(Process::read()));
+        *read = Some((pid, process));
+        process
+    }
+}
 
 impl Process {
+    fn read() -> Self {
+        let own = kernel::own();
+        // Where the kernel does not say, the process is as old as its use of this library.
+        let age = own.as_ref().and_then(kernel::age).unwrap_or_default();
+        let pid = own.zip(kernel::namespace());
+        Self {
+            container: from_environment(CONTAINER_VARIABLE),
+            started_at: Timestamp::now().checked_sub(age).unwrap_or_default(),
+            pid: pid.map(|(own, namespace)| Pid { pid: own.pid, started: own.started, namespace }),
+            age: (age, Instant::now()),
+        }
+    }
+
     /// Returns the time since its start.
     pub(crate) fn age(&self) -> Duration {
         let (age, at) = self.age;
@@ -90,6 +117,15 @@ mod tests {
         assert_eq!(fates(pid), [SiblingState::Gone]);
         child.wait().unwrap();
         assert_eq!(fates(pid), [SiblingState::Gone]);
+    }
+
+    #[test]
+    fn a_forked_process_is_read_anew() {
+        let this = ThisProcess { read: Mutex::new(None) };
+        let parent = this.with_pid(1);
+        assert!(std::ptr::eq(parent, this.with_pid(1)));
+        let child = this.with_pid(2);
+        assert!(!std::ptr::eq(parent, child) && std::ptr::eq(child, this.with_pid(2)));
     }
 
     #[cfg(target_os = "linux")]

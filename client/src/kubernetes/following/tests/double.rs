@@ -4,6 +4,7 @@
 mod requests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
 use crate::kubernetes::cluster::watch_cache::WatchCache;
 use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
 use crate::kubernetes::following::Follower;
+use crate::kubernetes::following::cache::Cache;
 use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 use crate::workspace::checks::Checks;
@@ -130,16 +132,24 @@ impl TestCluster {
     }
 
     pub(super) fn handle(&self, checks: Checks) -> TestHandle {
-        let (follower, current, registration, refresh_requests) = self.follower(checks);
+        Self::run(self.follower(checks))
+    }
+
+    /// Starts a handle with a disk cache in `directory`, which `change` changes before.
+    pub(super) fn handle_with_cache(&self, directory: &Path, change: impl FnOnce(&mut Cache)) -> TestHandle {
+        let (mut follower, current, registration, refresh_requests) = self.follower(Checks::default());
+        let loader = Arc::get_mut(&mut follower.loader).unwrap();
+        change(loader.cache.insert(Cache::new(directory, "prod", "policy")));
+        Self::run((follower, current, registration, refresh_requests))
+    }
+
+    fn run((follower, current, registration, refresh_requests): TestFollower) -> TestHandle {
         let stop = CancellationToken::new();
         let task = tokio::spawn(follower.follow(stop.clone()));
         TestHandle { current, registration, refresh_requests, stop, task }
     }
 
-    pub(super) fn follower(
-        &self,
-        checks: Checks,
-    ) -> (Follower, Arc<Current>, Arc<HandleRegistration>, mpsc::Sender<RefreshRequest>) {
+    pub(super) fn follower(&self, checks: Checks) -> TestFollower {
         let current = Arc::new(Current::new("kubernetes://prod/policy".to_owned()));
         let registration = Arc::new(HandleRegistration::default());
         let target = FollowTarget {
@@ -180,6 +190,8 @@ impl TestCluster {
         received.unwrap_or_else(|_| panic!("{expected} was not reported; the last was {last}"))
     }
 }
+
+type TestFollower = (Follower, Arc<Current>, Arc<HandleRegistration>, mpsc::Sender<RefreshRequest>);
 
 pub(super) struct TestHandle {
     pub(super) current: Arc<Current>,
