@@ -1,6 +1,12 @@
-//! The options that every command understands. Their help texts are the manual.
+//! The options that every command understands, and the error of a wrong command line. The help texts of the options are
+//! the manual.
 
 use clap::Args;
+
+/// The command line is wrong in a way that its parser does not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
 
 /// The options of every command, as written.
 #[derive(Debug, Args)]

@@ -27,7 +27,13 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(command.run(&global)));
     outcome.unwrap_or_else(|error| {
+        let code = exit_code(&error);
         terminal::print_error(&error);
-        ExitCode::FAILURE
+        code
     })
+}
+
+/// Returns 2 for a command line that is wrong in a way that its parser does not see, and 1 for any other error.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<global::UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

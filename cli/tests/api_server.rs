@@ -165,6 +165,22 @@ fn an_answer_that_is_no_json_is_that_of_no_api_server() {
     }
 }
 
+/// A pipeline tells a cluster that can't be asked from a fleet that does not run the change.
+#[test]
+fn a_wait_that_has_read_no_status_is_no_time_out() {
+    let wait = ["wait", "d", "--timeout", "300ms"];
+    let text = error(&wait, || respond(500, &[], "{}"));
+    assert!(text.contains("the workspace could not be read in time"), "{text}");
+    // Nobody listens there.
+    let directory = tempfile::tempdir().unwrap();
+    let config = kubeconfig(directory.path(), "https://127.0.0.1:1", &https::Authority::new().pem(), None);
+    let variables = [("KUBECONFIG", config.to_str().unwrap())];
+    for wait in [&wait[..], &[&wait[..], &["--json"]].concat()] {
+        let output = rototo(wait, &variables);
+        assert_eq!(output.status.code(), Some(1), "{}", self::text(&output));
+    }
+}
+
 #[test]
 fn an_empty_variable_about_the_operator_is_not_given() {
     let variables = ["ROTOTO_SNAPSHOTS_URL", "ROTOTO_SNAPSHOTS_CA_FILE", "ROTOTO_TOKEN_FILE"].map(|name| (name, ""));

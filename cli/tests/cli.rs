@@ -8,6 +8,8 @@ use std::process::Command;
 
 use support::{VARIABLE, changed, copy, example, fails, json, prints};
 
+const COMMIT: &str = "2f3c4d5e6f708192aabbccddeeff001122334455";
+
 #[test]
 fn lint_sums_up_a_good_workspace_in_one_line_without_colours() {
     let text = prints(&example(), &["lint", "."]);
@@ -40,6 +42,18 @@ fn lint_shows_the_line_that_is_wrong_and_fails() {
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+}
+
+#[test]
+fn warnings_fail_where_the_command_line_says_so() {
+    let workspace = changed(&format!("variables/{VARIABLE}.toml"), "value = \"degraded\"", "value = \"normal\"");
+    assert!(prints(workspace.path(), &["lint", "--fail-on", "error"]).contains(", 1 warning\n"));
+    let (code, text) = fails(workspace.path(), &["lint", "--fail-on", "warning"]);
+    assert!(code == 1 && text.contains("\nfailed: 1 warning in 11 documents of "), "{text}");
+    for format in ["github", "sarif", "json"] {
+        assert_eq!(fails(workspace.path(), &["lint", "--fail-on", "warning", "--format", format]).0, 1, "{format}");
+    }
+    prints(&example(), &["lint", ".", "--fail-on", "warning"]);
 }
 
 #[test]
@@ -150,11 +164,9 @@ fn resolve_json_has_the_shape_that_scripts_read() {
 #[test]
 fn resolve_says_what_is_missing() {
     for (arguments, expected) in [
-        (&["resolve", "."][..], "name a --variable ID"),
-        (&["resolve", ".", "--variables"], "the context has no `service.queue_pressure`"),
+        (&["resolve", ".", "--variables"][..], "the context has no `service.queue_pressure`"),
         (&["resolve", ".", "--qualifier", "high-queue-presure"], "did you mean `high-queue-pressure`?"),
         (&["resolve", ".", "--variables", "--context", "service.queue_pressure=1"], "the context does not match"),
-        (&["resolve", ".", "--variables", "--context", "[1]"], "it must be a JSON object"),
         (&["resolve", ".", "--variables", "--context", "@none.json"], "the context file none.json can't be read"),
         (&["lint", "git+http://host/r.git"], "is not encrypted"),
         (&["lint", "kubernetes:///a"], "has no files to read"),
@@ -177,6 +189,28 @@ fn a_workspace_that_does_not_compile_shows_why() {
 fn a_wrong_command_line_has_its_own_exit_code() {
     for arguments in [&["unknown"][..], &["lint", "--unknown"], &["resolve", "--lint-rule", "a/b"], &[]] {
         assert_eq!(fails(&example(), arguments).0, 2, "{arguments:?}");
+    }
+    for (arguments, expected) in [
+        (&["resolve", "."][..], "name a --variable ID"),
+        (&["resolve", ".", "--variables", "--context", "[1]"], "it must be a JSON object"),
+        (&["resolve", ".", "--variables", "--context", "foo"], "it is neither PATH=VALUE nor JSON"),
+        (&["resolve", ".", "--variables", "--context", "a..b=1"], "an empty part in its path"),
+        (&["inspect", ".", "--context", "a=1"], "--context decides what is selected"),
+        (&["schema"], "name a --kind"),
+        (&["lint", "--json", "--format", "sarif"], "--json asks for another form"),
+        (&["init", "x", "--variable", "a", "--qualifier", "b"], "one thing at a time"),
+        (&["init", "x", "--variable", "a/b"], "can't be the id of a variable"),
+        (&["access", "Foo_Bar"], "use lower-case letters"),
+        (&["access", "foo", "-n", "Prod"], "use at most 63 lower-case letters"),
+        (&["access", "foo", "--operator", "rototo", "--secret", "git"], "write NAMESPACE/NAME"),
+        (&["wait", "foo", "--context", "eu", "--context", "eu"], "is named twice"),
+        (&["wait", "foo", "--context", "eu", "--context", "us", "--token-file", "t"], "is for one operator"),
+        (&["wait", "foo", "--timeout", "1h 30m"], "such as 90s or 1h30m"),
+        (&["rollout", "foo", "--advance", COMMIT, "--context", "eu"], "name two or more, each with --context"),
+        (&["rollout", "foo", "--watch", "--context", "eu", "--context", "us"], "--watch shows one cluster"),
+    ] {
+        let (code, text) = fails(&example(), arguments);
+        assert!(code == 2 && text.starts_with("error: ") && text.contains(expected), "{arguments:?}: {code} {text}");
     }
 }
 

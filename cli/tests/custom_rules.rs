@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use serde_json::json;
 use support::{copy, example, fails, json, prints};
 
@@ -109,4 +111,22 @@ fn a_rule_that_fails_is_selected_with_its_linter() {
     }
     let report = json(workspace.path(), &["lint", "--linter", "other"]);
     assert!(!report["diagnostics"].to_string().contains("custom-lint-failed"), "{report}");
+}
+
+#[test]
+fn the_page_on_custom_rules_shows_what_lint_prints() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/custom-rules.md")).unwrap();
+    let block = |language: &str| page.split_once(&format!("```{language}\n")).unwrap().1.split_once("```").unwrap().0;
+    let workspace = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("rototo-workspace.toml", "schema_version = 1\n"),
+        ("lint/capacity.lua", block("lua")),
+        ("variables/pool.toml", block("toml")),
+        ("schemas/pool.json", "{}\n"),
+    ] {
+        let path = workspace.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    assert_eq!(fails(workspace.path(), &["lint", "."]), (1, block("text").to_owned()));
 }

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{example, fails};
+use support::{example, fails, prints};
 
 fn check(arguments: &[&str], expected: &str) {
     let (code, text) = fails(&example(), arguments);
@@ -41,6 +41,10 @@ fn a_key_with_dots_is_named_with_the_way_to_nest_it() {
 #[test]
 fn a_source_that_is_never_read_is_refused_by_its_spelling() {
     for (source, expected) in [
+        (
+            "ftp://host/x",
+            "`ftp` is not a known scheme: use a directory, or one of git+https, git+ssh, https, file, git+file",
+        ),
         ("http://host/a.tar.gz", "`http` is not encrypted and not authenticated: use https, git+https or git+ssh"),
         ("git+https://host/r.git#--upload-pack=x", "the ref `--upload-pack=x` begins with `-`: no ref does"),
         (
@@ -50,6 +54,20 @@ fn a_source_that_is_never_read_is_refused_by_its_spelling() {
     ] {
         check(&["lint", source], &format!("error: {expected}\n"));
     }
+}
+
+#[test]
+fn no_workspace_is_made_inside_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    prints(here, &["init", "w"]);
+    for (place, new) in [("", "w/variables"), ("", "w/new/deep"), ("w", "new"), ("w/variables", ".")] {
+        let (code, text) = fails(&here.join(place), &["init", new, "--variable", "y"]);
+        assert!(code == 1 && text.contains(" is inside the workspace ") && text.contains(": name that"), "{text}");
+    }
+    assert!(!here.join("w/variables/rototo-workspace.toml").exists() && !here.join("w/new").exists());
+    prints(&here.join("w/variables"), &["init", "..", "--variable", "y"]);
+    prints(&here.join("w/variables"), &["init", "../../other"]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn inspect_shows_the_steps_for_a_context() {
     let report = json(&example(), &[&["inspect", "--variables"], &context[..]].concat());
     assert_eq!(report["variables"][0]["trace"]["resolution"]["value_key"], "severe");
     let (code, text) = fails(&example(), &[&["inspect"], &context[..]].concat());
-    assert_eq!((code, text.contains("name a --variable ID")), (1, true), "{text}");
+    assert_eq!((code, text.contains("name a --variable ID")), (2, true), "{text}");
 }
 
 #[test]

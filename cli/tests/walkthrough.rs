@@ -201,7 +201,8 @@ fn init_refuses_what_it_cannot_make() {
         (&["init", CONFIG, "--qualifier", "../../etc"], "can't be the id of a qualifier"),
         (&["init", CONFIG, "--qualifier", "a", "--variable", "b"], "one thing at a time"),
     ] {
-        let refusal = walkthrough.fails(arguments);
-        assert!(refusal.contains(expected), "{refusal}");
+        let output = walkthrough.rototo(arguments);
+        let refusal = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && refusal.contains(expected), "{refusal}");
     }
 }

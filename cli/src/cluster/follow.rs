@@ -4,14 +4,14 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use futures::StreamExt;
 use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::NamespaceClient;
 use crate::cluster::operator::{OperatorOptions, answers};
-use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
+use crate::cluster::verdict::{WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::{StageGoal, WaitState};
 
 /// A wait that is over.
@@ -24,9 +24,19 @@ pub(crate) struct FinishedWait {
 
 impl FinishedWait {
     /// Ends a wait with what is known now.
-    pub(crate) fn of(wait_state: WaitState, now: Instant) -> Self {
-        let unseen = || WaitVerdict::Pending(Pending::Unseen("the API server has not answered".to_owned()));
-        Self { verdict: wait_state.verdict(now).unwrap_or_else(unseen), wait_state }
+    ///
+    /// # Errors
+    ///
+    /// Fails if the workspace was never seen: nothing is known of its fleet.
+    pub(crate) fn of(mut wait_state: WaitState, now: Instant) -> anyhow::Result<Self> {
+        match wait_state.verdict(now) {
+            Some(verdict) => Ok(Self { verdict, wait_state }),
+            None => {
+                let problem = wait_state.take_problem();
+                let problem = problem.unwrap_or_else(|| anyhow!("the API server has not answered"));
+                Err(problem.context("the workspace could not be read in time"))
+            }
+        }
     }
 }
 
@@ -37,7 +47,7 @@ pub(crate) struct Progress<'a> {
 }
 
 /// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns
-/// `None` when there is no such workspace.
+/// `None` when there is no such workspace, and an error if it could not be read until `deadline`.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
     name: &str,
@@ -71,7 +81,7 @@ pub(crate) async fn follow(
                 (progress.report)(&wait_state);
             }
             () = sleep_until(deadline) => {
-                return Ok(Some(FinishedWait::of(wait_state, Instant::now())));
+                return FinishedWait::of(wait_state, Instant::now()).map(Some);
             }
         }
         let now = Instant::now();

@@ -88,14 +88,16 @@ impl OperatorOptions {
     /// # Errors
     ///
     /// Fails if an option names one operator.
-    pub(crate) fn for_several(self) -> anyhow::Result<Self> {
+    pub(crate) fn for_several(self) -> Result<Self, String> {
         let named = [
             (self.operator_url.as_ref().is_some_and(|url| !url.is_empty()), "--operator-url"),
             (self.operator_ca_file.is_some(), "--operator-ca-file"),
             (self.token_file.is_some(), "--token-file"),
         ];
         if let Some((_, option)) = named.into_iter().find(|(given, _)| *given) {
-            bail!("{option} is for one operator, and several clusters are named: leave it out, or name one --context");
+            return Err(format!(
+                "{option} is for one operator, and several clusters are named: leave it out, or name one --context"
+            ));
         }
         Ok(Self { several: true, ..self })
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use kube::Config;
 use rototo_connection::{api_error, api_server, with_causes};
@@ -78,7 +78,7 @@ impl ClusterOptions {
                 found.with_context(|| format!("the kubeconfig {shown} can't be used"))
             }
             (None, Some(name)) => found.with_context(|| format!("the context {name} can't be used")),
-            (None, None) => found.context("there is no way to a cluster: name a --kubeconfig"),
+            (None, None) => found.context("no cluster is configured: give --kubeconfig"),
         }
     }
 }
@@ -88,15 +88,15 @@ impl ClustersOptions {
     ///
     /// # Errors
     ///
-    /// Fails if a context is named twice: it would count as two clusters.
-    pub(crate) fn clusters(self) -> anyhow::Result<Clusters> {
+    /// Returns what is wrong with the command line: a context that is named twice would count as two clusters.
+    pub(crate) fn clusters(self) -> Result<Clusters, String> {
         let Self { kubeconfig, mut contexts } = self;
         if contexts.len() < 2 {
             return Ok(Clusters::One(ClusterOptions { kubeconfig, context: contexts.pop() }));
         }
         for (index, context) in contexts.iter().enumerate() {
             if contexts[..index].contains(context) {
-                bail!("the context {context} is named twice");
+                return Err(format!("the context {context} is named twice"));
             }
         }
         let cluster = |context: String| {

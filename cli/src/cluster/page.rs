@@ -158,6 +158,12 @@ pub(crate) fn straggler(straggler: &Straggler) -> String {
     format!("{}: {}{reason}", plain(&straggler.name), plain(&straggler.state))
 }
 
+/// Returns `app-7 (missing)`, for a process in a list within a sentence.
+fn unprepared(straggler: &Straggler) -> String {
+    let reason = straggler.reason.as_ref().map_or_else(String::new, |reason| format!(", {}", plain(reason)));
+    format!("{} ({}{reason})", plain(&straggler.name), plain(&straggler.state))
+}
+
 fn refusal(rejected: &RejectedStatus, line: &mut impl FnMut(&str, &str)) {
     let revision = short_revision(rejected.revision.as_deref());
     line("refused", &format!("{revision}  {BAD}{}{BAD:#}", faults(rejected)));
@@ -168,7 +174,7 @@ fn refusal(rejected: &RejectedStatus, line: &mut impl FnMut(&str, &str)) {
 
 /// Returns a sentence on a revision that is held, with the command that releases it.
 pub(crate) fn held_in_words(held: &HeldStatus) -> String {
-    let named: Vec<_> = held.processes.iter().map(straggler).collect();
+    let named: Vec<_> = held.processes.iter().map(unprepared).collect();
     let named = named.join(", ");
     let why = match held.reason.as_str() {
         reason::REFUSED_IN_REHEARSAL => format!("is refused by {named} before it is published, and is held"),
@@ -177,7 +183,7 @@ pub(crate) fn held_in_words(held: &HeldStatus) -> String {
             let revision = short_revision(Some(&held.revision));
             return format!("{revision} was taken back during its rollout, and is held. To try it again: {release}");
         }
-        reason::REHEARSAL_INCOMPLETE => format!("is held until {named} have prepared it"),
+        reason::REHEARSAL_INCOMPLETE => format!("is held: these have not prepared it: {named}"),
         _ => format!("would remove {} and is held", count(held.removes as usize, "published variable")),
     };
     format!("{} {why}. To publish it: {}", short_revision(Some(&held.revision)), plain(&held.release))
@@ -366,13 +372,13 @@ prod/degradation  not ready (LintRefused) see below
         );
         assert_eq!(
             unstyled(&says(json!({ "reason": "RefusedInRehearsal", "processes": processes }))),
-            "main@sha1:aaaaaaaa is refused by app-7: refused (check_failed) before it is published, and is held. To \
+            "main@sha1:aaaaaaaa is refused by app-7 (refused, check_failed) before it is published, and is held. To \
              publish it: kubectl annotate"
         );
+        let processes = json!([{ "name": "app-7", "state": "missing" }]);
         assert_eq!(
             unstyled(&says(json!({ "reason": "RehearsalIncomplete", "processes": processes }))),
-            "main@sha1:aaaaaaaa is held until app-7: refused (check_failed) have prepared it. To publish it: kubectl \
-             annotate"
+            "main@sha1:aaaaaaaa is held: these have not prepared it: app-7 (missing). To publish it: kubectl annotate"
         );
     }
 

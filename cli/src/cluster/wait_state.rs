@@ -145,6 +145,11 @@ impl WaitState {
         self.problem.as_ref()
     }
 
+    /// Takes the error of the last query or watch event.
+    pub(crate) fn take_problem(&mut self) -> Option<anyhow::Error> {
+        self.problem.take()
+    }
+
     /// Records that the watch failed, and is tried again.
     ///
     /// # Errors

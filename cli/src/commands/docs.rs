@@ -18,7 +18,7 @@ use crate::terminal::style::{BOLD, DIM};
 const EXAMPLES: &str = "\
 Examples:
   rototo docs                  which pages there are
-  rototo docs -p lint          the page whose name begins so
+  rototo docs -p run           the page whose name begins so
   rototo docs -s 'exit code'   where a pattern occurs
   rototo docs --export manual  all pages as a site";
 
@@ -40,28 +40,60 @@ pub(crate) struct DocsArguments {
 }
 
 /// A section's title, and its pages.
-type DocSection = (&'static str, &'static [Page]);
+type DocSection = (&'static str, &'static [Page<'static>]);
+
+/// Makes a page from its name and its place in the repository.
+macro_rules! page {
+    ($name:literal, $path:literal) => {
+        Page { name: $name, path: $path, markdown: include_str!(concat!("../../../", $path)) }
+    };
+}
 
 /// The pages in the order of a first reading: a new page is a line.
 const SECTIONS: &[DocSection] = &[
     (
+        "Install",
+        &[
+            page!("quickstart", "docs/quickstart.md"),
+            page!("production", "docs/production.md"),
+            page!("security", "docs/security.md"),
+            page!("image", "docs/image.md"),
+        ],
+    ),
+    (
         "Use",
         &[
-            ("cli", include_str!("../../../docs/cli.md")),
-            ("editors", include_str!("../../../docs/editors.md")),
-            ("library", include_str!("../../../docs/library.md")),
-            ("other-languages", include_str!("../../../docs/other-languages.md")),
-            ("operating", include_str!("../../../docs/operating.md")),
-            ("page", include_str!("../../../docs/page.md")),
-            ("progressive-delivery", include_str!("../../../docs/progressive-delivery.md")),
+            page!("cli", "docs/cli.md"),
+            page!("editors", "docs/editors.md"),
+            page!("custom-rules", "docs/custom-rules.md"),
+            page!("ci", "docs/ci.md"),
+            page!("library", "docs/library.md"),
+            page!("other-languages", "docs/other-languages.md"),
+        ],
+    ),
+    (
+        "Operate",
+        &[
+            page!("operating", "docs/operating.md"),
+            page!("runbook", "docs/runbook.md"),
+            page!("convergence", "docs/convergence.md"),
+            page!("page", "docs/page.md"),
+            page!("progressive-delivery", "docs/progressive-delivery.md"),
+            page!("commit-status", "docs/commit-status.md"),
         ],
     ),
     (
         "Reference",
         &[
-            ("format", include_str!("../../../docs/format.md")),
-            ("lint-rules", include_str!("../../../docs/lint-rules.md")),
-            ("lint-messages", include_str!("../../../docs/lint-messages.md")),
+            page!("format", "docs/format.md"),
+            page!("lint-rules", "docs/lint-rules.md"),
+            page!("lint-messages", "docs/lint-messages.md"),
+            page!("schemas", "docs/schemas/README.md"),
+            page!("fields", "docs/reference/fields.md"),
+            page!("conditions", "docs/reference/conditions.md"),
+            page!("kubectl", "docs/reference/kubectl.md"),
+            page!("chart", "charts/rototo-operator/README.md"),
+            page!("vocabulary", "docs/vocabulary.md"),
         ],
     ),
 ];
@@ -128,7 +160,7 @@ pub(crate) async fn run(arguments: DocsArguments, global: &GlobalArguments) -> a
     Ok(ExitCode::SUCCESS)
 }
 
-fn pages() -> impl Iterator<Item = &'static Page> {
+fn pages() -> impl Iterator<Item = &'static Page<'static>> {
     SECTIONS.iter().flat_map(|(_, pages)| *pages)
 }
 
@@ -138,30 +170,30 @@ fn title(markdown: &'static str) -> &'static str {
 
 fn print_index(global: &GlobalArguments) -> anyhow::Result<()> {
     if global.json {
-        let summary = |(id, markdown): &Page| PageSummary { id, title: title(markdown) };
+        let summary = |page: &Page<'static>| PageSummary { id: page.name, title: title(page.markdown) };
         let section = |(title, pages): &DocSection| IndexSection { title, pages: pages.iter().map(summary).collect() };
         return terminal::json(&Index { sections: SECTIONS.iter().map(section).collect() });
     }
-    let page = |(id, markdown): &Page| format!("  {BOLD}{id:<14}{BOLD:#} {}\n", title(markdown));
+    let page = |page: &Page<'static>| format!("  {BOLD}{:<20}{BOLD:#} {}\n", page.name, title(page.markdown));
     let section =
         |(title, pages): &DocSection| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
     terminal::text(&SECTIONS.iter().map(section).collect::<String>())
 }
 
 fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
-    let exact = pages().find(|(id, _)| *id == prefix).copied();
-    let candidates: Vec<_> = pages().filter(|(id, _)| id.starts_with(prefix)).copied().collect();
-    let (id, markdown) = match (exact, candidates.as_slice()) {
+    let exact = pages().find(|page| page.name == prefix);
+    let candidates: Vec<_> = pages().filter(|page| page.name.starts_with(prefix)).collect();
+    let Page { name, markdown, .. } = match (exact, candidates.as_slice()) {
         (Some(page), _) => page,
         (None, [page]) => *page,
         (None, []) => bail!("there is no page `{prefix}`: `rototo docs` lists those there are"),
         (None, several) => {
-            let names: Vec<_> = several.iter().map(|(id, _)| *id).collect();
+            let names: Vec<_> = several.iter().map(|page| page.name).collect();
             bail!("`{prefix}` could be {}: write more of it", names.join(" or "))
         }
     };
     if global.json {
-        terminal::json(&WholePage { id, title: title(markdown), markdown })
+        terminal::json(&WholePage { id: name, title: title(markdown), markdown })
     } else {
         terminal::text(markdown)
     }
@@ -178,18 +210,18 @@ fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
     terminal::text(&matches.iter().map(line).collect::<String>())
 }
 
-fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
-    let (id, markdown) = page;
+fn matches(page: &'static Page<'static>, pattern: &Regex) -> Vec<Match> {
+    let Page { name, markdown, .. } = page;
     let lines = markdown.lines().enumerate().map(|(index, line)| {
         let spans = pattern.find_iter(line).map(|found| LineSpan { start: found.start(), end: found.end() }).collect();
-        Match { page: id, title: title(markdown), line: index + 1, text: line, spans }
+        Match { page: name, title: title(markdown), line: index + 1, text: line, spans }
     });
     lines.filter(|found| !found.spans.is_empty()).collect()
 }
 
 /// Returns the first page of the site, in Markdown as all others.
 fn index() -> String {
-    let page = |(id, markdown): &Page| format!("- [{}]({id}.md)\n", title(markdown));
+    let page = |page: &Page<'static>| format!("- [{}]({})\n", title(page.markdown), page.path);
     let section =
         |(title, pages): &DocSection| format!("## {title}\n\n{}\n", pages.iter().map(page).collect::<String>());
     format!("# rototo\n\n{}", SECTIONS.iter().map(section).collect::<String>())
@@ -198,15 +230,14 @@ fn index() -> String {
 fn export(directory: &PathBuf, global: &GlobalArguments) -> anyhow::Result<()> {
     let shown = directory.display();
     fs::create_dir_all(directory).with_context(|| format!("the directory {shown} can't be made"))?;
-    let all: Vec<Page> = pages().copied().collect();
-    let write = |id: &str, title: &str, markdown: &str| {
-        let path = directory.join(format!("{id}.html"));
-        fs::write(&path, site::page(title, markdown, &all))
-            .with_context(|| format!("{} can't be written", path.display()))
+    let all: Vec<_> = pages().copied().collect();
+    let write = |title: &str, page: &Page<'_>| {
+        let path = directory.join(format!("{}.html", page.name));
+        fs::write(&path, site::page(title, page, &all)).with_context(|| format!("{} can't be written", path.display()))
     };
-    write("index", "rototo", &index())?;
-    for (id, markdown) in &all {
-        write(id, title(markdown), markdown)?;
+    write("rototo", &Page { name: "index", path: "index.md", markdown: &index() })?;
+    for page in &all {
+        write(title(page.markdown), page)?;
     }
     match (global.json, global.quiet) {
         (true, _) => terminal::json(&Exported { out: shown.to_string() }),

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::inspection;
 use crate::inspection::InspectionInput;
 use crate::terminal;
@@ -41,7 +40,9 @@ pub(crate) struct InspectArguments {
 pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let InspectArguments { source, selectors, context } = arguments;
     if !context.is_empty() && selectors.variables().is_none() && selectors.qualifiers().is_none() {
-        bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
+        let missing =
+            "--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them";
+        return Err(UsageError(missing.to_owned()).into());
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = workspace.parse();

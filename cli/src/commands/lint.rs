@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rototo_engine::lint::expired;
@@ -32,12 +32,15 @@ Examples:
   rototo lint --variable service-degradation-policy  only what concerns this variable
   rototo lint --json | jq '.diagnostics[].rule'
   rototo lint --format sarif > rototo.sarif
+  rototo lint --fail-on warning                      as an operator with spec.lint.failOn: warning
   rototo lint --expired                              also what should be gone by today
   rototo lint --expired --on 2027-01-01 --variable service-degradation-policy
 
-Errors make the exit code 1; warnings don't.";
+Errors make the exit code 1, and with --fail-on warning, warnings do too. Take the `spec.lint.failOn` of the \
+RototoWorkspace. Beyond lint, an operator refuses failing tests where `spec.lint.tests` is set (`rototo test` runs them), \
+and a workspace above its limits, by default 8 MiB of documents.";
 
-/// Check a workspace for everything that an operator would refuse, and for what is probably a mistake.
+/// Check a workspace by all rules of lint, with which an operator refuses errors. Warnings are probable mistakes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LintArguments {
@@ -49,6 +52,10 @@ pub(crate) struct LintArguments {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ReportFormat>,
 
+    /// The least severity that makes the exit code 1
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
+    fail_on: FailOn,
+
     /// Also warn of variables and rules whose `expires` is today in UTC, or has passed
     #[arg(long)]
     expired: bool,
@@ -59,6 +66,15 @@ pub(crate) struct LintArguments {
 
     #[command(flatten)]
     selection: Selectors,
+}
+
+/// The least severity that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Errors
+    Error,
+    /// Errors and warnings
+    Warning,
 }
 
 /// The shape that editors and scripts read.
@@ -83,7 +99,8 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
     arguments.selection.check(&parsed, &with_custom(lint.custom.clone()))?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
-    let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
+    let has_failed = lint.has_errors() || arguments.fail_on == FailOn::Warning && lint.warnings() > 0;
+    let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint, has_failed };
     let findings = LintFindings {
         command: "lint",
         diagnostics: &lint.diagnostics,
@@ -106,7 +123,7 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
             terminal::text(&format!("{}{}", github(&findings), diagnostics::lint_summary(&outcome)))?;
         }
     }
-    Ok(exit_code(&lint))
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Returns today in UTC.
@@ -118,10 +135,6 @@ fn today() -> Result<Date, InvalidDate> {
 fn add_expired(lint: &mut Lint, parsed: &Parsed, on: Date) {
     lint.diagnostics.extend(expired(parsed, on));
     lint.diagnostics.sort_by(|one, other| one.location.cmp(&other.location));
-}
-
-fn exit_code(lint: &Lint) -> ExitCode {
-    if lint.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Reports a source that can't be read as a finding like any other, so that scripts read one shape. People read the error.

@@ -58,6 +58,7 @@ A SOURCE is a directory, or one of
   git+https://host/repository.git#REF:SUBDIRECTORY   a branch, a tag, or a full commit; both parts may be left out
   git+ssh://git@host/repository.git#REF:SUBDIRECTORY
   git+file:///path/repository.git#REF:SUBDIRECTORY
+  https://host/archive.tar.gz#:SUBDIRECTORY          or .zip
   file:///path
 
 Exit codes: 0 all is well, 1 the command failed or lint found errors, 2 the command line is wrong.";

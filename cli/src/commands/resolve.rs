@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::compiled::compiled;
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::terminal::diagnostics;
 use crate::workspace::Workspace;
@@ -67,9 +66,8 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
     let variables = Selection::of(arguments.variable, arguments.variables);
     let qualifiers = Selection::of(arguments.qualifier, arguments.qualifiers);
     if variables.is_none() && qualifiers.is_none() {
-        bail!(
-            "nothing to resolve: name a --variable ID or a --qualifier ID, or take all with --variables or --qualifiers"
-        );
+        let missing = "nothing to resolve: name a --variable ID or a --qualifier ID, or take all with --variables or --qualifiers";
+        return Err(UsageError(missing.to_owned()).into());
     }
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
     let parsed = workspace.parse();

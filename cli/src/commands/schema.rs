@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rototo_engine::schemas::SchemaKind;
 use serde::Serialize;
 
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -51,7 +51,10 @@ pub(crate) async fn run(arguments: SchemaArguments, global: &GlobalArguments) ->
     match (arguments.kind, arguments.out) {
         (Some(kind), _) => terminal::json(&kind.schema())?,
         (None, Some(out)) => report(&out, write(&out)?, global)?,
-        (None, None) => bail!("name a --kind, or a directory with --out for the schemas of all kinds"),
+        (None, None) => {
+            let missing = "name a --kind, or a directory with --out for the schemas of all kinds";
+            return Err(UsageError(missing.to_owned()).into());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cluster;
 use crate::cluster::{ClusterOptions, ClusterWorkspaces, Clusters, ClustersOptions, WorkspaceScope};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: StatusArguments, global: &GlobalArguments) ->
         (None, false) => WorkspaceScope::Namespace,
         (None, true) => WorkspaceScope::AllNamespaces,
     };
-    let cluster = match clusters.clusters()? {
+    let cluster = match clusters.clusters().map_err(UsageError)? {
         Clusters::One(cluster) => cluster.connect().await?,
         Clusters::Several(clusters) => return several(clusters, scope, global).await,
     };

@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: TestArguments, global: &GlobalArguments) -> a
     let parsed = workspace.parse();
     let (name, directory) = (workspace.shown(), workspace.directory_in_repository());
     let tested = TestedWorkspace { name, directory: &directory, parsed: &parsed };
-    if parsed.tree().tests().next().is_none() {
+    if !parsed.tree().has_tests() {
         return untested(&tested, format);
     }
     let compiled = match rototo_engine::compile(&parsed) {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cluster::{Clusters, ClustersOptions};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::ui::{UiServer, serve};
 
@@ -33,8 +33,8 @@ pub(crate) struct UiArguments {
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
 
-    /// Ask the operator to date a claim again while its workspace is on the page; it takes the verb patch. Without it,
-    /// the operator dates a claim when it changes, and every 10 to 15 minutes
+    /// Ask the operator to refresh the status of the open workspace. Needs the verb `patch`. Without it, the operator
+    /// refreshes a status when it changes, and every 10 to 15 minutes
     #[arg(long)]
     confirm: bool,
 
@@ -50,7 +50,7 @@ struct UiReport {
 
 pub(crate) async fn run(arguments: UiArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let mut clusters = Vec::new();
-    match arguments.clusters.clusters()? {
+    match arguments.clusters.clusters().map_err(UsageError)? {
         Clusters::One(options) => clusters.push((None, options.connect().await?)),
         Clusters::Several(several) => {
             for (context, options) in several {

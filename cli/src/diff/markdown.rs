@@ -8,24 +8,36 @@ use crate::diff::Diff;
 use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
 use crate::terminal::wording::{count, plain};
 
-/// Returns the diff of these two workspaces in Markdown. Quotes from the workspaces are code, so that nothing in them
+/// The number of bytes of a comment. GitHub takes 65,536 characters.
+const LIMIT: usize = 65_000;
+
+/// Returns the diff of these two workspaces in Markdown, as much of it as a comment can have. Quotes from the workspaces are code, so that nothing in them
 /// links, mentions somebody, or becomes HTML.
 pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = match diff.variables.len() {
-        0 => "### Runtime configuration: nothing changes for anybody\n".to_owned(),
+        0 if diff.is_empty() => "### Runtime configuration: nothing changes for anybody\n".to_owned(),
+        0 => "### Runtime configuration: no variable changes\n".to_owned(),
         1 => "### Runtime configuration: 1 variable changes\n".to_owned(),
         variables => format!("### Runtime configuration: {} change\n", count(variables, "variable")),
     };
+    let mut left_out = 0;
+    let mut add = |written: String| match left_out == 0 && text.len() + written.len() <= LIMIT {
+        true => text.push_str(&written),
+        false => left_out += 1,
+    };
     for section in sections(diff, old, new, values) {
-        let _ = writeln!(text, "\n**{}**\n", line(&section.heading));
+        add(format!("\n**{}**\n\n", line(&section.heading)));
         for (sign, words) in &section.lines {
             let sign = match sign {
                 LineKind::New => "➕",
                 LineKind::Gone => "➖",
                 LineKind::Different => "✏️",
             };
-            let _ = writeln!(text, "- {sign} {}", line(words));
+            add(format!("- {sign} {}\n", line(words)));
         }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "\n{} more: `rototo diff` shows them.", count(left_out, "line"));
     }
     text
 }

@@ -15,8 +15,8 @@ mod values;
 
 use std::collections::BTreeSet;
 
-use rototo_engine::Parsed;
-use rototo_engine::parse::Variable;
+use rototo_engine::parse::{CONTEXT_SCHEMA, Variable};
+use rototo_engine::{Parsed, compile};
 use serde::Serialize;
 
 use crate::diff::change::{ChangeKind, OldAndNew, variable_of};
@@ -64,6 +64,9 @@ pub(crate) struct ContextDiff {
     pub(crate) added: BTreeSet<String>,
     /// Attributes that no rule reads any more.
     pub(crate) removed: BTreeSet<String>,
+    /// The change of the schema of contexts, which may refuse contexts that it accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<ChangeKind>,
 }
 
 /// Compares two workspaces.
@@ -75,6 +78,7 @@ pub(crate) fn compare(old: &Parsed, new: &Parsed) -> Diff {
     let context = ContextDiff {
         added: reads_new.difference(&reads_old).cloned().collect(),
         removed: reads_old.difference(&reads_new).cloned().collect(),
+        schema: context_schema(old, new),
     };
     Diff { variables, qualifiers, context, unreadable: unreadable(old, new), decisions: None }
 }
@@ -82,7 +86,22 @@ pub(crate) fn compare(old: &Parsed, new: &Parsed) -> Diff {
 impl Diff {
     /// Returns whether every context gets the same values as before.
     pub(crate) fn is_empty(&self) -> bool {
-        self.variables.is_empty() && self.qualifiers.is_empty() && self.unreadable.is_empty()
+        let same = self.variables.is_empty() && self.qualifiers.is_empty() && self.unreadable.is_empty();
+        let flips = self.decisions.as_ref().is_some_and(|decisions| !decisions.flipped.is_empty());
+        same && self.context.schema.is_none() && !flips
+    }
+}
+
+fn context_schema(old: &Parsed, new: &Parsed) -> Option<ChangeKind> {
+    let schema = |parsed: &Parsed| {
+        let content = parsed.schemas.get(CONTEXT_SCHEMA).and_then(|document| document.content());
+        content.map(|schema| schema.json.clone())
+    };
+    match (schema(old), schema(new)) {
+        (old, new) if old == new => None,
+        (None, _) => Some(ChangeKind::Added),
+        (_, None) => Some(ChangeKind::Removed),
+        _ => Some(ChangeKind::Changed),
     }
 }
 
@@ -130,7 +149,9 @@ fn unreadable(old: &Parsed, new: &Parsed) -> Vec<String> {
         let objects = objects.filter(|document| document.content().is_none());
         let paths = variables.map(|document| document.path.to_string());
         let paths = paths.chain(qualifiers.map(|document| document.path.to_string()));
-        paths.chain(objects.map(|document| document.path.to_string())).collect::<Vec<_>>()
+        let paths = paths.chain(objects.map(|document| document.path.to_string()));
+        // Nothing is resolved from a workspace with such a manifest or context schema.
+        paths.chain(compile(parsed).err().map(|error| error.path)).collect::<Vec<_>>()
     };
     faulty(old).into_iter().chain(faulty(new)).collect::<BTreeSet<_>>().into_iter().collect()
 }

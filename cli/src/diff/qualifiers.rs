@@ -31,6 +31,8 @@ pub(crate) enum TestChange {
         old: [i64; 2],
         new: [i64; 2],
     },
+    /// The same tests are asked for in another order: one that can't be answered ends the decision.
+    Reordered,
     /// The salt of a bucket changed, so everybody gets another place.
     Reassigned {
         attribute: String,
@@ -74,7 +76,10 @@ pub(super) fn compare(old: &Parsed, new: &Parsed) -> Vec<QualifierDiff> {
                 (None, _) => ChangeKind::Added,
                 (_, None) => ChangeKind::Removed,
             };
-            let tests = changes(tests(old, id), tests(new, id));
+            let (old, new) = (tests(old, id), tests(new, id));
+            let reordered = reordered(&old, &new).then_some(TestChange::Reordered);
+            let mut tests = changes(old, new);
+            tests.extend(reordered);
             let same = change == ChangeKind::Changed && tests.is_empty();
             (!same).then(|| QualifierDiff { id: id.to_owned(), change, tests })
         })
@@ -86,24 +91,45 @@ fn tests(parsed: &Parsed, id: &str) -> Vec<PredicateTest> {
     content.map(|qualifier| qualifier.predicates()).unwrap_or_default().iter().map(PredicateTest::of).collect()
 }
 
-/// Compares tests of the same attribute with each other, in their order; the order itself decides nothing.
+/// Compares tests with each other that have most in common.
 fn changes(old: Vec<PredicateTest>, mut new: Vec<PredicateTest>) -> Vec<TestChange> {
-    let mut left = Vec::new();
-    for test in old {
-        match new.iter().position(|other| *other == test) {
-            Some(place) => drop(new.remove(place)),
-            None => left.push(test),
+    type Similar = fn(&PredicateTest, &PredicateTest) -> bool;
+    let similar: [Similar; 3] =
+        [|one, other| (&one.op, &one.salt) == (&other.op, &other.salt), |one, other| one.op == other.op, |_, _| true];
+    let mut old: Vec<_> = old.into_iter().map(Some).collect();
+    for test in &mut old {
+        if let Some(place) = new.iter().position(|other| test.as_ref() == Some(other)) {
+            new.remove(place);
+            *test = None;
         }
     }
-    let mut changes = Vec::new();
-    for test in left {
-        match new.iter().position(|other| other.attribute == test.attribute) {
-            Some(place) => changes.push(TestChange::of(test, new.remove(place))),
-            None => changes.push(TestChange::Removed(test)),
+    let mut pairs: Vec<Option<PredicateTest>> = old.iter().map(|_| None).collect();
+    for is_similar in similar {
+        for (test, pair) in old.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
+            let Some(test) = test else { continue };
+            let is_pair = |other: &PredicateTest| other.attribute == test.attribute && is_similar(test, other);
+            *pair = new.iter().position(is_pair).map(|place| new.remove(place));
         }
     }
+    let pairs = old.into_iter().zip(pairs).filter_map(|(test, pair)| Some((test?, pair)));
+    let mut changes: Vec<_> = pairs
+        .map(|(test, pair)| match pair {
+            Some(pair) => TestChange::of(test, pair),
+            None => TestChange::Removed(test),
+        })
+        .collect();
     changes.extend(new.into_iter().map(TestChange::Added));
     changes
+}
+
+/// Returns whether tests that stay are asked for in another order, and the order may decide: a test that reads another
+/// qualifier may keep those behind it from reading an attribute that is missing.
+fn reordered(old: &[PredicateTest], new: &[PredicateTest]) -> bool {
+    let stays = |tests: &[PredicateTest], others: &[PredicateTest]| -> Vec<PredicateTest> {
+        tests.iter().filter(|test| others.contains(test)).cloned().collect()
+    };
+    let (before, after) = (stays(old, new), stays(new, old));
+    before != after && before.iter().any(|test| test.attribute.starts_with("qualifier."))
 }
 
 impl TestChange {
@@ -125,7 +151,7 @@ impl TestChange {
         match self {
             Self::Added(test) | Self::Removed(test) => test.value = None,
             Self::Changed(OldAndNew { old, new }) => (old.value, new.value) = (None, None),
-            Self::Bucket { .. } | Self::Reassigned { .. } => {}
+            Self::Bucket { .. } | Self::Reassigned { .. } | Self::Reordered => {}
         }
     }
 }

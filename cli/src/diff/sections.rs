@@ -176,6 +176,10 @@ impl SectionWriter<'_> {
                 let line = subject().and(format!("{what} from {} to {} of ", share(*old), share(*new)));
                 (LineKind::Different, line.quoted(attribute).and(format!(" ({ranges})")))
             }
+            TestChange::Reordered => {
+                let words = "it asks in another order, which decides where an attribute is missing";
+                (LineKind::Different, subject().and(words))
+            }
             TestChange::Reassigned { attribute, old, new } => {
                 let line = subject().and("everybody is assigned anew by another salt: ");
                 let line = line.and(format!("{} instead of {} of ", share(*new), share(*old)));
@@ -219,7 +223,15 @@ impl SectionWriter<'_> {
             .removed
             .iter()
             .map(|path| (LineKind::Gone, Line::words("need not hold ").quoted(path).and(" any more")));
-        let lines: Vec<_> = added.chain(removed).collect();
+        let schema = context.schema.map(|change| match change {
+            ChangeKind::Added => (LineKind::New, Line::words("a schema is new: it may refuse contexts")),
+            ChangeKind::Removed => (LineKind::Gone, Line::words("the schema is gone: nothing refuses a context now")),
+            ChangeKind::Changed => {
+                let words = "the schema is different: it may refuse contexts that it accepted";
+                (LineKind::Different, Line::words(words))
+            }
+        });
+        let lines: Vec<_> = added.chain(removed).chain(schema).collect();
         (!lines.is_empty()).then(|| Section { heading: Line::words("what applications send"), lines })
     }
 

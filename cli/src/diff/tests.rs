@@ -164,3 +164,78 @@ fn markdown_quotes_what_could_be_markup() {
     let text = markdown(&compare(&old, &new), &old, &new, ValueVisibility::Shown);
     assert!(text.contains("`\"a\"` -> `` \"`@all` <b>\" ``"), "{text}");
 }
+
+#[test]
+fn a_context_schema_that_requires_more_is_a_change() {
+    let with = |schema: &str| {
+        let mut tree = workspace(&[]).tree().clone();
+        tree.insert("schemas/context.schema.json", schema.as_bytes().to_vec());
+        parse(tree)
+    };
+    let (old, new) = (with(r#"{"type": "object"}"#), with(r#"{"type": "object", "required": ["plan"]}"#));
+    let diff = compare(&old, &new);
+    assert_eq!(diff.context.schema, Some(ChangeKind::Changed));
+    let shown = text(&diff, &old, &new, ValueVisibility::Shown);
+    assert!(shown.contains("it may refuse contexts that it accepted"), "{shown}");
+    assert!(!shown.contains("nothing changes"), "{shown}");
+    let shown = markdown(&diff, &old, &new, ValueVisibility::Shown);
+    assert!(shown.contains("no variable changes") && !shown.contains("for anybody"), "{shown}");
+    let same = compare(&old, &with(r#"{ "type" : "object" }"#));
+    assert!(same.is_empty());
+}
+
+#[test]
+fn a_workspace_from_which_nothing_resolves_is_no_empty_diff() {
+    for broken in [("rototo-workspace.toml", "= 1", "= 2"), ("rototo-workspace.toml", "= 1", "=")] {
+        let (old, new) = (workspace(&[]), workspace(&[broken]));
+        assert_eq!(compare(&old, &new).unreadable, ["rototo-workspace.toml"], "{broken:?}");
+    }
+}
+
+#[test]
+fn the_order_of_tests_is_a_change_where_it_decides() {
+    let (high, trial) = (
+        "[[predicate]]\nattribute = \"qualifier.high\"\nop = \"eq\"\nvalue = true\n",
+        "[[predicate]]\nattribute = \"account.id\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 1000]\n",
+    );
+    let change = ("qualifiers/trial.toml", &*format!("{high}{trial}"), &*format!("{trial}{high}"));
+    let expected = "  ~ qualifier trial: it asks in another order, which decides where an attribute is missing";
+    check(&[change], &["variable limit", expected]);
+}
+
+#[test]
+fn tests_are_paired_with_those_that_have_most_in_common() {
+    let tests = |tests: &[(&str, [i64; 2])]| -> String {
+        let test = |(salt, [start, end]): &(&str, [i64; 2])| {
+            format!("[[predicate]]\nattribute = \"id\"\nop = \"bucket\"\nsalt = \"{salt}\"\nrange = [{start}, {end}]\n")
+        };
+        format!("schema_version = 1\n{}", tests.iter().map(test).collect::<String>())
+    };
+    let with = |text: String| {
+        let mut tree = workspace(&[]).tree().clone();
+        tree.insert("qualifiers/trial.toml", text.into_bytes());
+        parse(tree)
+    };
+    let old = with(tests(&[("a", [0, 1000]), ("b", [0, 5000])]));
+    let new = with(tests(&[("b", [0, 6000]), ("a", [0, 2000])]));
+    let shown = text(&compare(&old, &new), &old, &new, ValueVisibility::Redacted);
+    assert!(!shown.contains("assigned anew"), "{shown}");
+    assert!(shown.contains("from 10 % to 20 %") && shown.contains("from 50 % to 60 %"), "{shown}");
+}
+
+#[test]
+fn markdown_fits_into_a_comment() {
+    let values = |value: usize| -> String {
+        let values: String = (0..4000).map(|number| format!("key-{number} = {value}\n")).collect();
+        format!("schema_version = 1\ntype = \"int\"\n[values]\n{values}[resolve]\ndefault = \"key-0\"\n")
+    };
+    let with = |text: String| {
+        let mut tree = workspace(&[]).tree().clone();
+        tree.insert("variables/limit.toml", text.into_bytes());
+        parse(tree)
+    };
+    let (old, new) = (with(values(1)), with(values(2)));
+    let shown = markdown(&compare(&old, &new), &old, &new, ValueVisibility::Shown);
+    assert!(shown.chars().count() <= 65_536, "{}", shown.chars().count());
+    assert!(shown.contains("value `key-0`") && shown.ends_with(" more: `rototo diff` shows them.\n"), "{shown}");
+}

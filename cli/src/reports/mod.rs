@@ -6,11 +6,10 @@ pub(crate) mod rules;
 pub(crate) mod sarif;
 pub(crate) mod unread;
 
-use anyhow::bail;
 use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location};
 
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::reports::rules::is_of_tests;
 use crate::workspace::MANIFEST;
 use crate::workspace::unreadable::UNREADABLE;
@@ -30,10 +29,12 @@ pub(crate) enum ReportFormat {
 
 impl ReportFormat {
     /// Returns the form that the command line asks for.
-    pub(crate) fn of(given: Option<Self>, global: &GlobalArguments) -> anyhow::Result<Self> {
+    pub(crate) fn of(given: Option<Self>, global: &GlobalArguments) -> Result<Self, UsageError> {
         match given {
             Some(Self::Json) | None if global.json => Ok(Self::Json),
-            Some(_) if global.json => bail!("--json asks for another form than --format: leave one of them out"),
+            Some(_) if global.json => {
+                Err(UsageError("--json asks for another form than --format: leave one of them out".to_owned()))
+            }
             given => Ok(given.unwrap_or(Self::Text)),
         }
     }

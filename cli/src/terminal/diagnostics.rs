@@ -18,26 +18,25 @@ pub(crate) struct LintOutcome<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) parsed: &'a Parsed,
     pub(crate) lint: &'a Lint,
+    /// Whether the findings make the command fail.
+    pub(crate) has_failed: bool,
 }
 
 /// Returns all diagnostics, and one line that sums them up.
 pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
-    let LintOutcome { workspace, parsed, lint } = outcome;
+    let LintOutcome { workspace, parsed, lint, .. } = outcome;
     format!("{}{}", diagnostics(&lint.diagnostics, parsed, workspace.shown()), lint_summary(outcome))
 }
 
 /// Returns one line that sums up lint.
 pub(crate) fn lint_summary(outcome: &LintOutcome<'_>) -> String {
-    let LintOutcome { workspace, parsed, lint } = outcome;
+    let LintOutcome { workspace, parsed, lint, has_failed } = outcome;
     let summary = parsed.summary();
-    let found = match (lint.errors(), lint.warnings()) {
-        (0, 0) => String::new(),
-        (0, warnings) => format!(", {}", count(warnings, "warning")),
-        (errors, 0) => count(errors, "error"),
-        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
-    };
+    let found = [(lint.errors(), "error"), (lint.warnings(), "warning")].into_iter().filter(|(number, _)| *number > 0);
+    let found: Vec<_> = found.map(|(number, what)| count(number, what)).collect();
     let documents = count(summary.documents, "document");
-    if lint.has_errors() {
+    if *has_failed {
+        let found = found.join(", ");
         format!("{BAD}failed{BAD:#}: {found} in {documents} of {}\n", plain(workspace.shown()))
     } else {
         let parts = [
@@ -46,8 +45,8 @@ pub(crate) fn lint_summary(outcome: &LintOutcome<'_>) -> String {
             count(summary.resources, "resource"),
             documents,
         ];
-        let fingerprint = parsed.fingerprint().short();
-        let parts = parts.join(", ");
+        let (fingerprint, parts) = (parsed.fingerprint().short(), parts.join(", "));
+        let found: String = found.iter().map(|found| format!(", {found}")).collect();
         format!("{GOOD}ok{GOOD:#}: {} {DIM}({parts}; {fingerprint}){DIM:#}{found}\n", plain(workspace.shown()))
     }
 }

@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail};
 use rototo_engine::ResolveError;
 use serde_json::{Map, Value};
 
+use crate::global::UsageError;
+
 /// The most parts of a path. An object nests as deeply as its path has parts, and its readers recurse.
 const MAX_PARTS: usize = 64;
 
@@ -57,16 +59,19 @@ fn dotted_key<'a>(context: &'a Value, attribute: &str) -> Option<&'a str> {
 fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
     if let Some(path) = argument.strip_prefix('@') {
         if path.is_empty() {
-            bail!("--context @ names no file: write --context @FILE");
+            return Err(UsageError("--context @ names no file: write --context @FILE".to_owned()).into());
         }
         let text = read_file(path).with_context(|| format!("the context file {path} can't be read"))?;
-        return parse_object(&text).with_context(|| format!("the context file {path} is not usable"));
+        let parsed = parse_object(&text).map_err(anyhow::Error::msg);
+        return parsed.with_context(|| format!("the context file {path} is not usable"));
     }
-    match argument.split_once('=') {
+    let parsed = match argument.split_once('=') {
         Some((path, value)) if !argument.trim_start().starts_with('{') => assign(path, value),
-        _ => parse_object(argument)
-            .with_context(|| format!("--context `{}` is not usable", argument.chars().take(200).collect::<String>())),
-    }
+        _ => parse_object(argument).map_err(|error| {
+            format!("--context `{}` is not usable: {error}", argument.chars().take(200).collect::<String>())
+        }),
+    };
+    parsed.map_err(|error| UsageError(error).into())
 }
 
 /// Reads a file, or standard input for `-`. A byte order mark is passed over, as in the documents of a workspace.
@@ -88,22 +93,22 @@ fn read_file(path: &str) -> anyhow::Result<String> {
     })
 }
 
-fn parse_object(text: &str) -> anyhow::Result<Map<String, Value>> {
+fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => bail!("it must be a JSON object, such as {{\"account\": {{\"id\": \"acct-001\"}}}}"),
-        Err(error) => bail!("it is neither PATH=VALUE nor JSON: {error}"),
+        Ok(_) => Err("it must be a JSON object, such as {\"account\": {\"id\": \"acct-001\"}}".to_owned()),
+        Err(error) => Err(format!("it is neither PATH=VALUE nor JSON: {error}")),
     }
 }
 
 /// Parses `account.id=acct-001` into `{"account": {"id": "acct-001"}}`.
-fn assign(path: &str, value: &str) -> anyhow::Result<Map<String, Value>> {
+fn assign(path: &str, value: &str) -> Result<Map<String, Value>, String> {
     if path.split('.').any(str::is_empty) {
-        bail!("--context {path}={value} has an empty part in its path: write it as account.id={value}");
+        return Err(format!("--context {path}={value} has an empty part in its path: write it as account.id={value}"));
     }
     if path.split('.').count() > MAX_PARTS {
         let start: String = path.chars().take(40).collect();
-        bail!("--context {start}… has a path with too many dots: it may have at most {MAX_PARTS} parts");
+        return Err(format!("--context {start}… has a path with too many dots: it may have at most {MAX_PARTS} parts"));
     }
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     let mut parts = path.rsplit('.');

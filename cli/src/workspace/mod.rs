@@ -7,10 +7,13 @@ pub(crate) mod unreadable;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use rototo_api::source_scheme::SourceScheme;
 use rototo_engine::{Lint, Parsed, Tree};
 use rototo_lua::{InProcess, ScriptLimits};
-use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
+use rototo_source::{
+    Access, ContentFault, Credentials, InvalidSource, PinnedSource, Reader, ReaderOptions, Source, SourceFault,
+};
 
 use crate::global::GlobalArguments;
 use crate::workspace::unreadable::Unreadable;
@@ -50,7 +53,7 @@ impl Workspace {
     ) -> anyhow::Result<Self> {
         let (shown, source) = match source {
             Some(text) => {
-                let source: Source = text.parse()?;
+                let source = parsed(text)?;
                 (if matches!(source, Source::Local(_)) { text.to_owned() } else { source.to_string() }, source)
             }
             None => {
@@ -106,6 +109,18 @@ impl Workspace {
     fn directory(&self) -> Option<PathBuf> {
         directory(self.pinned.source())
     }
+}
+
+/// Parses a source. An unknown scheme is answered with those that have files to read.
+fn parsed(text: &str) -> anyhow::Result<Source> {
+    text.parse().map_err(|error| match error {
+        InvalidSource::UnknownScheme(scheme) => {
+            let known = SourceScheme::ALL.iter().filter(|known| known.has_files());
+            let known: Vec<_> = known.map(|known| known.name()).collect();
+            anyhow!("`{scheme}` is not a known scheme: use a directory, or one of {}", known.join(", "))
+        }
+        error => error.into(),
+    })
 }
 
 fn directory(source: &Source) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::repository;
-use crate::support::{VARIABLE, copy, example};
+use crate::support::{VARIABLE, changed, copy, example};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -99,35 +99,56 @@ fn the_action_leaves_a_log_of_a_layer_that_can_not_be_read_and_no_empty_one() {
     assert!(!repository.path().join("rototo.sarif").exists());
 }
 
+/// Runs the job of the template for a workspace, with some of its variables in place of their defaults.
+fn run_template(repository: &Path, variables: &[(&str, &str)]) -> Output {
+    let job = &yaml(".gitlab/rototo-lint.yml")[".rototo-lint"];
+    let lines: Vec<&str> = job["script"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let defaults = job["variables"].as_object().unwrap().iter();
+    let mut shell = shell("sh", repository);
+    shell.args(["-e", "-c", &lines.join("\n")]).envs(defaults.map(|(name, value)| (name, value.as_str().unwrap())));
+    shell.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// Runs the hook with arguments.
+fn run_hook(repository: &Path, arguments: &[&str]) -> Output {
+    let hook = &yaml(".pre-commit-hooks.yaml")[0];
+    // pre-commit gives a hook with `files` no file of a commit that only deletes some, and skips it.
+    assert_eq!((&hook["always_run"], &hook["files"]), (&Value::Bool(true), &Value::Null));
+    let mut words = hook["entry"].as_str().unwrap().split(' ');
+    let mut command = shell(words.next().unwrap(), repository);
+    command.args(words).args(arguments).output().unwrap()
+}
+
 #[test]
 fn the_template_of_gitlab_prints_the_findings_and_keeps_a_log() {
-    let job = yaml(".gitlab/rototo-lint.yml");
-    let lines: Vec<&str> = job[".rototo-lint"]["script"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let repository = repository();
-    let run = |workspace: &Path| {
-        let mut shell = shell("sh", repository.path());
-        shell.args(["-e", "-c", &lines.join("\n")]).env("ROTOTO_WORKSPACE", workspace).output().unwrap()
-    };
-    let output = run(Path::new("workspaces/prod"));
+    let output = run_template(repository.path(), &[("ROTOTO_WORKSPACE", "workspaces/prod")]);
     assert!(output.status.code() == Some(1) && text(&output).contains("max_concurrency = 0"), "{}", text(&output));
     let log: Value = serde_json::from_slice(&std::fs::read(repository.path().join("rototo.sarif")).unwrap()).unwrap();
     assert_eq!(log["runs"][0]["results"].as_array().unwrap().len(), 1);
-    assert!(run(&example()).status.success());
+    assert!(run_template(repository.path(), &[("ROTOTO_WORKSPACE", example().to_str().unwrap())]).status.success());
 }
 
 #[test]
 fn the_hook_runs_for_each_commit_and_stops_a_bad_one() {
-    let hook = &yaml(".pre-commit-hooks.yaml")[0];
-    // pre-commit gives a hook with `files` no file of a commit that only deletes some, and skips it.
-    assert_eq!((&hook["always_run"], &hook["files"]), (&Value::Bool(true), &Value::Null));
     let repository = repository();
-    let run = |workspace: &str| {
-        let mut words = hook["entry"].as_str().unwrap().split(' ');
-        let mut command = shell(words.next().unwrap(), repository.path());
-        command.args(words).arg(workspace).output().unwrap()
-    };
-    let output = run("workspaces/prod");
+    let output = run_hook(repository.path(), &["workspaces/prod"]);
     assert!(output.status.code() == Some(1) && text(&output).contains("max_concurrency = 0"), "{}", text(&output));
-    let output = run(example().to_str().unwrap());
+    let output = run_hook(repository.path(), &[example().to_str().unwrap()]);
     assert!(output.status.success() && text(&output).is_empty(), "{}", text(&output));
+}
+
+#[test]
+fn each_host_fails_on_warnings_if_its_input_says_so() {
+    let workspace = changed(&format!("variables/{VARIABLE}.toml"), "value = \"degraded\"", "value = \"normal\"");
+    let directory = workspace.path();
+    for (fail_on, succeeds) in [("error", true), ("warning", false)] {
+        for output in [
+            run_action(directory, &[("fail-on", fail_on)]),
+            run_template(directory, &[("ROTOTO_FAIL_ON", fail_on)]),
+            run_hook(directory, &["--fail-on", fail_on, "."]),
+        ] {
+            assert_eq!(output.status.success(), succeeds, "{fail_on}: {}", text(&output));
+        }
+    }
 }

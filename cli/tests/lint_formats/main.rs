@@ -155,7 +155,7 @@ fn json_is_one_of_the_formats() {
         assert_eq!(prints(&example(), arguments), long);
     }
     let (code, text) = fails(&example(), &["lint", "--format", "sarif", "--json"]);
-    assert!(code == 1 && text.contains("leave one of them out"), "{text}");
+    assert!(code == 2 && text.contains("leave one of them out"), "{text}");
 }
 
 /// Returns a repository whose workspace extends a directory that is not there, in its third line.

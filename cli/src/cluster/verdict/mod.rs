@@ -313,11 +313,13 @@ fn hindrance(
     }
 }
 
-/// Returns whether the newest revision that the operator knows is published. In a status, `Ready` says it; in an
-/// answer, the revisions do. An archive has none.
+/// Returns whether the newest content that the operator knows is published. In a status, the fingerprints say it, or
+/// else `Ready`: the revision of a layered source stays when a base moves. In an answer, the revisions do. An archive has
+/// none.
 fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
+    let content = status.source.as_ref().and_then(|source| source.fingerprint.as_ref());
     match (claim.by, &claim.newest) {
-        (ClaimSource::Status, _) => true,
+        (ClaimSource::Status, _) => content.is_none_or(|newest| claim.fingerprint.as_ref() == Some(newest)),
         (ClaimSource::Operator, Some(newest)) => claim.revisions.contains(newest),
         (ClaimSource::Operator, None) => {
             status.published.as_ref().map(|published| &published.fingerprint) == claim.fingerprint.as_ref()

@@ -408,6 +408,15 @@ fn the_newest_has_arrived_only_when_the_source_is_known_to_be_the_newest_too() {
     );
 }
 
+/// The newest content is announced. A base has moved, so its revision is the one that is published.
+#[test]
+fn the_newest_content_of_a_status_must_be_the_published_one() {
+    for (newest, content, expected) in [(B, '2', "moving"), (A, '2', "moving"), (B, '1', "converged")] {
+        let source = json!({ "source": { "revision": newest, "fingerprint": fingerprint(content) } });
+        check(&workspace(newest, A, source), &WaitTarget::Newest, expected);
+    }
+}
+
 #[test]
 fn stragglers_are_named() {
     let behind = json!([{"name": "app-1", "state": "pending", "reason": "fetch_failed"}]);

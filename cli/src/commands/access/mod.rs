@@ -5,13 +5,12 @@ mod secrets;
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 use rototo_api::names;
 use serde_json::{Value, json};
 
 use crate::cluster::ClusterOptions;
-use crate::commands::access::secrets::SecretAccess;
+use crate::commands::access::secrets::{OperatorAccount, SecretAccess};
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -21,28 +20,41 @@ Examples:
   rototo access degradation --service-account checkout
   rototo access degradation -n prod --operator rototo-system/rototo-operator --secret git-credentials
 
-It only prints. What belongs into the pod's own manifest, a label and a volume, is in the comments at the end.";
+It only prints, and asks no cluster. What belongs into the pod's own manifest, a label and a volume, is in the comments \
+at the end. Each account and each Secret has a binding of its own, so what is applied for one takes nothing from another.";
+
+/// The help of the namespace.
+const NAMESPACE: &str =
+    "The namespace of the workspace; without it, the output has none, and `kubectl apply` takes that of its context";
+/// The help of the options that the other commands for a cluster use.
+const UNUSED: &str = "Has no effect: this command asks no cluster";
 
 /// Print what a pod needs to follow a workspace, or what the operator needs to read a Secret of it.
 ///
 /// For a pod: a Role and its binding, a label, and a token.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    mut_arg("namespace", |argument| argument.value_parser(namespace).help(NAMESPACE)),
+    mut_arg("kubeconfig", |argument| argument.help(UNUSED)),
+    mut_arg("context", |argument| argument.help(UNUSED))
+)]
 pub(crate) struct AccessArguments {
     /// The RototoWorkspace
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = workspace_name)]
     name: String,
 
     /// An existing ServiceAccount of the pods; without it, the output contains a new one with the workspace's name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     service_account: Option<String>,
 
     /// Print what the operator with this ServiceAccount needs to read the Secrets of the workspace
-    #[arg(long, value_name = "NAMESPACE/NAME", requires = "secret", conflicts_with = "service_account")]
-    operator: Option<String>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = operator_account, requires = "secret",
+        conflicts_with = "service_account")]
+    operator: Option<OperatorAccount>,
 
     /// A Secret that the RototoWorkspace names, with --operator; may be repeated
-    #[arg(long, value_name = "NAME", requires = "operator")]
+    #[arg(long, value_name = "NAME", value_parser = name, requires = "operator")]
     secret: Vec<String>,
 
     #[command(flatten)]
@@ -50,67 +62,63 @@ pub(crate) struct AccessArguments {
 }
 
 pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    require_name("workspace", &arguments.name)?;
-    if let Some(account) = &arguments.service_account {
-        require_name("ServiceAccount", account)?;
-    }
-    if let Some(operator) = &arguments.operator {
-        return print_secret_access(operator, &arguments, global);
-    }
-    let access = AccessRequest {
-        workspace: &arguments.name,
-        service_account: arguments.service_account.as_deref(),
-        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
+    let (workspace, namespace) = (&*arguments.name, arguments.cluster.namespace());
+    let (yaml, json) = match &arguments.operator {
+        Some(operator) => {
+            let access = SecretAccess { workspace, namespace, secrets: &arguments.secret, operator };
+            (access.yaml(), access.json())
+        }
+        None => {
+            let service_account = arguments.service_account.as_deref();
+            let access = AccessRequest { workspace, service_account, namespace };
+            (access.yaml(), access.json())
+        }
     };
     if global.json {
-        terminal::json(&access.json())?
+        terminal::json(&json)?
     } else {
-        terminal::text(&access.yaml())?
+        terminal::text(&yaml)?
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses what is no name: users apply the output unread.
-fn require_name(what: &str, name: &str) -> anyhow::Result<()> {
-    if !is_name(name) {
-        bail!("`{name}` can't be the name of a {what}: use lower-case letters, digits, `-`, and `.`");
-    }
-    Ok(())
-}
-
-fn print_secret_access(
-    operator: &str,
-    arguments: &AccessArguments,
-    global: &GlobalArguments,
-) -> anyhow::Result<ExitCode> {
-    let Some((namespace, account)) = operator.split_once('/') else {
-        bail!("`{operator}` does not name a ServiceAccount: write NAMESPACE/NAME");
-    };
-    require_name("namespace", namespace)?;
-    require_name("ServiceAccount", account)?;
-    for secret in &arguments.secret {
-        require_name("Secret", secret)?;
-    }
-    let access = SecretAccess {
-        workspace: &arguments.name,
-        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
-        secrets: &arguments.secret,
-        operator: (namespace, account),
-    };
-    if global.json {
-        terminal::json(&access.json())?
-    } else {
-        terminal::text(&access.yaml())?
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn is_name(name: &str) -> bool {
+/// Parses the name of an object. What is no name is refused, as users apply the output unread.
+fn name(text: &str) -> Result<String, String> {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 253
-        && name.starts_with(alphanumeric)
-        && name.ends_with(alphanumeric)
-        && name.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'))
+    let is_name = text.len() <= 253
+        && text.split('.').all(|part| part.starts_with(alphanumeric) && part.ends_with(alphanumeric))
+        && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'));
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("use lower-case letters, digits, `-`, and `.`".to_owned()),
+    }
+}
+
+/// Parses the name of a workspace, which is also part of a label.
+fn workspace_name(text: &str) -> Result<String, String> {
+    match name(text) {
+        Ok(name) if name.len() > 63 => Err("use at most 63 characters".to_owned()),
+        parsed => parsed,
+    }
+}
+
+/// Parses the name of a namespace, or nothing.
+fn namespace(text: &str) -> Result<String, String> {
+    match name(text) {
+        Ok(name) if name.len() <= 63 && !name.contains('.') => Ok(name),
+        _ if text.is_empty() => Ok(String::new()),
+        _ => Err("use at most 63 lower-case letters, digits, and `-`".to_owned()),
+    }
+}
+
+/// Parses `NAMESPACE/NAME` of an operator's ServiceAccount.
+fn operator_account(text: &str) -> Result<OperatorAccount, String> {
+    match text.split_once('/') {
+        Some((of, account)) if !of.is_empty() => {
+            Ok(OperatorAccount { namespace: namespace(of)?, name: name(account)? })
+        }
+        _ => Err("write NAMESPACE/NAME of its ServiceAccount".to_owned()),
+    }
 }
 
 /// The workspace to follow, and the pods that follow it.
@@ -125,16 +133,27 @@ impl AccessRequest<'_> {
         self.service_account.unwrap_or(self.workspace)
     }
 
+    /// Returns the name of the Role, which is the same for all accounts.
+    fn role(&self) -> String {
+        format!("rototo-{}", self.workspace)
+    }
+
+    /// Returns the name of the binding of this account. No name of a workspace or an account has a colon in it, so two
+    /// bindings never share one name.
+    fn binding(&self) -> String {
+        format!("rototo-{}:{}", self.workspace, self.account())
+    }
+
     fn metadata(&self, name: &str) -> String {
         yaml_metadata(name, self.namespace)
     }
 
     fn yaml(&self) -> String {
-        let (workspace, account, role) = (self.workspace, self.account(), format!("rototo-{}", self.workspace));
+        let (workspace, account, role) = (self.workspace, self.account(), self.role());
         let (markers, group, plural) = (names::MARKERS, names::GROUP, names::PLURAL);
         let (snapshot, fleet) = (names::SUBRESOURCE_SNAPSHOT, names::SUBRESOURCE_FLEET);
         let (label, audience) = (names::workspace_label(workspace), names::AUDIENCE);
-        let metadata = self.metadata(&role);
+        let (metadata, of_binding) = (self.metadata(&role), self.metadata(&self.binding()));
         let service_account = match self.service_account {
             Some(_) => String::new(),
             None => format!("---\napiVersion: v1\nkind: ServiceAccount\n{}\n", self.metadata(account)),
@@ -164,7 +183,7 @@ rules:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-{metadata}
+{of_binding}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
@@ -203,7 +222,7 @@ subjects:
 
     /// Returns the same as JSON: a list that can be applied, and the fields of the pod's manifest.
     fn json(&self) -> Value {
-        let (account, role) = (self.account(), format!("rototo-{}", self.workspace));
+        let (account, role) = (self.account(), self.role());
         let metadata = |name: &str| json_metadata(name, self.namespace);
         let rule = |group: &str, resource: String, name: &str, verbs: &[&str]| {
             json!({ "apiGroups": [group],
@@ -226,7 +245,8 @@ subjects:
                 ],
             }),
             json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata(&role),
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": metadata(&self.binding()),
                 "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role },
                 "subjects": [{ "kind": "ServiceAccount", "name": account }],
             }),
@@ -272,6 +292,8 @@ fn json_metadata(name: &str, namespace: Option<&str>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn check(access: &AccessRequest<'_>) {
@@ -297,10 +319,55 @@ mod tests {
         assert_eq!(serde_saphyr::from_str::<Value>(&uncommented).unwrap(), json["pod"]);
     }
 
+    /// Applies the printed objects in their order, and returns those that one replaced by another of its name.
+    fn replaced(printed: &[Value]) -> Vec<String> {
+        let mut applied = BTreeMap::new();
+        let mut replaced = Vec::new();
+        for item in printed.iter().flat_map(|printed| printed["apply"]["items"].as_array().unwrap()) {
+            let name = format!("{}/{}", item["kind"], item["metadata"]["name"]);
+            if applied.insert(name.clone(), item).is_some_and(|before| before != item) {
+                replaced.push(name);
+            }
+        }
+        replaced
+    }
+
+    #[test]
+    fn a_grant_takes_nothing_from_an_earlier_one() {
+        let of_pods =
+            |workspace, service_account| AccessRequest { workspace, service_account, namespace: Some("prod") }.json();
+        let of_secrets = |workspace, secrets: &[&str], operator: &str| {
+            let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
+            let operator = &operator_account(operator).unwrap();
+            SecretAccess { workspace, namespace: Some("prod"), secrets: &secrets, operator }.json()
+        };
+        let printed = [
+            of_pods("a", None),
+            of_pods("a", Some("checkout")),
+            of_pods("a", Some("b-c")),
+            of_pods("a-b", Some("c")),
+            of_pods("a-secret-git", None),
+            of_secrets("a", &["git"], "system/one"),
+            of_secrets("a", &["webhook", "git"], "system/one"),
+            of_secrets("a", &["git"], "system/two"),
+            of_secrets("a-git", &["webhook"], "system/one"),
+        ];
+        assert_eq!(replaced(&printed), Vec::<String>::new());
+    }
+
     #[test]
     fn only_names_are_printed() {
-        for name in ["", "-a", "a\nkind: Secret", "A", "a b", "a\""] {
-            assert!(!is_name(name), "{name:?}");
+        for text in ["", "-a", "a\nkind: Secret", "A", "a b", "a\"", "a..b", "a.-b", &"a".repeat(254)] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+        assert!(name(&"a".repeat(253)).is_ok() && name("a.b-1").is_ok());
+        assert!(workspace_name(&"a".repeat(64)).is_err() && workspace_name("a.b").is_ok());
+        for text in ["Prod", "a.b", &"a".repeat(64)] {
+            assert!(namespace(text).is_err(), "{text:?}");
+        }
+        assert_eq!(namespace(""), Ok(String::new()));
+        for text in ["rototo-operator", "/a", "a/", "a/b/c", "A/b"] {
+            assert!(operator_account(text).is_err(), "{text:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::commands::init::plan::{EntryKind, InitTarget, PlannedEntry, WorkspacePresence};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::workspace;
 use crate::workspace::MANIFEST;
@@ -92,6 +92,9 @@ pub(crate) async fn run(arguments: InitArguments, global: &GlobalArguments) -> a
     let workspace =
         if is_there(&root.join(MANIFEST))? { WorkspacePresence::Present } else { WorkspacePresence::Missing };
     let target = target(&arguments, &root, workspace, global).await?;
+    if workspace == WorkspacePresence::Missing {
+        refuse_inside(&root)?;
+    }
     let plan = plan::plan(target, workspace);
     let actions = plan.iter().map(|entry| action(entry, &root, &arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     if !arguments.dry_run {
@@ -116,9 +119,21 @@ pub(crate) async fn run(arguments: InitArguments, global: &GlobalArguments) -> a
 fn local(path: &Path) -> anyhow::Result<PathBuf> {
     let text = path.to_string_lossy();
     if text.contains("://") || text.starts_with("git+") {
-        bail!("{text} is an address: files can only be made in a directory, so clone it and name that");
+        let wrong = format!("{text} is an address: files can only be made in a directory, so clone it and name that");
+        return Err(UsageError(wrong).into());
     }
     std::path::absolute(path).with_context(|| format!("{text} is no path"))
+}
+
+/// Refuses a directory inside a workspace, where a second one is hardly meant.
+fn refuse_inside(root: &Path) -> anyhow::Result<()> {
+    let real = root.ancestors().find_map(|directory| directory.canonicalize().ok());
+    for around in real.iter().flat_map(|real| real.ancestors()) {
+        if is_there(&around.join(MANIFEST))? {
+            bail!("{} is inside the workspace {}: name that", root.display(), around.display());
+        }
+    }
+    Ok(())
 }
 
 async fn target(
@@ -133,15 +148,19 @@ async fn target(
         (None, Some(id), None, false) => Ok(InitTarget::Variable(checked("variable", id)?)),
         (None, None, Some(id), false) => Ok(InitTarget::Resource(checked("resource", id)?)),
         (None, None, None, true) => Ok(InitTarget::ContextSchema(context_schema(root, workspace, global).await?)),
-        _ => bail!("one thing at a time: --qualifier, --variable, --resource, or --context"),
+        _ => {
+            Err(UsageError("one thing at a time: --qualifier, --variable, --resource, or --context".to_owned()).into())
+        }
     }
 }
 
 /// Checks an id: it must be the same file name on every system.
-fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
+fn checked(kind: &str, id: &str) -> Result<String, UsageError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if id.split('.').any(str::is_empty) || !id.chars().all(plain) {
-        bail!("`{id}` can't be the id of a {kind}: use letters, digits, `-`, and `_`, with dots between them");
+        return Err(UsageError(format!(
+            "`{id}` can't be the id of a {kind}: use letters, digits, `-`, and `_`, with dots between them"
+        )));
     }
     Ok(id.to_owned())
 }

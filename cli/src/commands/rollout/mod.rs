@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt;
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ use crate::cluster;
 use crate::cluster::verdict::WaitTarget;
 use crate::cluster::{ClusterOptions, Clusters, ClustersOptions, NamespaceClient, WatchProblem};
 use crate::commands::wait::{duration, revision};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::terminal::style::BOLD;
 use crate::terminal::wording::plain;
@@ -73,13 +73,15 @@ struct RolloutReport {
 
 pub(crate) async fn run(arguments: RolloutArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let RolloutArguments { name, watch, advance, timeout, clusters } = arguments;
-    let clusters = clusters.clusters()?;
+    let clusters = clusters.clusters().map_err(UsageError)?;
     if let Some(target) = advance {
         return waves::run(clusters, &name, target, timeout, global).await;
     }
     match clusters {
         Clusters::One(cluster) => one(&cluster.connect().await?, &name, watch, global).await?,
-        Clusters::Several(_) if watch => bail!("--watch shows one cluster: name one --context"),
+        Clusters::Several(_) if watch => {
+            return Err(UsageError("--watch shows one cluster: name one --context".to_owned()).into());
+        }
         Clusters::Several(clusters) => several(clusters, &name, global).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
@@ -13,7 +12,7 @@ use crate::cluster::wait_state::StageGoal;
 use crate::cluster::{ClusterOptions, Clusters, OperatorOptions, short_revision};
 use crate::commands::steering::{SteeringAction, send};
 use crate::commands::wait::{Goal, WaitEnd, end, several};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::terminal::wording::plain;
 
@@ -26,9 +25,11 @@ pub(super) async fn run(
     global: &GlobalArguments,
 ) -> anyhow::Result<ExitCode> {
     let Clusters::Several(clusters) = clusters else {
-        bail!("--advance goes from one cluster to the next: name each with --context, in order");
+        let missing = "--advance goes from one cluster to the next: name two or more, each with --context, in order; in one \
+            cluster, use `rototo promote --step` and `rototo wait`";
+        return Err(UsageError(missing.to_owned()).into());
     };
-    let operator = OperatorOptions::default().for_several()?;
+    let operator = OperatorOptions::default().for_several().map_err(UsageError)?;
     let mut ends = Vec::new();
     for (context, options) in &clusters {
         let (name, target) = (name.to_owned(), target.clone());

@@ -23,7 +23,7 @@ use crate::cluster::{
     Clusters, ClustersOptions, FinishedWait, NamespaceClient, OperatorOptions, Progress, faults, findings, follow,
     held_in_words, short_fingerprint, short_revision, straggler,
 };
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::terminal::style::GOOD;
 use crate::terminal::wording::plain;
@@ -47,7 +47,8 @@ Each minute it prints on standard error what it waits for, unless --quiet or --j
 
 Exit codes:
   0  every process runs it; with --stage, its rollout has reached that step, or is over
-  1  something else failed, or the workspace is suspended and the target is not published
+  1  something else failed: no status could be read within --timeout, for example, or the workspace is suspended and the
+     target is not published
   2  the command line is wrong
   3  lint refuses it, or it is held until somebody allows it
   4  not within --timeout; the message names the stragglers
@@ -83,7 +84,7 @@ pub(crate) struct WaitArguments {
     #[arg(long, conflicts_with = "stage")]
     complete: bool,
 
-    /// The longest time to wait, such as 90s, 5m, or 1h
+    /// The longest time to wait, such as 90s, 5m, or 1h30m
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
 
@@ -116,7 +117,7 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     let target = revision.or(fingerprint).unwrap_or(WaitTarget::Newest);
     let stage = stage.map(StageGoal::Reached);
     let goal = Goal { name, target, stage, timeout, deadline: Instant::now() + timeout };
-    match clusters.clusters()? {
+    match clusters.clusters().map_err(UsageError)? {
         Clusters::One(cluster) => {
             let end = end(&cluster.connect().await?, &goal, &operator, (None, global)).await?;
             if global.json {
@@ -382,22 +383,34 @@ fn fingerprint(text: &str) -> Result<WaitTarget, String> {
     text.parse::<Fingerprint>().map(WaitTarget::Fingerprint).map_err(|error| error.to_string())
 }
 
-/// Parses a duration: `90s`, `5m`, `1h`, `500ms`.
+/// Parses a duration: `500ms`, `90s`, `5m`, `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
-    let millis = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let number = number.parse::<u64>().ok().filter(|number| *number <= 1_000_000);
-    match (number, millis) {
-        (Some(number), Some(millis)) => Ok(Duration::from_millis(number * millis)),
-        _ => Err("write a number and a unit, such as 90s, 5m, or 1h".to_owned()),
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    loop {
+        let (part, after) = leading_part(rest).ok_or("write a number and one of ms, s, m, h, such as 90s or 1h30m")?;
+        (total, rest) = (total.saturating_add(part), after);
+        if rest.is_empty() {
+            return Ok(total.min(LONGEST));
+        }
     }
+}
+
+/// The longest time to wait, which can be added to any time of the clock.
+const LONGEST: Duration = Duration::from_secs(3_600_000_000);
+
+/// Splits off the first number of a duration, with its unit.
+fn leading_part(text: &str) -> Option<(Duration, &str)> {
+    let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (unit, after) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let number = number.parse::<u64>().ok().filter(|number| *number <= 1_000_000)?;
+    Some((Duration::from_millis(number * millis), after))
 }
 
 #[cfg(test)]

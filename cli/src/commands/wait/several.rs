@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cluster::{ClusterOptions, OperatorOptions};
 use crate::commands::wait::{FAILED, Goal, WaitEnd, WaitReport, end};
-use crate::global::GlobalArguments;
+use crate::global::{GlobalArguments, UsageError};
 use crate::terminal;
 use crate::terminal::wording::plain;
 
@@ -40,7 +40,7 @@ pub(super) async fn run(
     operator: OperatorOptions,
     global: &GlobalArguments,
 ) -> anyhow::Result<ExitCode> {
-    let operator = &operator.for_several()?;
+    let operator = &operator.for_several().map_err(UsageError)?;
     let waits = clusters.into_iter().map(async |(context, options)| {
         let wait = async { end(&options.connect().await?, goal, operator, (Some(&context), global)).await }.await;
         (context, wait)

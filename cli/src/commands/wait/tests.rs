@@ -33,14 +33,20 @@ fn workspace(revisions: &[&str], changes: Value) -> RototoWorkspace {
 
 /// Returns a wait for [`A`] that has seen these workspaces.
 fn ended(seen: &[RototoWorkspace]) -> WaitEnd {
+    let (namespace, name) = ("prod".to_owned(), "degradation".to_owned());
+    let ended = FinishedWait::of(waiting(seen), Instant::now()).unwrap();
+    WaitEnd { namespace, name, ended, timeout: Duration::from_secs(60) }
+}
+
+/// Returns the state of a wait for [`A`] that has seen these workspaces.
+fn waiting(seen: &[RototoWorkspace]) -> WaitState {
     let start = Instant::now();
     let mut wait_state = WaitState::new(revision(A).unwrap(), start);
     wait_state.answered(start, Err(anyhow!("there is no token")));
     for workspace in seen {
         wait_state.saw(workspace.clone());
     }
-    let (namespace, name) = ("prod".to_owned(), "degradation".to_owned());
-    WaitEnd { namespace, name, ended: FinishedWait::of(wait_state, start), timeout: Duration::from_secs(60) }
+    wait_state
 }
 
 fn check(end: &WaitEnd, code: u8, text: &str) {
@@ -153,7 +159,7 @@ fn a_step_has_been_reached_only_by_a_recent_status() {
     let until = |seen: &[RototoWorkspace]| {
         let mut end = ended(seen);
         end.ended.wait_state = end.ended.wait_state.until_stage(Some(StageGoal::Reached(1)));
-        end.ended = FinishedWait::of(end.ended.wait_state, Instant::now());
+        end.ended = FinishedWait::of(end.ended.wait_state, Instant::now()).unwrap();
         end
     };
     let says = "step 2 of 4: 1/1 processes run main@sha1:aaaaaaaa, 2/2 what is published";
@@ -176,7 +182,7 @@ fn a_wait_that_goes_on_says_what_is_missing() {
         let text = present(wait_state, begin, begin + Duration::from_secs(61));
         assert_eq!(text, format!("waiting for 61 s: {expected}"));
     };
-    check(&ended(&[]).ended.wait_state, "the API server has not answered");
+    check(&waiting(&[]), "the API server has not answered");
     let other = ended(&[workspace(&[B], json!({}))]);
     check(&other.ended.wait_state, "the operator has not said more yet");
     let mut old = ended(&[workspace(&[A], json!({}))]);
@@ -189,9 +195,22 @@ fn a_wait_that_goes_on_says_what_is_missing() {
 
 #[test]
 fn a_target_that_never_came_is_a_time_out() {
-    check(&ended(&[]), 4, "not converged within 60 s: the API server has not answered");
     let other = workspace(&[B], json!({}));
     check(&ended(&[other]), 4, "not converged within 60 s: the operator has not said more yet");
+}
+
+#[test]
+fn a_workspace_that_was_never_read_is_no_time_out_but_a_failure() {
+    let failure = |wait_state| format!("{:#}", FinishedWait::of(wait_state, Instant::now()).unwrap_err());
+    let text = "the workspace could not be read in time";
+    assert_eq!(failure(waiting(&[])), format!("{text}: the API server has not answered"));
+    let mut refused = waiting(&[]);
+    refused.watch_failed(WatchProblem::Passing(anyhow!("connection refused"))).unwrap();
+    assert_eq!(failure(refused), format!("{text}: connection refused"));
+    // Once it was read, a problem is no more than the reason of a time-out.
+    let mut seen = waiting(&[workspace(&[B], json!({}))]);
+    seen.watch_failed(WatchProblem::Passing(anyhow!("connection refused"))).unwrap();
+    assert!(FinishedWait::of(seen, Instant::now()).is_ok());
 }
 
 #[test]
@@ -199,7 +218,10 @@ fn durations_have_a_unit() {
     assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
     assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
     assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-    for text in ["", "5", "s", "-5s", "5 s", "5d", "99999999999999999999s", "5µs"] {
+    assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+    assert_eq!(duration("1m0s500ms"), Ok(Duration::from_millis(60_500)));
+    assert_eq!(duration("1000000h1000000h"), Ok(LONGEST));
+    for text in ["", "5", "s", "-5s", "5 s", "5d", "99999999999999999999s", "5µs", "1h30", "1h 30m", "1.5h", "1hm"] {
         assert!(duration(text).is_err(), "{text}");
     }
 }
