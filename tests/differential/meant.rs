@@ -20,7 +20,10 @@ pub enum ObservedDifference<'a> {
 
 type KnownDifference = (&'static str, fn(&[&str], &ObservedDifference<'_>) -> bool);
 
-const MEANT: &[KnownDifference] = &[("a source is named as it was written", named_as_written)];
+const MEANT: &[KnownDifference] = &[
+    ("a source is named as it was written", named_as_written),
+    ("a wrong command line has an exit code of its own", wrong_command_line),
+];
 
 /// The reference names the temporary directory into which it unpacks a source that is no plain directory.
 fn named_as_written(arguments: &[&str], seen: &ObservedDifference<'_>) -> bool {
@@ -29,6 +32,11 @@ fn named_as_written(arguments: &[&str], seen: &ObservedDifference<'_>) -> bool {
     let [our_name, their_name] = [&mut ours, &mut theirs].map(|all| all["workspace"].take());
     let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     arguments.contains(&&*name(&our_name)) && name(&their_name).starts_with('/') && ours == theirs
+}
+
+/// The reference has the exit code 2 only for what its parser of options refuses.
+fn wrong_command_line(_: &[&str], seen: &ObservedDifference<'_>) -> bool {
+    matches!(seen, ObservedDifference::Exit { ours, theirs } if ours.code == Some(2) && theirs.code == Some(1))
 }
 
 /// Returns the name of the intended difference that explains `seen`.
