@@ -402,6 +402,7 @@ mod tests {
             assert_eq!(is_current(&first, &record, &before), current);
         }
     }
+
     fn wake(workspace: &RototoWorkspace, record: &mut WorkspaceRecord, pods: Pods, now: Instant) -> Instant {
         let fleet = record.count_fleet(pods, Duration::ZERO);
         next_wake(workspace, record, (&fleet, None), now)
