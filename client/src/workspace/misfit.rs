@@ -236,6 +236,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 }
 
 #[cfg(test)]
+#[expect(dead_code, reason = "what serde fills is not read")]
 mod tests {
     use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
@@ -248,7 +249,6 @@ mod tests {
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
     struct Policy {
         max_concurrency: u64,
         #[serde(default)]
@@ -262,7 +262,6 @@ mod tests {
     }
 
     #[derive(Deserialize)]
-    #[allow(dead_code)]
     struct Limit {
         burst: Option<u8>,
         rate: f64,
@@ -270,7 +269,6 @@ mod tests {
 
     #[derive(Deserialize)]
     #[serde(rename_all = "lowercase")]
-    #[allow(dead_code)]
     enum Mode {
         Fast,
         Slow { by: Limit },
@@ -279,7 +277,7 @@ mod tests {
     /// A type whose own message quotes the value.
     #[derive(Deserialize)]
     #[serde(try_from = "String")]
-    struct Word(#[allow(dead_code)] String);
+    struct Word(String);
 
     impl TryFrom<String> for Word {
         type Error = String;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST, is_file};
 use crate::document::text::{distance, shortened};
+use crate::document::tree::is_test;
 
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
 pub(crate) const MOST: usize = 100;
@@ -74,7 +75,7 @@ impl UnreadPaths {
     /// whose name differs may be that of other software.
     pub(crate) fn tests(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
         self.iter().filter_map(|(path, reason)| match reason {
-            UnreadReason::Resembles(meant) if meant.starts_with("tests/") => Some((path, meant.as_str())),
+            UnreadReason::Resembles(meant) if is_test(meant) => Some((path, meant.as_str())),
             _ => None,
         })
     }

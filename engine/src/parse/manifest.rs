@@ -43,15 +43,9 @@ pub fn extended_by(manifest: impl Into<Arc<[u8]>>) -> Vec<Field<Arc<str>>> {
 pub fn manifest_fault(manifest: impl Into<Arc<[u8]>>) -> Option<String> {
     let parsed = manifest_of(manifest)?;
     let Some(manifest) = parsed.content() else { return parsed.fault().map(|fault| fault.message.clone()) };
-    let has_version = matches!(&manifest.schema_version, Field::Present(version) if version.value == 1);
-    match &manifest.extends {
-        Extends::Invalid(_) => Some("`extends` is no list".to_owned()),
-        Extends::Sources(sources) if sources.iter().any(|source| source.present().is_none()) => {
-            Some("an entry of `extends` is no text".to_owned())
-        }
-        _ if !has_version => Some("`schema_version` is not 1".to_owned()),
-        _ => None,
-    }
+    let extends = manifest.extends.faults().map(|(_, fault)| fault).next();
+    let fault = extends.or((!manifest.has_version()).then_some(Manifest::VERSION));
+    fault.map(str::to_owned)
 }
 
 fn manifest_of(manifest: impl Into<Arc<[u8]>>) -> Option<Parse<Manifest>> {
@@ -61,6 +55,13 @@ fn manifest_of(manifest: impl Into<Arc<[u8]>>) -> Option<Parse<Manifest>> {
 }
 
 impl Manifest {
+    /// The fault of a manifest without the version that this engine reads.
+    pub(crate) const VERSION: &str = "the manifest must declare `schema_version = 1`";
+
+    pub(crate) fn has_version(&self) -> bool {
+        self.schema_version.value() == Some(&1)
+    }
+
     pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         Ok(Self {
             schema_version: root.integer("schema_version"),
@@ -71,6 +72,17 @@ impl Manifest {
 }
 
 impl Extends {
+    /// Returns the parts that are no list of strings, and the faults.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (Option<Span>, &'static str)> {
+        let (list, sources) = match self {
+            Self::Missing => (None, &[][..]),
+            Self::Invalid(span) => (Some((Some(*span), "`extends` must be a list of sources")), &[][..]),
+            Self::Sources(sources) => (None, &sources[..]),
+        };
+        let entries = sources.iter().filter(|source| source.value().is_none());
+        list.into_iter().chain(entries.map(|source| (source.span(), "a source in `extends` must be a string")))
+    }
+
     fn of(root: TomlTable<'_, '_>) -> Self {
         let Some(node) = root.get("extends") else { return Self::Missing };
         let Some(items) = node.kind.as_array() else { return Self::Invalid(node.span) };

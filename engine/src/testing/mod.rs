@@ -48,8 +48,8 @@ pub struct TestReport {
     pub interrupted: bool,
 }
 
-/// Runs tests. A path that may be meant as a test, and is none, is a mistake. `files` are their paths and bytes, mostly those of [`Tree::tests`](crate::Tree::tests). Before each case
-/// `keep_going` is asked, so that a caller can limit the time.
+/// Runs tests: `files` are their paths and bytes, mostly those of [`Tree::tests`](crate::Tree::tests). A path that may be
+/// meant as a test, and is none, is a mistake. Before each case `keep_going` is asked, so that a caller can limit the time.
 pub fn run<'a>(
     parsed: &'a Parsed,
     compiled: &Compiled,

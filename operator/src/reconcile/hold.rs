@@ -87,10 +87,20 @@ async fn read(context: &OperatorContext, key: &WorkspaceKey, fingerprint: Finger
 
 /// Returns whether the commit of the source names its content. That of a source with other layers does not: it stays when a
 /// base moves, so a person who names it would allow content that nobody has seen yet.
-pub(super) fn commit_names_content(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
+fn commit_names_content(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
     let shown = || workspace.status.as_ref()?.source.as_ref().map(|source| source.layers.len());
     let layers = record.source.candidate().map(|candidate| candidate.layers.len());
     layers.or_else(shown).is_none_or(|layers| layers < 2)
+}
+
+/// Returns whether a person's text names content that has this revision and fingerprint.
+pub(super) fn names_content(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    text: &str,
+    (revision, fingerprint): (Option<&str>, &str),
+) -> bool {
+    names_revision(text, revision.filter(|_| commit_names_content(workspace, record)), fingerprint)
 }
 
 /// Returns the name by which a person allows this content: its commit, or else its fingerprint.
@@ -109,11 +119,11 @@ fn hold(
     let candidate = record.source.accepted()?;
     let newest = candidate.fingerprint;
     let read = read.filter(|(fingerprint, _)| *fingerprint == candidate.fingerprint).map(|(_, tree)| tree);
-    let revision = candidate.revision.as_ref().filter(|_| commit_names_content(workspace, record));
-    let revision = revision.map(ToString::to_string);
+    let revision = candidate.revision.as_ref().map(ToString::to_string);
     let fingerprint = candidate.fingerprint.to_string();
     let allowed = Asked::in_annotation(workspace, ANNOTATION_ALLOW_SHRINK);
-    let is_allowed = allowed.is_some_and(|asked| names_revision(asked.text, revision.as_deref(), &fingerprint));
+    let is_allowed =
+        allowed.is_some_and(|asked| names_content(workspace, record, asked.text, (revision.as_deref(), &fingerprint)));
     let between = |(variables, tree): (Variables, &Tree)| {
         Shrink::between(variables.iter().map(|path| &**path), |path| tree.get(path).is_some())
     };

@@ -4,10 +4,9 @@ use rototo_api::names::ANNOTATION_PUBLISH_ANYWAY;
 use rototo_api::rollout::RehearsalMode as SpecMode;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView};
-use rototo_protocol::hold::names_revision;
 
 use crate::reconcile::asked::Asked;
-use crate::reconcile::hold::commit_names_content;
+use crate::reconcile::hold::names_content;
 use crate::reconcile::rollout::{awaited, revision_of};
 use crate::reconcile::workspace_record::WorkspaceRecord;
 use crate::status::input::HeldReason;
@@ -36,8 +35,9 @@ pub(super) fn is_published_anyway(workspace: &RototoWorkspace, record: &Workspac
             candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string),
         ),
     };
-    let revision = revision.filter(|_| commit_names_content(workspace, record));
-    fingerprint.is_some_and(|fingerprint| names_revision(asked.text, revision.as_deref(), &fingerprint.to_string()))
+    fingerprint.is_some_and(|fingerprint| {
+        names_content(workspace, record, asked.text, (revision.as_deref(), &fingerprint.to_string()))
+    })
 }
 
 /// Returns the reason for which a rehearsal holds the announced publish, if it does.

@@ -89,7 +89,8 @@ impl Fleet {
     }
 
     fn count_processes(&self, view: &mut FleetView, now: Moment) {
-        let (marked, published) = (self.marked(), self.goal.as_ref().map(|goal| goal.publish));
+        let marked = self.marked();
+        let published = marked.map(|marked| marked.publish);
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() {

@@ -35,7 +35,8 @@ impl Parent {
 }
 
 /// Returns the parents that the manifest of `tree` names, the base first, each with the index of its entry. A manifest
-/// that can't be read has none; lint reports the fault of the workspace's own. The error has the index of the entry that can't be followed.
+/// that can't be read has none; lint reports the fault of the workspace's own. The error has the index of the entry that
+/// can't be followed.
 pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<(usize, Parent)>, (usize, LayerFault)> {
     let Some(manifest) = tree.get("rototo-workspace.toml") else { return Ok(Vec::new()) };
     // The engine's parser is safe for any bytes: that of the toml crate alone overflows the stack on nested
