@@ -22,6 +22,7 @@
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
+//! - [`no_proxy`]: the servers that `NO_PROXY` names.
 //! - `notify` (feature `crd`): the reports that the operator sends to others.
 //! - [`source_scheme`]: the schemes of a source.
 //! - `rollout` (feature `crd`): the rules by which a new revision reaches the fleet.
@@ -37,6 +38,7 @@ pub mod evidence;
 pub mod fleet;
 pub mod marker;
 pub mod names;
+pub mod no_proxy;
 #[cfg(feature = "crd")]
 pub mod notify;
 #[cfg(feature = "crd")]

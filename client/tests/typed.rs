@@ -1,10 +1,12 @@
-//! Tests of typed variables: values are deserialized once per version of the workspace, and shared.
+//! Tests of typed variables, and of the checks of an application: values are deserialized once per version of the workspace,
+//! and shared.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use rototo::{Attribute, Attributes, Error, RefreshOptions, RefreshingWorkspace, ResolveContext};
 use serde::{Deserialize, Deserializer};
@@ -119,4 +121,28 @@ async fn prepared_and_own_facts_resolve_as_json_does() {
         let owned = workspace.resolve_variable("limit", &Account { large }).await.unwrap();
         assert_eq!(*owned.value, *expected.value);
     }
+}
+
+#[tokio::test]
+async fn a_check_runs_beside_the_tasks_of_the_application() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 10);
+    let (done, waits) = mpsc::channel::<()>();
+    let (waits, begun) = (Mutex::new(Some(waits)), Arc::new(AtomicBool::new(false)));
+    let has_begun = begun.clone();
+    // The first check ends only if the only thread of the runtime goes on.
+    let options = RefreshOptions::new().with_check(move |_| {
+        begun.store(true, Ordering::SeqCst);
+        let waited = waits.lock().unwrap().take().map(|waits| waits.recv_timeout(Duration::from_secs(20)));
+        waited.transpose().map(drop).map_err(|_| "the application does not go on".to_owned())
+    });
+    let goes_on = async {
+        while !has_begun.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        done.send(()).unwrap();
+    };
+    let source = directory.path().display().to_string();
+    let (loaded, ()) = tokio::join!(RefreshingWorkspace::load(source, options), goes_on);
+    loaded.unwrap();
 }

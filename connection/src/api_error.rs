@@ -1,11 +1,11 @@
 //! Writes the errors of requests to the API server in one line, for people.
 
-use kube::client::RustlsTlsError;
+use kube::client::{AuthError, RustlsTlsError};
 use kube::core::Status;
 use rustls::CertificateError;
 
 use crate::endpoint::untrusted;
-use crate::{plugin, with_causes};
+use crate::with_causes;
 
 /// The longest line that an error becomes, in characters. A proxy may answer with a whole page.
 const LONGEST: usize = 600;
@@ -58,7 +58,9 @@ pub fn is_unparsed(status: &Status) -> bool {
 fn remedy(error: &kube::Error) -> Option<String> {
     match error {
         kube::Error::ProxyProtocolUnsupported { proxy_url } | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => {
-            Some(format!("the proxy {proxy_url} can't be used: only http:// and https:// proxies are supported"))
+            Some(format!(
+                "the proxy {proxy_url} can't be used: only http://, https://, and socks5:// proxies are supported"
+            ))
         }
         kube::Error::RustlsTls(RustlsTlsError::InvalidPrivateKey(rustls::Error::InvalidCertificate(reason)))
             if is_of_old_version(reason) =>
@@ -66,10 +68,11 @@ fn remedy(error: &kube::Error) -> Option<String> {
             let remedy = "which this program does not accept: issue one of version 3";
             Some(format!("the client certificate is of X.509 version 1, {remedy}"))
         }
-        kube::Error::Auth(error) => plugin::failure(error, None),
+        // These are words for people already.
+        kube::Error::Auth(AuthError::AuthExec(words)) => Some(one_line(words)),
         kube::Error::Service(error) => match error.downcast_ref() {
-            Some(error) => plugin::failure(error, None),
-            None => untrusted(&**error).and_then(remedy_of_server),
+            Some(AuthError::AuthExec(words)) => Some(one_line(words)),
+            _ => untrusted(&**error).and_then(remedy_of_server),
         },
         _ => None,
     }
@@ -151,10 +154,9 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_of_another_protocol_is_named_without_its_login() {
         let mut config = kube::Config::new("https://api.example.com".parse().unwrap());
-        config.proxy_url = Some("socks5://user:secret@proxy.corp:1080".parse().unwrap());
+        config.proxy_url = Some("socks4://user:secret@proxy.corp:1080".parse().unwrap());
         let error = api_server(config, Duration::from_secs(300)).err().unwrap();
-        let expected =
-            "the proxy socks5://proxy.corp:1080/ can't be used: only http:// and https:// proxies are supported";
+        let expected = "the proxy socks4://proxy.corp:1080/ can't be used: only http://, https://, and socks5:// proxies are supported";
         assert_eq!(api_error(&error), expected);
     }
 

@@ -1,32 +1,34 @@
 //! Connects the operator, the client library, and the command to the API server and to the operator's endpoint.
 //!
-//! [`api_server()`] makes a client of the API server. Every request has a time limit, and dead connections are noticed.
+//! [`api_server()`] makes a client of the API server. Every request has a time limit, dead connections are noticed, and
+//! credentials that end are renewed.
 //! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both use a `kube::Client`, so a program has one
 //! HTTP and one TLS stack with one set of proxies, roots, and one crypto provider.
 //!
 //! With the feature `listen`, `bind` makes the sockets at which programs listen, and `end_signal` waits for the signal that
 //! ends them.
 //!
-//! Neither client retries a request: each caller is level-triggered, and sends the next request by itself.
+//! Neither client retries a request, except with other credentials: each caller is level-triggered, and sends the next request by itself.
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod api_error;
 mod api_server;
+mod credentials;
 mod endpoint;
 mod kubeconfig;
 mod limits;
 #[cfg(feature = "listen")]
 mod listen;
-mod no_proxy;
 mod plugin;
+mod sessions;
 #[cfg(feature = "listen")]
 mod signals;
-mod token_file;
+mod watch_ends;
 
 pub use api_error::{api_answer, api_error, is_no_api_server, is_unparsed};
-pub use api_server::{api_server, limited};
+pub use api_server::{api_server, limited, noticing_watches, sign_in};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 pub use kubeconfig::{ConfigError, config};
 #[cfg(feature = "listen")]

@@ -2,8 +2,9 @@
 //!
 //! A server that hangs, or one behind a dead connection, never answers, and an await that never ends would block every
 //! task that waits for it. A request that reaches its limit fails like any other, and its level-triggered caller sends
-//! the next one.
+//! the next one. A watch that ends at once is slowed down here too: see [`crate::watch_ends`].
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use kube::client::Body;
 use tokio::time::timeout;
 use tower::{BoxError, Service};
 
+use crate::watch_ends::{SentWatch, WatchBody, WatchEnds};
+
 /// The time for the whole answer about one object.
 const OBJECT: Duration = Duration::from_secs(10);
 /// The time for a page of a list, which holds up to 500 objects.
@@ -28,6 +31,7 @@ const WATCH_BEGINS: Duration = Duration::from_secs(30);
 pub(crate) struct Limited<S> {
     pub(crate) service: S,
     pub(crate) limits: TimeLimits,
+    pub(crate) watch_ends: Arc<WatchEnds>,
 }
 
 /// The side that limits the time of a request.
@@ -50,14 +54,19 @@ enum TimeLimit {
 
 impl TimeLimit {
     fn of<B>(request: &Request<B>) -> Self {
-        let parameters = request.uri().query().unwrap_or_default().split('&');
-        if parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1")) {
+        if is_watch(request) {
             return Self::Beginning(WATCH_BEGINS);
         }
         // Kube names its requests in this extension. A list with another name would have less time, and still an end.
         let name = request.extensions().get::<&'static str>();
         Self::Whole(if name.is_some_and(|name| name.starts_with("list")) { PAGE } else { OBJECT })
     }
+}
+
+/// Returns whether a request is one to watch.
+pub(crate) fn is_watch<B>(request: &Request<B>) -> bool {
+    let parameters = request.uri().query().unwrap_or_default().split('&');
+    parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1"))
 }
 
 /// The API server did not answer within the limit.
@@ -73,7 +82,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Either<Full<Bytes>, B>>;
+    type Response = Response<Either<Full<Bytes>, WatchBody<B>>>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -83,19 +92,27 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let limit = (self.limits == TimeLimits::ByKind).then(|| TimeLimit::of(&request));
+        let watch = matches!(limit, Some(TimeLimit::Beginning(_)));
+        let watch = watch.then(|| SentWatch::new(&self.watch_ends, request.uri().path()));
         let answer = self.service.call(request).map(|answer| answer.map_err(Into::into));
         match limit {
-            None => answer.map(|answer| Ok(answer?.map(Either::Right))).boxed(),
+            None => answer.map(|answer| Ok(streamed(answer?, None))).boxed(),
             Some(TimeLimit::Beginning(limit)) => {
-                within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed()
+                within(limit, answer).map(|answer| Ok(streamed(answer?, watch))).boxed()
             }
             Some(TimeLimit::Whole(limit)) => within(limit, async { whole(answer.await?).await }).boxed(),
         }
     }
 }
 
+/// Leaves the body to the caller. An answer that refuses a watch is none, and has no wait.
+fn streamed<B>(answer: Response<B>, watch: Option<SentWatch>) -> Response<Either<Full<Bytes>, WatchBody<B>>> {
+    let watch = watch.filter(|_| answer.status().is_success());
+    answer.map(|body| Either::Right(WatchBody::new(body, watch)))
+}
+
 /// Reads the whole body, as kube does anyway.
-async fn whole<B>(answer: Response<B>) -> Result<Response<Either<Full<Bytes>, B>>, BoxError>
+async fn whole<B>(answer: Response<B>) -> Result<Response<Either<Full<Bytes>, WatchBody<B>>>, BoxError>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -113,6 +130,7 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, BoxEr
 mod tests {
     use std::convert::Infallible;
     use std::future::{pending, ready};
+    use std::sync::Mutex;
 
     use futures::{StreamExt, TryStreamExt, stream};
     use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -121,11 +139,12 @@ mod tests {
     use rototo_api::workspace::RototoWorkspace;
     use serde_json::json;
     use tokio::time::{Instant, sleep};
+    use tower::ServiceExt;
 
     use super::*;
 
     fn limited<S>(service: S) -> Limited<S> {
-        Limited { service, limits: TimeLimits::ByKind }
+        Limited { service, limits: TimeLimits::ByKind, watch_ends: Arc::default() }
     }
 
     /// A server that never answers.
@@ -174,5 +193,85 @@ mod tests {
         let maps: Api<ConfigMap> = Api::namespaced(slow(event, Duration::from_secs(200)), "ns");
         let mut events = maps.watch(&WatchParams::default(), "1").await.unwrap().boxed();
         assert!(events.try_next().await.unwrap().is_some());
+    }
+
+    /// Watches as kube's watcher does, which sends the next watch when one has ended. `lasts` gives the time of each watch
+    /// and `end` how it ends. Returns the seconds at which the watches of the first `seconds` were sent.
+    async fn sent<B>(
+        lasts: impl Fn(usize) -> Duration + Send + 'static,
+        end: impl Fn() -> B + Send + 'static,
+        seconds: u64,
+    ) -> Vec<f64>
+    where
+        B: futures::Stream<Item = Result<&'static str, std::io::Error>> + Send + 'static,
+    {
+        let (sent, began) = (Arc::new(Mutex::new(Vec::new())), Instant::now());
+        let of_server = sent.clone();
+        let answer = move |_| {
+            let mut sent = of_server.lock().unwrap();
+            let body = stream::once(sleep(lasts(sent.len()))).map(|()| Ok("")).chain(end());
+            sent.push(began.elapsed().as_secs_f64());
+            ready(Ok::<_, Infallible>(Response::new(axum::body::Body::from_stream(body))))
+        };
+        let maps: Api<ConfigMap> = Api::namespaced(Client::new(limited(tower::service_fn(answer)), "ns"), "ns");
+        let watching = async {
+            // Without a wait, the time would stand still.
+            while sent.lock().unwrap().len() < 1_000 {
+                let mut events = maps.watch(&WatchParams::default(), "1").await.unwrap().boxed();
+                assert!(events.try_next().await.unwrap().is_none());
+            }
+        };
+        timeout(Duration::from_secs(seconds), watching).await.expect_err("fewer than a thousand watches");
+        let sent = sent.lock().unwrap();
+        sent.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_that_end_at_once_are_sent_at_growing_intervals() {
+        let cut_off = || stream::iter([Err(std::io::ErrorKind::UnexpectedEof.into())]);
+        for sent in [
+            sent(|_| Duration::ZERO, stream::empty, 60).await,
+            sent(|_| Duration::ZERO, cut_off, 60).await,
+            sent(|_| Duration::from_millis(500), stream::empty, 60).await,
+        ] {
+            assert!((2..=10).contains(&sent.iter().filter(|at| **at < 10.0).count()), "{sent:?}");
+            // The API server's return is noticed within seconds.
+            assert!(sent.windows(2).all(|two| two[1] - two[0] <= 5.6), "{sent:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_after_one_that_lasted_is_sent_at_once() {
+        let lasts = |number| Duration::from_secs(if number % 4 == 3 { 240 } else { 0 });
+        let sent = sent(lasts, stream::empty, 900).await;
+        for (number, two) in sent.windows(2).enumerate() {
+            let interval = two[1] - two[0];
+            let expected = [0.1..=0.2, 0.2..=0.4, 0.4..=0.8, 240.0..=240.0][number % 4].clone();
+            assert!((expected.start() - 0.002..expected.end() + 0.002).contains(&interval), "{number}: {sent:?}");
+        }
+        assert!(sent.len() > 12, "{sent:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_refused_or_given_up_has_no_wait() {
+        let gone = |_| {
+            let answer = Response::builder().status(410).body(Full::new(Bytes::from("{}"))).unwrap();
+            ready(Ok::<_, Infallible>(answer))
+        };
+        let mut service = limited(tower::service_fn(gone));
+        let began = Instant::now();
+        for _ in 0..5 {
+            let request = Request::get("/api/v1/configmaps?watch=true").body(Body::empty()).unwrap();
+            let _ = service.ready().await.unwrap().call(request).await.unwrap().into_body().collect().await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        // A caller that doubts a watch lists, and watches anew, while the end of the old watch waits.
+        let mut service = limited(tower::service_fn(|_| ready(Ok::<_, Infallible>(Response::new(Body::empty())))));
+        for _ in 0..5 {
+            let request = Request::get("/api/v1/configmaps?watch=true").body(Body::empty()).unwrap();
+            let answer = service.ready().await.unwrap().call(request).await.unwrap();
+            assert!(answer.into_body().frame().now_or_never().is_none());
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }

@@ -25,14 +25,25 @@ impl SdkContext<'_> {
         ends.filter_map(|end| part(fields.get(&path[..end])?, &path[end + 1..])).next()
     }
 
-    /// Returns the fault of a path at which the context has a list or a structure of the SDK, which is no attribute.
+    /// Returns the fault of a path at which the context has what is no attribute: a list, a structure, or a date of the SDK,
+    /// or a structure of the application.
     pub(crate) fn fault(&self, path: &str) -> Option<String> {
         let fields = &self.context.custom_fields;
         let mut ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
         ends.find_map(|end| {
-            let field = &path[..end];
-            let structure = structure(fields.get(field)?)?;
-            let kind = match path.get(end + 1..) {
+            let (field, rest) = (&path[..end], path.get(end + 1..));
+            let structure = match fields.get(field)? {
+                EvaluationContextFieldValue::DateTime(_) if rest.is_none() => {
+                    return Some(format!("`{path}` is a date of the SDK: give it as a text"));
+                }
+                EvaluationContextFieldValue::Struct(structure) if structure.is::<serde_json::Value>() => return None,
+                EvaluationContextFieldValue::Struct(structure) => structure,
+                _ => return None,
+            };
+            let Some(structure) = structure.downcast_ref() else {
+                return Some(format!("`{field}` has a type of the application: give it as a serde_json::Value"));
+            };
+            let kind = match rest {
                 Some(rest) => kind(value(structure, rest)?)?,
                 None => "structure",
             };
@@ -72,14 +83,6 @@ fn part<'a>(field: &'a EvaluationContextFieldValue, path: &str) -> Option<Attrib
         Value::String(value) => Some(Attribute::from(value)),
         // The workspace compares lists and objects as JSON, which this is not.
         Value::Array(_) | Value::Struct(_) => None,
-    }
-}
-
-/// Returns the structure of the SDK that a field is.
-fn structure(field: &EvaluationContextFieldValue) -> Option<&StructValue> {
-    match field {
-        EvaluationContextFieldValue::Struct(field) => field.downcast_ref(),
-        _ => None,
     }
 }
 

@@ -34,15 +34,16 @@
 //! none matched, `SPLIT` if the rule that matched reads a bucket, and else `TARGETING_MATCH`. A stale workspace gives every value
 //! for the reason `STALE`. The metadata of a flag has the `fingerprint` and the `revision` of the content, `updated_at`, and `stale`.
 //!
-//! A caller who asks for a float gets an integer as one. If no float has exactly that integer, such as 2^53 + 1, the evaluation ends
-//! with [`TypeMismatch`](open_feature::EvaluationErrorCode::TypeMismatch).
+//! A caller who asks for a float gets an integer as one, and a caller who asks for an integer gets a float without a fraction, such as
+//! `30.0`, up to 2^53. If no float has exactly the integer, such as 2^53 + 1, or the float has a fraction, the evaluation ends with
+//! [`TypeMismatch`](open_feature::EvaluationErrorCode::TypeMismatch).
 //!
 //! # Contexts
 //!
 //! An attribute is a custom field whose name is the path that the workspace reads, such as `account.id`, or a part of a custom field
 //! that is a [`StructValue`](open_feature::StructValue) or a [`serde_json::Value`]. An attribute that is a list or an object is in a
-//! [`serde_json::Value`]: if a rule reads a list or a structure of the SDK, the evaluation ends with
-//! [`InvalidContext`](open_feature::EvaluationErrorCode::InvalidContext). The SDK's dates are no attributes. The targeting key is
+//! [`serde_json::Value`]: if a rule reads a list or a structure of the SDK, or one of its dates, the evaluation ends with
+//! [`InvalidContext`](open_feature::EvaluationErrorCode::InvalidContext), and says so. A date is given as a text. The targeting key is
 //! the attribute that [`RototoProvider::with_targeting_key_attribute`] names, where the context has no such field. The workspace's
 //! context schema is not consulted: it describes JSON.
 //!

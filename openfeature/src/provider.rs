@@ -118,6 +118,14 @@ fn reason_of(cause: Cause, stale: bool) -> EvaluationReason {
     }
 }
 
+/// Returns a number as an integer; `None` for a float with a fraction, or beyond 2^53, where floats stand for several integers.
+fn as_int(value: &serde_json::Value) -> Option<i64> {
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    #[allow(clippy::cast_possible_truncation, reason = "the float is a whole number in this range")]
+    let of_float = |float: f64| (float.fract() == 0.0 && float.abs() <= LARGEST).then_some(float as i64);
+    value.as_i64().or_else(|| of_float(value.as_f64()?))
+}
+
 /// Returns a number as a float; `None` for an integer that no float has, such as 2^53 + 1.
 fn as_float(value: &serde_json::Value) -> Option<f64> {
     let magnitude = value.as_i64().map(i64::unsigned_abs).or_else(|| value.as_u64()).unwrap_or_default();
@@ -170,7 +178,7 @@ impl FeatureProvider for RototoProvider {
         key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<i64>> {
-        self.resolve(key, context, serde_json::Value::as_i64)
+        self.resolve(key, context, as_int)
     }
 
     async fn resolve_float_value(

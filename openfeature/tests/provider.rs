@@ -137,6 +137,46 @@ async fn lists_and_objects_are_attributes_in_json_alone() {
 }
 
 #[tokio::test]
+async fn a_date_or_a_structure_of_the_application_is_named_in_the_error() {
+    let folder = workspace();
+    let (_api, client) = client(folder.path()).await;
+    let date = EvaluationContextFieldValue::DateTime(std::time::SystemTime::UNIX_EPOCH.into());
+    let structure = EvaluationContextFieldValue::new_struct(String::from("of the application"));
+    let absent = EvaluationContextFieldValue::new_struct(json!({ "name": "a" }));
+    let of_application = "`account` has a type of the application: give it as a serde_json::Value";
+    for (flag, field, value, fault) in [
+        ("flag", "plan", &date, "`plan` is a date of the SDK: give it as a text"),
+        ("whole", "account", &structure, of_application),
+        ("tagged", "account", &structure, of_application),
+        // These have no such attribute.
+        ("tagged", "account", &date, "account.tags"),
+        ("tagged", "account", &absent, "account.tags"),
+    ] {
+        let context = EvaluationContext::default().with_custom_field(field, value.clone());
+        let error = client.get_bool_value(flag, Some(&context), None).await.unwrap_err();
+        assert_eq!(error.code, EvaluationErrorCode::InvalidContext);
+        let message = error.message.unwrap();
+        let is_named = if fault == "account.tags" { message.contains(fault) } else { message == fault };
+        assert!(is_named && message.contains("give it as") == (fault != "account.tags"), "{fault}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_float_is_an_integer() {
+    let folder = workspace();
+    for (name, off, on) in [("whole-float", "30.0", "-0.0"), ("fraction", "30.5", "1e300")] {
+        variable(folder.path(), name, "number", (off, on), "pro");
+    }
+    let (_api, client) = client(folder.path()).await;
+    for (plan, expected) in [("free", 30), ("pro", 0)] {
+        let context = EvaluationContext::default().with_custom_field("plan", plan);
+        assert_eq!(client.get_int_value("whole-float", Some(&context), None).await.unwrap(), expected);
+        let error = client.get_int_value("fraction", Some(&context), None).await.unwrap_err();
+        assert_eq!(error.code, EvaluationErrorCode::TypeMismatch, "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn every_error_has_its_code() {
     let folder = workspace();
     let (_api, client) = client(folder.path()).await;

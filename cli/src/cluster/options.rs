@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use kube::Config;
-use rototo_connection::{api_error, api_server, with_causes};
+use rototo_connection::{api_error, sign_in, with_causes};
 
 use crate::cluster::{IDLE, NamespaceClient};
 
@@ -61,7 +61,8 @@ impl ClusterOptions {
     pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
         let config = self.config().await?;
         let namespace = self.namespace().unwrap_or(&config.default_namespace).to_owned();
-        let client = api_server(config, IDLE)
+        let client = sign_in(config, IDLE)
+            .await
             .map_err(|error| anyhow!("a connection to the cluster can't be prepared: {}", api_error(&error)))?;
         Ok(NamespaceClient { client, namespace })
     }

@@ -7,6 +7,7 @@ pub(crate) mod file_watcher;
 pub(crate) mod options;
 pub(crate) mod polling;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rototo_source::{Access, Credentials, Layer, PinnedSource, Reader, Source, Version};
@@ -115,6 +116,9 @@ pub(crate) fn access(source: Source, auth: &SourceAuth) -> Result<Access> {
     }
 }
 
+/// Why a workspace at which the library panics is refused.
+const PANICKED: &str = "checking it panicked, which is an error of this library";
+
 /// The requirements on a workspace before it is used.
 #[derive(Clone)]
 pub(crate) struct LoadRequirements {
@@ -132,19 +136,32 @@ pub(crate) async fn load(
 ) -> Result<(Workspace, PinnedSource)> {
     let (pinned, tree) = reader.fetch_layers(pinned).await?;
     let name = pinned.source().to_string();
-    let parsed = tokio::task::spawn_blocking(move || -> Result<_> {
-        let content = build(tree, &name, requirements.lint, base.as_deref())?;
-        // Equal content stays the same object, which keeps its typed values.
-        Ok(base.filter(|base| base.is_same_as(&content)).unwrap_or_else(|| Arc::new(content)))
-    });
-    let parsed = parsed.await;
-    let content = parsed.map_err(|_| Error::ShutDown(pinned.source().to_string()))??;
-    let workspace = Workspace::new(content.clone(), origin(&pinned, &content));
-    requirements
-        .checks
-        .pass(&workspace)
-        .map_err(|reason| Error::CheckFailed { source_name: pinned.source().to_string(), reason })?;
-    Ok((workspace, pinned))
+    // The application's checks may take long too, and no task of the application waits for them.
+    let checked = move || {
+        let checked = catch_unwind(AssertUnwindSafe(|| check(tree, &pinned, &requirements, base)));
+        // The message of the panic may hold a value of the workspace, so it is left out.
+        let panicked = || Error::CheckFailed { source_name: pinned.source().to_string(), reason: PANICKED.to_owned() };
+        let workspace = checked.unwrap_or_else(|_| Err(panicked()))?;
+        Ok((workspace, pinned))
+    };
+    tokio::task::spawn_blocking(checked).await.map_err(|_| Error::ShutDown(name))?
+}
+
+/// Makes a workspace of files that were read, and checks it.
+fn check(
+    tree: rototo_engine::Tree,
+    pinned: &PinnedSource,
+    requirements: &LoadRequirements,
+    base: Option<Arc<Content>>,
+) -> Result<Workspace> {
+    let name = pinned.source().to_string();
+    let content = build(tree, &name, requirements.lint, base.as_deref())?;
+    // Equal content stays the same object, which keeps its typed values.
+    let content = base.filter(|base| base.is_same_as(&content)).unwrap_or_else(|| Arc::new(content));
+    let workspace = Workspace::new(content.clone(), origin(pinned, &content));
+    let checked = requirements.checks.pass(&workspace);
+    checked.map_err(|reason| Error::CheckFailed { source_name: name, reason })?;
+    Ok(workspace)
 }
 
 fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&Content>) -> Result<Content> {

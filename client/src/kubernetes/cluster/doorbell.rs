@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::runtime::watcher::{self, ListSemantic, watcher};
 use rototo_api::names;
+use rototo_connection::noticing_watches;
 use rototo_protocol::backoff::Backoff;
 use rototo_protocol::follower::fault::Fault;
 use tokio::sync::{Notify, watch};
@@ -66,14 +67,30 @@ impl Doorbell {
 const WATCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
 /// The time limit of a list, which has one object.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
-/// The time without an error after which a failed watch counts as running again. The watcher reconnects silently. The
-/// time is longer than a connection takes to be made or refused.
-const QUIET: Duration = Duration::from_secs(8);
+/// What a watch is told beside its events.
+#[derive(Default)]
+struct Notices {
+    /// The watch seems to have missed a change.
+    doubt: Arc<Notify>,
+    /// The API server has begun the watch, or resumed it.
+    begun: Arc<Notify>,
+}
 
 async fn keep_watching(namespace: Namespace, showing: watch::Sender<WatchCache>, doubt: Arc<Notify>) {
+    let notices = Notices { doubt, ..Notices::default() };
+    let begun = notices.begun.clone();
+    let client = noticing_watches(namespace.client, move || begun.notify_one());
+    let mut refusals = 0;
     loop {
-        let events = watcher(Api::namespaced(namespace.client.clone(), &namespace.name), watch_config());
-        watch_until_stuck(&namespace.name, events, &showing, &doubt).await;
+        let events = watcher(Api::namespaced(client.clone(), &namespace.name), watch_config());
+        match watch_until_stuck(&namespace.name, events, &showing, &notices).await {
+            Stuck::VersionRefused => {
+                // A server that lists, and refuses every watch, is not asked all the time.
+                refusals += 1;
+                sleep(WATCH_BACKOFF.delay(refusals, fastrand::f64())).await;
+            }
+            Stuck::Silent => refusals = 0,
+        }
     }
 }
 
@@ -97,28 +114,38 @@ pub(crate) const WATCH_LIMIT_SECONDS: u32 = 270;
 
 type Events = Result<watcher::Event<ConfigMap>, watcher::Error>;
 
-/// Watches until a list hangs, or a watch is in doubt. A list that is in progress is never in doubt: it shows the
-/// current state.
+/// The reason why a watch ends, and the markers are listed anew.
+#[derive(Debug, PartialEq)]
+enum Stuck {
+    /// A list hangs, or the watch is in doubt.
+    Silent,
+    /// The API server does not begin a watch at the resourceVersion that was seen last.
+    VersionRefused,
+}
+
+/// Watches until a list hangs, a watch is in doubt, or its resourceVersion is refused. A list that is in progress is never
+/// in doubt: it shows the current state.
 async fn watch_until_stuck(
     namespace: &str,
     events: impl Stream<Item = Events>,
     showing: &watch::Sender<WatchCache>,
-    doubt: &Notify,
-) {
+    notices: &Notices,
+) -> Stuck {
     let mut events = std::pin::pin!(events);
     let mut failures = 0;
     let mut list_state = Listing::default();
     loop {
-        let patience = match (&list_state, failures) {
-            (Listing::InProgress(_), _) => LIST_LIMIT,
-            (Listing::Done, 1..) => QUIET,
-            (Listing::Done, 0) => Duration::MAX,
-        };
+        let patience = if list_state == Listing::Done { Duration::MAX } else { LIST_LIMIT };
         let next = tokio::select! {
             next = timeout(patience, events.next()) => next,
-            () = doubt.notified(), if list_state == Listing::Done => {
+            () = notices.doubt.notified(), if list_state == Listing::Done => {
                 tracing::debug!(namespace, "the watch of the markers missed a change: listing anew");
-                return;
+                return Stuck::Silent;
+            }
+            () = notices.begun.notified() => {
+                failures = 0;
+                showing.send_if_modified(WatchCache::recovered);
+                continue;
             }
         };
         match next {
@@ -130,20 +157,22 @@ async fn watch_until_stuck(
                 }
                 if listed {
                     // The list settles a doubt from before it.
-                    let _ = doubt.notified().now_or_never();
+                    let _ = notices.doubt.notified().now_or_never();
                 }
             }
             Ok(Some(Err(error))) => {
                 failures += 1;
+                // A watch that began before it failed does not run.
+                let _ = notices.begun.notified().now_or_never();
                 show_trouble(namespace, access::watch_fault(namespace, &error), showing);
+                if access::refuses_version(&error) {
+                    return Stuck::VersionRefused;
+                }
                 sleep(WATCH_BACKOFF.delay(failures, fastrand::f64())).await;
             }
-            Err(_quiet) if list_state == Listing::Done => {
-                failures = 0;
-                showing.send_modify(WatchCache::recovered);
-            }
             Ok(None) | Err(_) => {
-                return show_trouble(namespace, access::list_timed_out(namespace, patience), showing);
+                show_trouble(namespace, access::list_timed_out(namespace, patience), showing);
+                return Stuck::Silent;
             }
         }
     }
@@ -200,7 +229,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use futures::stream;
-    use kube::core::ObjectMeta;
+    use kube::core::{ObjectMeta, Status};
 
     use super::*;
 
@@ -220,10 +249,9 @@ mod tests {
 
     async fn seen(events: Vec<Events>) -> WatchCache {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
-        let doubt = Notify::new();
+        let (notices, events) = (Notices::default(), stream::iter(events).chain(stream::pending()));
         // The future takes all events, and then waits.
-        let mut watching =
-            std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt));
+        let mut watching = std::pin::pin!(watch_until_stuck("prod", events, &showing, &notices));
         let _ = timeout(WATCH_BACKOFF.cap + Duration::from_millis(1), &mut watching).await;
         watch_cache.borrow().clone()
     }
@@ -275,26 +303,51 @@ mod tests {
         let (showing, _watch_cache) = watch::channel(WatchCache::default());
         let began = tokio::time::Instant::now();
         let events: Vec<Events> = (0..5).flat_map(|_| [Ok(watcher::Event::Init), Err(gone())]).collect();
-        watch_until_stuck("prod", stream::iter(events), &showing, &Notify::new()).await;
+        watch_until_stuck("prod", stream::iter(events), &showing, &Notices::default()).await;
         // The spread leaves at least half of 200, 400, 800, 1600, and 3200 ms.
         assert!(began.elapsed() >= Duration::from_millis(3100));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_without_an_error_for_a_while_runs_again() {
-        let (showing, watch_cache) = watch::channel(WatchCache::default());
-        let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(gone())];
-        let doubt = Notify::new();
-        let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
+    async fn a_watch_that_failed_runs_again_once_the_api_server_has_begun_it_and_not_before() {
+        let (showing, mut watch_cache) = watch::channel(WatchCache::default());
+        let notices = Notices::default();
+        let listed = stream::iter([Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]);
+        // A watch that began and failed at once does not run.
+        let failed = stream::once(async {
+            notices.begun.notify_one();
+            Err(gone())
+        });
+        let events = listed.chain(failed).chain(stream::pending());
+        let watching = watch_until_stuck("prod", events, &showing, &notices);
+        let mut watching = std::pin::pin!(watching);
         // Time is paused, and passes as soon as every task waits.
-        assert!(timeout(QUIET * 3, watching).await.is_err());
-        assert_eq!(watch_cache.borrow().trouble, None);
+        assert!(timeout(Duration::from_secs(3600), &mut watching).await.is_err());
+        assert!(watch_cache.borrow_and_update().trouble.is_some());
+        notices.begun.notify_one();
+        assert!(timeout(Duration::from_secs(3600), &mut watching).await.is_err());
+        assert_eq!(watch_cache.borrow_and_update().trouble, None);
+        notices.begun.notify_one();
+        assert!(timeout(Duration::from_secs(3600), &mut watching).await.is_err());
+        assert!(!watch_cache.has_changed().unwrap(), "a watch that is renewed shows nothing new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_is_refused_ends_a_watch() {
+        let refused = Status::failure("too old", "Expired").with_code(410).boxed();
+        let refused = watcher::Error::WatchStartFailed(kube::Error::Api(refused));
+        let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(refused)];
+        let (showing, watch_cache) = watch::channel(WatchCache::default());
+        let (events, notices) = (stream::iter(events).chain(stream::pending()), Notices::default());
+        let stuck = timeout(Duration::from_secs(3600), watch_until_stuck("prod", events, &showing, &notices)).await;
+        assert_eq!(stuck, Ok(Stuck::VersionRefused));
+        assert!(watch_cache.borrow().trouble.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_hangs_ends_at_its_limit() {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
-        watch_until_stuck("prod", stream::pending(), &showing, &Notify::new()).await;
+        watch_until_stuck("prod", stream::pending(), &showing, &Notices::default()).await;
         assert!(watch_cache.borrow().trouble.is_some());
     }
 
@@ -315,17 +368,18 @@ mod tests {
     async fn a_doubt_restarts_a_watch_and_never_a_list_in_progress() {
         let doubted = async |events: Vec<Events>| {
             let (showing, _watch_cache) = watch::channel(WatchCache::default());
-            let doubt = Notify::new();
-            doubt.notify_one();
-            let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
+            let notices = Notices::default();
+            notices.doubt.notify_one();
+            let events = stream::iter(events).chain(stream::pending());
+            let watching = watch_until_stuck("prod", events, &showing, &notices);
             let again = async {
                 sleep(Duration::from_secs(1)).await;
-                doubt.notify_one();
+                notices.doubt.notify_one();
                 std::future::pending::<()>().await;
             };
             let ends = async {
                 tokio::select! {
-                    () = watching => {}
+                    _ = watching => {}
                     () = again => {}
                 }
             };

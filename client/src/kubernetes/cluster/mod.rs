@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rototo_connection::{Address, api_server, with_causes};
+use rototo_connection::{Address, api_error, api_server, with_causes};
 use rototo_protocol::follower::fault::Fault;
 use tokio::runtime::{Handle, Id};
 
@@ -82,12 +82,12 @@ impl Cluster {
     pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<NamespaceWatch, Fault> {
         let config = match &self.0.config {
             Some(config) => config.clone(),
-            None => rototo_connection::config(None, None).await.map_err(|error| unusable(&error))?,
+            None => rototo_connection::config(None, None).await.map_err(|error| unusable(&with_causes(&error)))?,
         };
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let (cluster, key) = (config.cluster_url.to_string(), (Handle::current().id(), namespace.clone()));
         let doorbell = self.0.doorbells.share(key, || {
-            let client = api_server(config, IDLE).map_err(|error| unusable(&error))?;
+            let client = api_server(config, IDLE).map_err(|error| unusable(&api_error(&error)))?;
             Ok::<_, Fault>(Doorbell::start(doorbell::Namespace { client, name: namespace.clone() }))
         })?;
         Ok(NamespaceWatch { cluster, namespace, doorbell })
@@ -111,13 +111,10 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-fn unusable(error: &dyn std::error::Error) -> Fault {
+fn unusable(reason: &str) -> Fault {
     Fault::persistent(
         "cluster_unusable",
-        format!(
-            "finding the Kubernetes API failed (KUBECONFIG, then the pod's service account): {}",
-            with_causes(error)
-        ),
+        format!("finding the Kubernetes API failed (KUBECONFIG, then the pod's service account): {reason}"),
     )
 }
 

@@ -33,14 +33,21 @@ impl WatchCache {
         self.show(map);
     }
 
+    /// Takes in a completed list that shows the same map as before.
+    #[cfg(test)]
+    pub(in crate::kubernetes) fn listed_again(&mut self) {
+        self.hydrates += 1;
+        self.trouble = None;
+    }
+
     /// Records that the watch failed. What it has shown so far stays.
     pub(super) fn failed(&mut self, fault: Fault) {
         self.trouble = Some(fault);
     }
 
-    /// Records that the watch runs again, and nothing has changed.
-    pub(super) fn recovered(&mut self) {
-        self.trouble = None;
+    /// Records that the watch runs again, and nothing has changed. Returns whether it had failed.
+    pub(super) fn recovered(&mut self) -> bool {
+        self.trouble.take().is_some()
     }
 
     /// Returns the number of completed lists.

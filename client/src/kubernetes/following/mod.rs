@@ -239,6 +239,8 @@ impl Follower {
             recalled = self.recall.next() => self.recalled(recalled).into_iter().collect(),
             () = self.keep.next() => Vec::new(),
             Some(request) = self.refresh_requests.recv() => {
+                // A requester may have stopped waiting.
+                self.waiting.retain(|(request, _)| !request.done.is_closed());
                 self.waiting.push((request, self.state.running()));
                 vec![FollowerEvent::RefreshRequested]
             }

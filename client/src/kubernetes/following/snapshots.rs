@@ -11,15 +11,16 @@ use http::Request;
 use rototo_api::names;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
+use rototo_protocol::backoff::Backoff;
 use rototo_protocol::follower::ContentSource;
 use rototo_protocol::follower::fault::Fault;
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::kubernetes::PATH;
 use crate::kubernetes::cluster::endpoint::Endpoint;
-use crate::kubernetes::following::cache::Cache;
+use crate::kubernetes::following::cache::{Cache, KeepTurn};
 use crate::kubernetes::following::direct::Direct;
 use crate::workspace::Workspace;
 use crate::workspace::checks::Checks;
@@ -28,6 +29,8 @@ use crate::workspace::origin::{Origin, SourceFingerprint};
 
 /// The time limit of one fetch.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The wait after the disk did not take a copy. Until it does, a start without an operator runs what an earlier copy names.
+const KEEP_BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), cap: Duration::from_secs(60) };
 
 /// Loads the snapshots of one workspace.
 pub(crate) struct SnapshotLoader {
@@ -123,8 +126,9 @@ impl SnapshotLoader {
         recalled.await.ok()?
     }
 
-    /// Writes a copy to the disk, if the application named a directory. The copies of a process end on the last call,
-    /// also if their threads overtake each other. The copies of a handle take one thread, also on a disk that hangs.
+    /// Writes a copy to the disk, if the application named a directory, and tries again until the disk takes it. The copies
+    /// of a process end on the last call, also if their threads overtake each other. The copies of a handle take one
+    /// thread, also on a disk that hangs.
     pub(crate) fn keep(
         self: Arc<Self>,
         publish: Publish,
@@ -132,16 +136,30 @@ impl SnapshotLoader {
     ) -> impl Future<Output = ()> + Send + use<> {
         let turn = self.cache.as_ref().map(Cache::next_turn);
         async move {
-            let (Some(turn), Some(cache)) = (turn, &self.cache) else { return };
-            let copying = cache.begin_copy().await;
-            let keep = move || {
-                let _copying = copying;
-                self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(turn, publish, content.tree()))
-            };
-            if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
-                tracing::warn!(code = fault.code, "{}", fault.message);
+            let Some(turn) = turn else { return };
+            let mut failures = 0;
+            while let Err(fault) = self.clone().keep_once(turn, publish, content.clone()).await {
+                failures += 1;
+                // Logged once, and again only after a copy was written.
+                if failures == 1 {
+                    tracing::warn!(code = fault.code, "{}; trying again", fault.message);
+                }
+                sleep(KEEP_BACKOFF.delay(failures, fastrand::f64())).await;
+            }
+            if failures > 0 {
+                tracing::info!(workspace = self.workspace, "the copy of the workspace on the disk is written now");
             }
         }
+    }
+
+    async fn keep_once(self: Arc<Self>, turn: KeepTurn, publish: Publish, content: Arc<Content>) -> Result<(), Fault> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let copying = cache.begin_copy().await;
+        let keep = move || {
+            let _copying = copying;
+            self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(turn, publish, content.tree()))
+        };
+        run_blocking(keep).await?
     }
 
     /// Loads the content from the disk, unless the disk has not answered in time.

@@ -1,11 +1,12 @@
 //! Tests of followers with a double of the operator's endpoint and a doorbell that shows the watch cache of the test:
 //! they compare what each handle resolves with what it reports.
 
+mod disk;
 mod double;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -24,8 +25,6 @@ use tracing::Level;
 use crate::current::refresh_request::RefreshOutcome;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::endpoint::Endpoint;
-use crate::kubernetes::following::cache::Cache;
-use crate::kubernetes::following::cache::tests::hook;
 use crate::kubernetes::following::snapshots::{LoadError, SnapshotLoader};
 use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::process::PROCESS;
@@ -179,63 +178,6 @@ async fn a_state_is_logged_once_and_so_is_a_refusal_of_what_is_announced() {
     handle.end().await;
 }
 
-/// Returns a disk operation that hangs until the sender is dropped, and the number of its calls.
-fn hanging_disk() -> (impl Fn() + Send + Sync + 'static, Arc<AtomicUsize>, std::sync::mpsc::Sender<()>) {
-    let (release, hangs) = std::sync::mpsc::channel();
-    let (hangs, calls) = (Mutex::new(hangs), Arc::new(AtomicUsize::new(0)));
-    let counted = calls.clone();
-    let operation = move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        let _ = hangs.lock().unwrap().recv();
-    };
-    (operation, calls, release)
-}
-
-#[tokio::test]
-async fn while_reads_of_the_disk_hang_content_comes_from_the_operator_and_one_read_waits() {
-    let directory = tempfile::tempdir().unwrap();
-    let (hangs, reads, release) = hanging_disk();
-    let mut cluster = TestCluster::publishing("a@1").await;
-    let mut reading = Arc::default();
-    let handle = cluster.handle_with_cache(directory.path(), |cache| {
-        cache.read_limit = Duration::from_millis(1);
-        cache.before_read = hook(hangs);
-        reading = cache.reads.clone();
-    });
-    for published in ["a@1", "b@2", "c@3"] {
-        cluster.publish(published);
-        cluster.receives_report(&format!("applied {published} of 1")).await;
-        assert_eq!(reads.load(Ordering::SeqCst), 1);
-    }
-    drop(release);
-    drop(timeout(PATIENCE, reading.lock()).await.unwrap());
-    cluster.publish("a@4");
-    cluster.receives_report("applied a@4 of 1").await;
-    assert_eq!(reads.load(Ordering::SeqCst), 2, "the disk is read again");
-    handle.end().await;
-}
-
-#[tokio::test]
-async fn while_writes_to_the_disk_hang_content_is_applied_and_the_last_copy_follows() {
-    let directory = tempfile::tempdir().unwrap();
-    let (hangs, writes, release) = hanging_disk();
-    let mut cluster = TestCluster::publishing("a@1").await;
-    let handle = cluster.handle_with_cache(directory.path(), |cache| cache.before_keep = hook(hangs));
-    for published in ["a@1", "b@2", "c@3"] {
-        cluster.publish(published);
-        cluster.receives_report(&format!("applied {published} of 1")).await;
-        assert!(writes.load(Ordering::SeqCst) <= 1);
-    }
-    drop(release);
-    let last = || Cache::new(directory.path(), "prod", "policy").last().map(|(publish, _)| publish);
-    let end = std::time::Instant::now() + PATIENCE;
-    while last() != Some(publish("c@3")) {
-        assert!(std::time::Instant::now() < end, "the last copy is {:?}", last());
-        tokio::task::yield_now().await;
-    }
-    handle.end().await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_cannot_be_used_is_logged_once() {
     let logged = Logged::new(Level::WARN);
@@ -366,6 +308,24 @@ async fn a_refresh_repeats_a_check_that_failed() {
     assert_eq!(handle.refresh().await, RefreshOutcome::Refreshed);
     assert!(handle.resolves("b@2"));
     cluster.receives_report("applied b@2 of 1").await;
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn a_refresh_waits_for_a_marker_that_the_operator_names_and_the_watch_has_not_shown() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
+    *cluster.answer.lock().unwrap() = answer("b@2");
+    let refreshed = async {
+        handle.refresh().await;
+        assert!(handle.resolves("b@2"));
+    };
+    let shown = async {
+        cluster.receives_report("applied a@1 of 1").await;
+        cluster.publish("b@2");
+    };
+    tokio::join!(refreshed, shown);
     handle.end().await;
 }
 

@@ -90,7 +90,15 @@ impl TestCluster {
         tokio::spawn(serve(listener, report_sender, answer.clone(), Arc::clone(&fetched)));
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "token").unwrap();
-        let doorbell = Arc::new(Doorbell::showing(watch_cache, Arc::new(Notify::new())));
+        let doubt = Arc::new(Notify::new());
+        let doorbell = Arc::new(Doorbell::showing(watch_cache, doubt.clone()));
+        let (lists, showing) = (showing.clone(), showing);
+        tokio::spawn(async move {
+            loop {
+                doubt.notified().await;
+                lists.send_modify(WatchCache::listed_again);
+            }
+        });
         let received = Vec::new();
         let cluster = Self { url, doorbell, showing, answer, reports, received, fetched, token, stale_after: None };
         cluster.publish(text);

@@ -1,9 +1,8 @@
-//! Reads `NO_PROXY` as kubectl does, by the rules of Go's `httpproxy`. The matcher of hyper-util has those of curl: no
-//! ports, no `*` for an IP address, and `.example.com` names `example.com` too.
+//! The grammar of `NO_PROXY`, as kubectl and Go's `httpproxy` read it. All programs read it with these rules, for the API server
+//! as for git hosts and archives. Those of curl differ: it knows no ports and no `*` in an entry, and for it
+//! `.example.com` names `example.com` too.
 
 use std::net::IpAddr;
-
-use http::Uri;
 
 /// A server that an entry may name.
 struct Server {
@@ -12,15 +11,22 @@ struct Server {
     port: String,
 }
 
-/// Returns whether an entry of `no_proxy` names `server`.
+/// Returns whether an entry of `no_proxy` names the server at this host, which is a name or an IP address, and this port.
 ///
 /// `*` names every server, `10.0.0.0/8` the addresses of a network, `example.com` a host and its subdomains, and
 /// `.example.com` and `*.example.com` the subdomains alone. An IP address and a host may have a port.
-pub(crate) fn names(no_proxy: &str, server: &Uri) -> bool {
-    let host = server.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+///
+/// ```
+/// use rototo_api::no_proxy;
+///
+/// assert!(no_proxy::names("10.0.0.0/8, .example.com", "git.example.com", 443));
+/// assert!(!no_proxy::names("git.example.com:8443", "git.example.com", 443));
+/// ```
+#[must_use]
+pub fn names(no_proxy: &str, host: &str, port: u16) -> bool {
+    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
     let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    let port = server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 }).to_string();
-    let server = Server { host, address, port };
+    let server = Server { host, address, port: port.to_string() };
     no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| is_named_by(&entry, &server))
 }
 
