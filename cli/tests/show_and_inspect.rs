@@ -56,6 +56,7 @@ fn show_knows_the_rules_that_are_not_of_lint() {
     let expired = changed(&format!("variables/{VARIABLE}.toml"), "[resolve]", "expires = \"2020-01-01\"\n[resolve]");
     let failing = changed(&tests, "\"degraded\"", "\"severe\"");
     let invalid = changed(&tests, "rows = [", "row = [");
+    let slip = changed(&tests, "schema_version = 1\n", "schema_version = 1\ncontext.pressure = \"high\"\n");
     let untested = tempfile::tempdir().unwrap();
     copy(&example(), untested.path());
     std::fs::remove_dir_all(untested.path().join("tests")).unwrap();
@@ -64,6 +65,7 @@ fn show_knows_the_rules_that_are_not_of_lint() {
         (&expired, &["lint", "--expired"][..], "rototo/expired"),
         (&failing, &["test"], "rototo/test-failed"),
         (&invalid, &["test"], "rototo/test-invalid"),
+        (&slip, &["test"], "rototo/test-attribute-unread"),
         (&untested, &["test"], "rototo/test-missing"),
         (&unread, &["lint", "."], "rototo/source-unreadable"),
     ] {

@@ -149,3 +149,52 @@ fn a_row_above_a_failing_one_leaves_its_fingerprint() {
     replace(&workspace.path().join(TEST), "rows = [\n", "rows = [\n  [\"normal\", \"acct-002\", \"normal\"],\n");
     assert_eq!(fingerprints(), before);
 }
+
+/// Its cases may hold for another reason, and a person who reads the list sees that one column decides nothing.
+#[test]
+fn a_misspelt_column_is_a_warning_in_each_form() {
+    let workspace =
+        changed(TEST, "schema_version = 1\n", "schema_version = 1\ncontext.service.queue_presure = \"low\"\n");
+    let message = "no qualifier reads `service.queue_presure`, and no context schema declares it; is `service.queue_pressure` meant?";
+    let text = prints(workspace.path(), &["test", ".", "--quiet"]);
+    assert!(text.starts_with(&format!("warning[rototo/test-attribute-unread]: {message}\n")), "{text}");
+    assert!(text.ends_with("\nok: . (5 cases in 1 file, 7 checks), 1 warning\n"), "{text}");
+    let report = json(workspace.path(), &["test", "."]);
+    assert_eq!((&report["diagnostics"][0]["severity"], &report["diagnostics"][1]), (&"warning".into(), &Value::Null));
+    let commands = prints(workspace.path(), &["test", ".", "--format", "github"]);
+    assert!(commands.starts_with("::warning file=") && commands.contains(message), "{commands}");
+    let log: Value = serde_json::from_str(&prints(workspace.path(), &["test", ".", "--format", "sarif"])).unwrap();
+    assert_eq!(log["runs"][0]["results"][0]["level"], "warning");
+    replace(&workspace.path().join(TEST), "\"degraded\"", "\"severe\"");
+    let (code, text) = fails(workspace.path(), &["test", "."]);
+    assert!(code == 1 && text.contains("\nfailed: 1 error of 7 checks, 1 warning, 5 cases in 1 file of .\n"), "{text}");
+}
+
+/// `rototo test` refuses a file without a case, and TOML has no null.
+#[test]
+fn first_tests_have_cases_and_values_that_toml_has() {
+    let workspace = tempfile::tempdir().unwrap();
+    let qualifier = |attribute: &str| {
+        format!("schema_version = 1\n[[predicate]]\nattribute = \"{attribute}\"\nop = \"neq\"\nvalue = \"a\"\n")
+    };
+    let schema =
+        r#"{ "properties": { "tags": { "enum": [[null], ["b"]] }, "n": { "enum": [[null], 18446744073709551615] } } }"#;
+    for (path, text) in [
+        ("rototo-workspace.toml", "schema_version = 1\n"),
+        ("qualifiers/tags.toml", &qualifier("tags")),
+        ("qualifiers/n.toml", &qualifier("n")),
+        ("schemas/context.schema.json", schema),
+    ] {
+        let path = workspace.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let output = rototo(workspace.path(), &["fixtures", ".", "--tests", "--out", "tests"]);
+    let (text, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said}");
+    assert_eq!(text, "fixtures: tests\n  wrote qualifier-tags.toml\n");
+    assert_eq!(said.matches("no context was found for qualifier-n.toml: ").count(), 2, "{said}");
+    let written = std::fs::read_to_string(workspace.path().join("tests/qualifier-tags.toml")).unwrap();
+    assert!(written.contains("tags = [\"b\"]"), "{written}");
+    assert_eq!(prints(workspace.path(), &["test", "."]), "ok: . (1 case in 1 file, 1 check)\n");
+}

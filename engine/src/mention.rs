@@ -256,7 +256,7 @@ impl Mentions<'_> {
         by: &Entity,
     ) {
         let Some(schema) = schema.and_then(Parse::content).filter(|schema| refers_to_objects(schema)) else { return };
-        let references = object_references(&schema.json, value, from);
+        let references = object_references(schema, value, from);
         let Some(document) = parsed.tree().get(self.path).filter(|_| !references.is_empty()) else { return };
         let places = Places::of(&document.bytes);
         for ObjectReference { steps, resource, key } in references {

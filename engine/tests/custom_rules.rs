@@ -92,6 +92,28 @@ fn an_invalid_declaration_is_reported_at_its_line() {
 }
 
 #[test]
+fn a_key_that_nothing_reads_is_a_warning_and_the_rule_runs() {
+    let check = |key: &str, expected: &str| {
+        let one = Declared { unread: vec![key.to_owned()], ..declared("team/rule", "t") };
+        let mut scripts = Always { declared: vec![one], ..Always::default() };
+        let lint = lint_with(&parse(tree()), &mut scripts);
+        let expected =
+            (!expected.is_empty()).then(|| format!("lint/a.lua:2:3: {expected} [rototo/custom-lint-key-unread]"));
+        assert_eq!(said(&lint), Vec::from_iter(expected), "{key}");
+        assert_eq!((lint.errors(), scripts.asked.len()), (0, 2), "{key}");
+    };
+    check("feild", "`lint:on` does not read `feild`; is `field` meant?");
+    check("rule.severty", "`rule` does not read `severty`; is `severity` meant?");
+    check("severity", "`lint:on` does not read `severity`; `rule` does");
+    check("rule.field", "`rule` does not read `field`; `lint:on` does");
+    check("until", "`lint:on` does not read `until`, only `stage`, `entity`, `field`, `rule`, `handler`");
+    check("1", "`lint:on` does not read `1`, only `stage`, `entity`, `field`, `rule`, `handler`");
+    for note in ["owner", "expires", "team", "metadata", "x-cost", "_old", "rule.x_reviewed", "rule.docs"] {
+        check(note, "");
+    }
+}
+
+#[test]
 fn a_script_without_a_result_is_a_fault_with_a_reason() {
     let answer = Some(Err(ScriptError::new(ScriptErrorKind::Memory, "too much")));
     let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };

@@ -15,6 +15,13 @@ const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of each text in it.
 const MAX_TEXT_BYTES: usize = 4_096;
 
+/// The most keys that are reported of one table.
+const MAX_UNREAD: usize = 20;
+
+/// The keys that are read of a registration, and of its `rule`.
+const KEYS: [&str; 5] = ["entity", "field", "handler", "rule", "stage"];
+const RULE_KEYS: [&str; 4] = ["help", "id", "severity", "title"];
+
 /// Calls `register(lint)`, and returns the registrations.
 pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> {
     let declared = Rc::new(RefCell::new(Vec::new()));
@@ -53,6 +60,7 @@ fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
         _ => return Err(fault("`lint:on` takes one table")),
     };
     let rule = table.raw_get::<Option<Table>>("rule")?.ok_or_else(|| fault("a registration needs a table `rule`"))?;
+    let of_rule = unread(&rule, &RULE_KEYS)?.into_iter().map(|key| format!("rule.{key}"));
     Ok(Declared {
         stage: needed(table, "stage", "stage")?,
         entity: needed(table, "entity", "entity")?,
@@ -63,8 +71,22 @@ fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
         severity: optional(&rule, "severity")?,
         handler: needed(table, "handler", "handler")?,
         callable: false,
+        unread: unread(table, &KEYS)?.into_iter().chain(of_rule).collect(),
         line: lua.inspect_stack(1, |caller| caller.current_line()).flatten(),
     })
+}
+
+/// Returns the keys of a table that are not read, in order, up to a limit.
+fn unread(table: &Table, read: &[&str]) -> mlua::Result<Vec<String>> {
+    let mut unread = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let key = name_of_key(&pair?.0);
+        if unread.len() < MAX_UNREAD && !read.contains(&&*key) {
+            unread.push(key);
+        }
+    }
+    unread.sort();
+    Ok(unread)
 }
 
 fn needed(table: &Table, key: &str, name: &str) -> mlua::Result<String> {
@@ -140,11 +162,18 @@ fn key_beside(list: &Table, length: usize) -> mlua::Result<Option<String>> {
 }
 
 fn shown_key(key: &Value) -> String {
+    match key {
+        Value::String(_) => format!("`{}`", name_of_key(key)),
+        key => name_of_key(key),
+    }
+}
+
+fn name_of_key(key: &Value) -> String {
     /// The most characters of a key in a message.
     const LONGEST: usize = 40;
     match key {
         Value::Integer(place) => place.to_string(),
-        Value::String(key) => format!("`{}`", key.to_string_lossy().chars().take(LONGEST).collect::<String>()),
+        Value::String(key) => key.to_string_lossy().chars().take(LONGEST).collect(),
         other => format!("of type {}", other.type_name()),
     }
 }

@@ -64,6 +64,29 @@ fn a_finding_has_the_place_of_its_field() {
 }
 
 #[test]
+fn a_key_of_a_registration_that_nothing_reads_is_named() {
+    let unread = |text: &str| format!("lint/rule.lua:2:3: {text} [rototo/custom-lint-key-unread]");
+    check(
+        "stage = \"value\", entity = \"value\", feild = \"value.projects\", x_note = 1, owner = \"me\", [1] = true",
+        "",
+        &[
+            &unread("`lint:on` does not read `1`, only `stage`, `entity`, `field`, `rule`, `handler`"),
+            &unread("`lint:on` does not read `feild`; is `field` meant?"),
+        ],
+    );
+    let slip = script("stage = \"value\", entity = \"value\"", "").replace("help = ", "[{}] = 1, level = 2, help = ");
+    let found: Vec<String> = lint(&slip).diagnostics.iter().map(ToString::to_string).collect();
+    let known = "only `id`, `title`, `help`, `severity`";
+    assert_eq!(
+        found,
+        [
+            unread(&format!("`rule` does not read `level`, {known}")),
+            unread(&format!("`rule` does not read `of type table`, {known}"))
+        ]
+    );
+}
+
+#[test]
 fn an_error_of_a_script_has_its_line() {
     let found = |script: &str| lint(script).diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(

@@ -47,7 +47,9 @@ async fn an_answer_that_is_not_gits_is_not_a_repository_without_the_branch() {
         assert_eq!((error.code(), error.is_transient()), ("not_git", false), "{kind} {body}: {error}");
         assert!(error.to_string().contains(kind), "{error}");
     }
-    assert_eq!(refused_by(|_| respond(200, &[], "")).await.code(), "not_git");
+    for status in [200, 203] {
+        assert_eq!(refused_by(move |_| respond(status, &[], "")).await.code(), "not_git", "{status}");
+    }
 }
 
 #[tokio::test]

@@ -262,9 +262,8 @@ async fn a_host_that_fails_is_not_one_without_the_tag() {
     let root = repository.path().to_owned();
     let fails = Arc::<AtomicBool>::default();
     let failing = Arc::clone(&fails);
-    let server = HttpsServer::start(move |request| match failing.load(Ordering::SeqCst) {
-        true => respond(418, &[], ""),
-        false => serve_git(&root, request),
+    let server = HttpsServer::start(move |request| {
+        if failing.load(Ordering::SeqCst) { respond(418, &[], "") } else { serve_git(&root, request) }
     });
     let source: Source = format!("git+https://{}/.git#v1", server.address()).parse().unwrap();
     let access = Access::new(source, credentials(&[("ca.crt", &server.authority.pem())]));

@@ -76,6 +76,7 @@ fn without_manifest(difference: &Difference<'_>) -> bool {
 
 /// The rules that the reference does not have.
 pub const OWN_RULES: &[&str] = &[
+    "rototo/custom-lint-key-unread",
     "rototo/key-unread",
     "rototo/qualifier-predicate-constant",
     "rototo/qualifier-predicate-value-deceptive",

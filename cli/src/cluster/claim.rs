@@ -42,6 +42,8 @@ pub(crate) struct Claim {
     pub(crate) revisions: Vec<String>,
     /// The newest revision of the source.
     pub(crate) newest: Option<String>,
+    /// The newest content of the source, as a fingerprint.
+    pub(crate) newest_content: Option<String>,
     pub(crate) converged: ConvergedCondition,
     pub(crate) fleet: FleetCounts,
 }
@@ -89,6 +91,7 @@ impl Claim {
             fingerprint: status.published.as_ref().map(|published| published.fingerprint.clone()),
             revisions: revisions(status),
             newest: status.source.as_ref().and_then(|source| source.revision.clone()),
+            newest_content: status.source.as_ref().and_then(|source| source.fingerprint.clone()),
             converged: condition.map_or_else(ConvergedCondition::default, |condition| ConvergedCondition {
                 status: condition.status.clone(),
                 reason: condition.reason.clone(),
@@ -107,6 +110,7 @@ impl Claim {
             fingerprint: answer.fingerprint.clone(),
             revisions: answer.revisions.clone(),
             newest: answer.source_revision.clone(),
+            newest_content: answer.source_fingerprint.clone(),
             converged: ConvergedCondition {
                 status: answer.status.clone(),
                 reason: answer.reason.clone(),

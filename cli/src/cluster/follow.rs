@@ -95,17 +95,12 @@ pub(crate) async fn follow(
 mod tests {
     use std::cell::Cell;
 
-    use kube::Config;
-    use rototo_connection::api_server;
-
     use super::*;
 
     #[tokio::test]
     async fn a_wait_reports_its_state_again_and_again_until_it_is_over() {
         // Nobody listens there.
-        let config = Config::new("http://127.0.0.1:1".parse().unwrap());
-        let client = api_server(config, Duration::from_secs(300)).unwrap();
-        let cluster = NamespaceClient { client, namespace: "prod".to_owned() };
+        let cluster = NamespaceClient::at("http://127.0.0.1:1");
         let (reports, operator) = (Cell::new(0), OperatorOptions::default());
         let third = tokio::sync::Notify::new();
         let report = |_: &WaitState| {

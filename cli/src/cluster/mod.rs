@@ -28,7 +28,7 @@ use kube::{Api, Client};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_connection::{Address, api_answer, api_error, is_no_api_server, is_unparsed};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::cluster::wait_state::{Query, QueryResult};
@@ -61,6 +61,13 @@ pub(crate) enum WorkspaceScope<'a> {
 }
 
 impl NamespaceClient {
+    /// Returns a client for the namespace `prod` of an API server on this machine, without credentials.
+    #[cfg(test)]
+    pub(crate) fn at(url: &str) -> Self {
+        let config = kube::Config::new(url.parse().unwrap());
+        Self { client: rototo_connection::api_server(config, IDLE).unwrap(), namespace: "prod".to_owned() }
+    }
+
     /// Returns the current workspaces, in order of their names.
     pub(crate) async fn workspaces(&self, scope: WorkspaceScope<'_>) -> anyhow::Result<Vec<RototoWorkspace>> {
         let here = || Api::<RototoWorkspace>::namespaced(self.client.clone(), &self.namespace);
@@ -84,17 +91,36 @@ impl NamespaceClient {
 
     /// Sets an annotation of a workspace.
     pub(crate) async fn annotate(&self, name: &str, annotation: &str, value: &str) -> anyhow::Result<()> {
+        if !self.patch_metadata(name, json!({ "annotations": { annotation: value } })).await? {
+            return Err(anyhow!("somebody else has just changed the RototoWorkspace `{name}`: try again"));
+        }
+        Ok(())
+    }
+
+    /// Sets an annotation of a workspace that still has this resourceVersion. Returns `false` if it has another one.
+    pub(crate) async fn annotate_version(
+        &self,
+        name: &str,
+        resource_version: &str,
+        annotation: &str,
+        value: &str,
+    ) -> anyhow::Result<bool> {
+        let metadata = json!({ "resourceVersion": resource_version, "annotations": { annotation: value } });
+        self.patch_metadata(name, metadata).await
+    }
+
+    /// Patches the metadata of a workspace. Returns `false` if the API server refuses that for its resourceVersion.
+    async fn patch_metadata(&self, name: &str, metadata: Value) -> anyhow::Result<bool> {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
-        let patch = json!({ "metadata": { "annotations": { annotation: value } } });
-        let patched = timeout(ANSWERS_WITHIN, api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await;
-        match patched {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(self.missing(name)),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+        let patch = json!({ "metadata": metadata });
+        match in_time(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await? {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(self.missing(name)),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
                 Err(anyhow!("{}: {}", self.may_not_request(name), status.message))
             }
-            Ok(Err(error)) => Err(self.explained(error, false)),
-            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+            Err(error) => Err(self.explained(error, false)),
         }
     }
 
@@ -102,7 +128,7 @@ impl NamespaceClient {
     pub(crate) async fn user(&self) -> Option<String> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (params, question) = (PostParams::default(), SelfSubjectReview::default());
-        let review = timeout(ANSWERS_WITHIN, api.create(&params, &question)).await.ok()?.ok()?;
+        let review = in_time(api.create(&params, &question)).await.ok()?.ok()?;
         review.status?.user_info?.username
     }
 
@@ -130,10 +156,8 @@ impl NamespaceClient {
     /// Returns an error if the API server does not list the workspaces of the namespace, or of all.
     pub(crate) async fn answers(&self, everywhere: bool) -> anyhow::Result<()> {
         let (api, one) = (self.api(everywhere), ListParams::default().limit(1));
-        match timeout(ANSWERS_WITHIN, api.list_metadata(&one)).await {
-            Ok(listed) => listed.map(drop).map_err(|error| self.explained(error, everywhere)),
-            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
-        }
+        let listed = in_time(api.list_metadata(&one)).await?;
+        listed.map(drop).map_err(|error| self.explained(error, everywhere))
     }
 
     /// Requests a reconcile of a workspace, which dates its status.
@@ -154,12 +178,12 @@ impl NamespaceClient {
     pub(crate) async fn query(&self, name: &str, query: Query) -> QueryResult {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let (request, asked) = match query {
-            Query::Read => (None, timeout(ANSWERS_WITHIN, api.get(name)).await),
+            Query::Read => (None, in_time(api.get(name)).await),
             Query::Request => {
                 let value = format!("{:.6}", Timestamp::now());
                 let patch = json!({ "metadata": { "annotations": { names::ANNOTATION_RECONCILE: value } } });
                 let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-                (Some(value), timeout(ANSWERS_WITHIN, api.patch(name, &params, &patch)).await)
+                (Some(value), in_time(api.patch(name, &params, &patch)).await)
             }
         };
         match asked {
@@ -169,9 +193,7 @@ impl NamespaceClient {
                 QueryResult::Forbidden(self.may_not_request(name))
             }
             Ok(Err(error)) => QueryResult::Failed(self.explained(error, false)),
-            Err(_) => {
-                QueryResult::Failed(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs()))
-            }
+            Err(no_answer) => QueryResult::Failed(no_answer),
         }
     }
 
@@ -187,20 +209,18 @@ impl NamespaceClient {
     async fn operator_address(&self) -> anyhow::Result<Address> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let (map, namespace) = (names::MARKERS, &self.namespace);
-        let found = timeout(ANSWERS_WITHIN, api.get_opt(map)).await;
-        match found {
-            Ok(Ok(Some(found))) => Address::of(&found).ok_or_else(|| {
+        match in_time(api.get_opt(map)).await? {
+            Ok(Some(found)) => Address::of(&found).ok_or_else(|| {
                 anyhow!(
                     "the ConfigMap {map} in the namespace {namespace} lacks the annotation {}",
                     names::ANNOTATION_SNAPSHOTS
                 )
             }),
-            Ok(Ok(None)) => Err(anyhow!("there is no ConfigMap {map} in the namespace {namespace}")),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(anyhow!(
+            Ok(None) => Err(anyhow!("there is no ConfigMap {map} in the namespace {namespace}")),
+            Err(kube::Error::Api(status)) if status.code == 403 => Err(anyhow!(
                 "you may not get the ConfigMap {map} in the namespace {namespace}, which names its address"
             )),
-            Ok(Err(error)) => Err(self.explained(error, false)),
-            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+            Err(error) => Err(self.explained(error, false)),
         }
     }
 
@@ -252,9 +272,10 @@ impl NamespaceClient {
     }
 
     fn may_not_read(&self, everywhere: bool) -> String {
-        let (place, grant) = match everywhere {
-            true => ("all namespaces".to_owned(), "ClusterRoleBinding to a ClusterRole"),
-            false => (format!("the namespace {}", self.namespace), "Role"),
+        let (place, grant) = if everywhere {
+            ("all namespaces".to_owned(), "ClusterRoleBinding to a ClusterRole")
+        } else {
+            (format!("the namespace {}", self.namespace), "Role")
         };
         format!(
             "you may not read rototoworkspaces.rototo.dev in {place}: it takes a {grant} with the verbs get, list, watch, \
@@ -265,6 +286,12 @@ impl NamespaceClient {
 
 /// The time limit of one request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Returns the result of one request to the API server, or an error if it does not answer in time.
+async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> anyhow::Result<kube::Result<T>> {
+    let answer = timeout(ANSWERS_WITHIN, request).await;
+    answer.map_err(|_| anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs()))
+}
 
 /// Returns the backoff of a watch that failed.
 fn watch_backoff() -> watcher::ExponentialBackoff {

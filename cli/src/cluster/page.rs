@@ -132,9 +132,10 @@ fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
     if age.is_negative() || age.unsigned_abs() <= claim::good_for(status) {
         return when;
     }
-    match age > DATED_WITHIN {
-        false => format!("{when}: ask again with `rototo wait`"),
-        true => format!("{BAD}{when}{BAD:#}: ask again with `rototo wait`, or see whether the operator runs"),
+    if age > DATED_WITHIN {
+        format!("{BAD}{when}{BAD:#}: ask again with `rototo wait`, or see whether the operator runs")
+    } else {
+        format!("{when}: ask again with `rototo wait`")
     }
 }
 

@@ -70,13 +70,13 @@ struct UnresolvedVariable {
 
 pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let is_everything = arguments.variable.is_empty();
-    let selection = Selection::of(arguments.variable, is_everything);
+    let selection = Selection::of(&arguments.variable, is_everything);
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
     let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let given = read_context(&arguments.context)?;
     let context = Context::from_json(given.clone())?;
-    let (traces, unresolved) = traces(&compiled, &selection, (&context, &given))?;
+    let (traces, unresolved) = traces(&compiled, selection, (&context, &given))?;
     let explained = traces.into_iter().map(|trace| {
         let alternatives = alternatives(&parsed, &compiled, &context, &trace);
         let ownership = document(&parsed, &trace).map(|variable| &variable.ownership);
@@ -95,12 +95,12 @@ pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -
 
 fn traces(
     compiled: &Compiled,
-    selection: &Selection,
+    selection: Selection<'_>,
     (context, given): (&Context, &Value),
 ) -> anyhow::Result<(Vec<VariableTrace>, Vec<UnresolvedVariable>)> {
     let known: Vec<&str> = compiled.variables().collect();
     let (mut traces, mut unresolved) = (Vec::new(), Vec::new());
-    for id in selection.among(&known).map_err(|id| unknown("variable", &id, &known))? {
+    for id in selection.among(&known).map_err(|id| unknown("variable", id, &known))? {
         match compiled.trace_variable(id, context, ResolveOptions::default()) {
             Ok(trace) => traces.push(trace),
             Err(error) => {

@@ -59,6 +59,14 @@ pub(crate) struct FixturesArguments {
     tests: bool,
 }
 
+/// What was written.
+struct Written {
+    /// The paths below the directory.
+    files: Vec<String>,
+    /// The cases for which no context was found.
+    not_found: Vec<String>,
+}
+
 /// The shape that scripts read.
 #[derive(Serialize)]
 struct FixturesReport {
@@ -73,9 +81,10 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
     let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let targets = targets(&arguments, &compiled)?;
-    let (files, missing) = match arguments.tests {
-        true => write_tests(&arguments.out, &parsed, &compiled, targets)?,
-        false => write_fixtures(&arguments.out, workspace.shown(), (&parsed, &compiled), targets)?,
+    let Written { files, not_found } = if arguments.tests {
+        write_tests(&arguments.out, &parsed, &compiled, targets)?
+    } else {
+        write_fixtures(&arguments.out, workspace.shown(), (&parsed, &compiled), targets)?
     };
 
     let report = FixturesReport {
@@ -90,27 +99,33 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
         let written = report.files.iter().map(|file| format!("  wrote {file}\n")).collect::<String>();
         terminal::text(&format!("fixtures: {}\n{written}", report.out))?;
     }
-    for case in missing {
+    for case in not_found {
         terminal::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a suite of fixtures. Returns the files, and the cases for which no context was found.
+/// Writes a suite of fixtures.
 fn write_fixtures(
     out: &Path,
     workspace: &str,
     (parsed, compiled): (&Parsed, &Compiled),
     targets: Vec<FixtureTarget<'_>>,
-) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
+) -> anyhow::Result<Written> {
+    let (mut entries, mut written) = (Vec::new(), Written { files: vec![SUITE.to_owned()], not_found: Vec::new() });
     for target in targets {
-        let (path, not_found) = write_fixture(out, parsed, compiled, target, &mut entries)?;
-        missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
-        files.push(path);
+        let path = match target {
+            FixtureTarget::Qualifier(id) => format!("qualifiers/{id}.toml"),
+            FixtureTarget::Variable(id) => format!("variables/{id}.toml"),
+        };
+        let generated = generate(parsed, compiled, target)?;
+        write(&out.join(&path), &generated.fixture)?;
+        written.not_found.extend(generated.not_found.into_iter().map(|case| format!("{path}: {case}")));
+        written.files.push(path.clone());
+        entries.push(SuiteEntry { path, target: generated.fixture.target });
     }
     write(&out.join(SUITE), &Suite { schema_version: 1, workspace: workspace.to_owned(), fixtures: entries })?;
-    Ok((files, missing))
+    Ok(written)
 }
 
 /// Writes tests of the workspace. Their author changes them, so a file that exists stays.
@@ -119,50 +134,34 @@ fn write_tests(
     parsed: &Parsed,
     compiled: &Compiled,
     targets: Vec<FixtureTarget<'_>>,
-) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let (mut files, mut missing) = (Vec::new(), Vec::new());
+) -> anyhow::Result<Written> {
+    let mut written = Written { files: Vec::new(), not_found: Vec::new() };
     for target in targets {
         let generated = generate(parsed, compiled, target)?;
         let (path, test) = workspace_test(generated.fixture, target);
         if out.join(&path).exists() {
             continue;
         }
-        write(&out.join(&path), &test)?;
-        missing.extend(generated.not_found.into_iter().map(|case| format!("{path}: {case}")));
-        files.push(path);
+        written.not_found.extend(generated.not_found.into_iter().map(|case| format!("{path}: {case}")));
+        if !test.is_empty() {
+            write(&out.join(&path), &test)?;
+            written.files.push(path);
+        }
     }
-    Ok((files, missing))
-}
-
-fn write_fixture(
-    out: &Path,
-    parsed: &Parsed,
-    compiled: &Compiled,
-    target: FixtureTarget<'_>,
-    entries: &mut Vec<SuiteEntry>,
-) -> anyhow::Result<(String, Vec<String>)> {
-    let path = match target {
-        FixtureTarget::Qualifier(id) => format!("qualifiers/{id}.toml"),
-        FixtureTarget::Variable(id) => format!("variables/{id}.toml"),
-    };
-    let generated = generate(parsed, compiled, target)?;
-    write(&out.join(&path), &generated.fixture)?;
-    entries.push(SuiteEntry { path: path.clone(), target: generated.fixture.target });
-    Ok((path, generated.not_found))
+    Ok(written)
 }
 
 /// Returns the selected ids, or all of them if nothing is selected.
 fn targets<'a>(arguments: &FixturesArguments, compiled: &'a Compiled) -> anyhow::Result<Vec<FixtureTarget<'a>>> {
-    let selection = |ids: &Vec<String>, all: bool| Selection::of(ids.clone(), all);
-    let (variables, qualifiers) =
-        (selection(&arguments.variable, arguments.variables), selection(&arguments.qualifier, arguments.qualifiers));
+    let variables = Selection::of(&arguments.variable, arguments.variables);
+    let qualifiers = Selection::of(&arguments.qualifier, arguments.qualifiers);
     let nothing = variables.is_none() && qualifiers.is_none();
-    let among = |kind: &str, selection: &Selection, known: Vec<&'a str>| match nothing {
-        true => Ok(known),
-        false => selection.among(&known).map_err(|id| unknown(kind, &id, &known)),
+    let among = |kind: &str, selection: Selection<'_>, known: Vec<&'a str>| {
+        let selection = if nothing { Selection::All } else { selection };
+        selection.among(&known).map_err(|id| unknown(kind, id, &known))
     };
-    let qualifiers = among("qualifier", &qualifiers, compiled.qualifiers().collect())?;
-    let variables = among("variable", &variables, compiled.variables().collect())?;
+    let qualifiers = among("qualifier", qualifiers, compiled.qualifiers().collect())?;
+    let variables = among("variable", variables, compiled.variables().collect())?;
     if qualifiers.is_empty() && variables.is_empty() {
         bail!("the workspace decides nothing: it has neither variables nor qualifiers");
     }

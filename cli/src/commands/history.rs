@@ -8,7 +8,7 @@ use rototo_api::workspace::HistoryEntry;
 use serde::Serialize;
 
 use crate::cluster;
-use crate::cluster::{ClusterOptions, WorkspaceScope};
+use crate::cluster::ClusterOptions;
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -33,8 +33,8 @@ struct HistoryReport {
 
 pub(crate) async fn run(arguments: HistoryArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let cluster = arguments.cluster.connect().await?;
-    let found = cluster.workspaces(WorkspaceScope::Named(&arguments.name)).await?;
-    let history: Vec<_> = found.into_iter().filter_map(|workspace| workspace.status).flat_map(|s| s.history).collect();
+    let status = cluster.workspace(&arguments.name).await?.status;
+    let history = status.map(|status| status.history).unwrap_or_default();
     if global.json {
         terminal::json(&HistoryReport { namespace: cluster.namespace, name: arguments.name, history })?;
     } else {

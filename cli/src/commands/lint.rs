@@ -1,5 +1,6 @@
 //! `rototo lint`: all faults of a workspace at once.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -14,7 +15,7 @@ use crate::reports::github::github;
 use crate::reports::rules::with_custom;
 use crate::reports::sarif::sarif;
 use crate::reports::unread::UnreadWorkspace;
-use crate::reports::{LintFindings, ReportFormat};
+use crate::reports::{LintFindings, ReportFormat, layers_of};
 use crate::terminal;
 use crate::terminal::advice::of_source;
 use crate::terminal::diagnostics;
@@ -105,6 +106,7 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
         command: "lint",
         diagnostics: &lint.diagnostics,
         directory: &workspace.directory_in_repository(),
+        layers: &layers_of(&lint.diagnostics, &workspace, &parsed),
     };
     let is_silent = lint.diagnostics.is_empty() && global.quiet;
     match format {
@@ -154,7 +156,7 @@ fn report_failure(
     diagnostics: &[Diagnostic],
     format: ReportFormat,
 ) -> anyhow::Result<()> {
-    let findings = LintFindings { command: "lint", diagnostics, directory };
+    let findings = LintFindings { command: "lint", diagnostics, directory, layers: &BTreeMap::new() };
     match format {
         ReportFormat::Json => {
             terminal::json(&LintReport { workspace: workspace.to_owned(), documents: Vec::new(), diagnostics })

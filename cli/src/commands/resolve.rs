@@ -63,8 +63,8 @@ struct ResolveReport {
 }
 
 pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    let variables = Selection::of(arguments.variable, arguments.variables);
-    let qualifiers = Selection::of(arguments.qualifier, arguments.qualifiers);
+    let variables = Selection::of(&arguments.variable, arguments.variables);
+    let qualifiers = Selection::of(&arguments.qualifier, arguments.qualifiers);
     if variables.is_none() && qualifiers.is_none() {
         let missing = "nothing to resolve: name a --variable ID or a --qualifier ID, or take all with --variables or --qualifiers";
         return Err(UsageError(missing.to_owned()).into());
@@ -76,8 +76,8 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
     let context = Context::from_json(given.clone())?;
     let report = ResolveReport {
         workspace: workspace.shown().to_owned(),
-        variables: trace_variables(&compiled, &variables, (&context, &given))?,
-        qualifiers: trace_qualifiers(&compiled, &qualifiers, (&context, &given))?,
+        variables: trace_variables(&compiled, variables, (&context, &given))?,
+        qualifiers: trace_qualifiers(&compiled, qualifiers, (&context, &given))?,
     };
     if global.json {
         terminal::json(&report)?;
@@ -89,11 +89,11 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
 
 fn trace_variables(
     compiled: &Compiled,
-    selection: &Selection,
+    selection: Selection<'_>,
     (context, given): (&Context, &Value),
 ) -> anyhow::Result<Vec<VariableTrace>> {
     let known: Vec<&str> = compiled.variables().collect();
-    let ids = selection.among(&known).map_err(|id| unknown("variable", &id, &known))?;
+    let ids = selection.among(&known).map_err(|id| unknown("variable", id, &known))?;
     let trace =
         |id| compiled.trace_variable(id, context, ResolveOptions::default()).map_err(|error| explained(error, given));
     ids.into_iter().map(trace).collect()
@@ -101,11 +101,11 @@ fn trace_variables(
 
 fn trace_qualifiers(
     compiled: &Compiled,
-    selection: &Selection,
+    selection: Selection<'_>,
     (context, given): (&Context, &Value),
 ) -> anyhow::Result<Vec<QualifierTrace>> {
     let known: Vec<&str> = compiled.qualifiers().collect();
-    let ids = selection.among(&known).map_err(|id| unknown("qualifier", &id, &known))?;
+    let ids = selection.among(&known).map_err(|id| unknown("qualifier", id, &known))?;
     let trace =
         |id| compiled.trace_qualifier(id, context, ResolveOptions::default()).map_err(|error| explained(error, given));
     ids.into_iter().map(trace).collect()

@@ -121,7 +121,7 @@ fn show_catalog(selectors: &Selectors, global: &GlobalArguments) -> anyhow::Resu
 
 fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selectors) -> anyhow::Result<ShowReport> {
     let all = selectors.is_everything();
-    let files = |folder: &str, scheme: &str, selection: &Selection| {
+    let files = |folder: &str, scheme: &str, selection: Selection<'_>| {
         let documents = parsed.tree().iter();
         let named = documents.filter_map(|(path, _)| Some((id_in(path, folder, ".toml")?, path)));
         let selected = named.filter(|(id, _)| all || selection.has(id));
@@ -129,7 +129,7 @@ fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selector
             .map(|(id, path)| ShownFile::of(id, path, scheme, selection, parsed))
             .collect::<anyhow::Result<Vec<_>>>()
     };
-    let stems = |folder: &str, ending: &str, selection: Option<&Selection>| {
+    let stems = |folder: &str, ending: &str, selection: Option<Selection<'_>>| {
         let documents = parsed.tree().iter();
         let named = documents.filter_map(|(path, _)| Some((id_in(path, folder, ending)?, path)));
         let selected = named.filter(|(id, _)| all || selection.is_some_and(|selection| selection.has(id)));
@@ -139,17 +139,17 @@ fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selector
         command: "show",
         workspace,
         schemas: stems("schemas/", ".json", None),
-        resources: files("resources/", "resource", &selectors.resources())?,
-        variables: files("variables/", "variable", &selectors.variables())?,
-        qualifiers: files("qualifiers/", "qualifier", &selectors.qualifiers())?,
+        resources: files("resources/", "resource", selectors.resources())?,
+        variables: files("variables/", "variable", selectors.variables())?,
+        qualifiers: files("qualifiers/", "qualifier", selectors.qualifiers())?,
         lint_rules: rules(catalog_in_reports(own), selectors),
         lint_authorities: authorities(catalog_in_reports(own), selectors),
-        linters: stems("lint/", ".lua", Some(&selectors.linters())),
+        linters: stems("lint/", ".lua", Some(selectors.linters())),
     })
 }
 
 impl ShownFile {
-    fn of(id: &str, path: &str, scheme: &str, selection: &Selection, parsed: &Parsed) -> anyhow::Result<Self> {
+    fn of(id: &str, path: &str, scheme: &str, selection: Selection<'_>, parsed: &Parsed) -> anyhow::Result<Self> {
         let value = match selection {
             Selection::Some(_) => {
                 let mut value = as_json(path, parsed)?;

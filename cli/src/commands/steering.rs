@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use kube::ResourceExt;
 use rototo_api::names;
 use rototo_api::rollout::{HeldStatus, RolloutStatus};
-use rototo_api::workspace::RototoWorkspaceStatus;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use serde::Serialize;
 
 use crate::cluster::{ClusterOptions, NamespaceClient, short_revision};
@@ -108,9 +109,34 @@ pub(crate) async fn steer(
 }
 
 /// Sets the annotation that asks for this action on what `status` shows. Returns its value, and the revision.
-pub(super) async fn send<'a>(
+async fn send<'a>(
     cluster: &NamespaceClient,
     name: &str,
+    status: &'a RototoWorkspaceStatus,
+    action: SteeringAction,
+) -> anyhow::Result<(String, &'a str)> {
+    let (request, revision) = signed(cluster, status, action).await?;
+    cluster.annotate(name, names::ANNOTATION_ROLLOUT, &request).await?;
+    Ok((request, revision))
+}
+
+/// Sets the annotation that asks for this action on what `workspace` shows, if it is still as it was read. Returns the
+/// revision, or `None` if somebody has changed the workspace since.
+pub(super) async fn send_if_unchanged(
+    cluster: &NamespaceClient,
+    workspace: &RototoWorkspace,
+    action: SteeringAction,
+) -> anyhow::Result<Option<String>> {
+    let status = workspace.status.clone().unwrap_or_default();
+    let (request, revision) = signed(cluster, &status, action).await?;
+    let version = workspace.resource_version().unwrap_or_default();
+    let is_set = cluster.annotate_version(&workspace.name_any(), &version, names::ANNOTATION_ROLLOUT, &request).await?;
+    Ok(is_set.then(|| revision.to_owned()))
+}
+
+/// Returns the value of the annotation with the user, if the API server says who that is, and the revision.
+async fn signed<'a>(
+    cluster: &NamespaceClient,
     status: &'a RototoWorkspaceStatus,
     action: SteeringAction,
 ) -> anyhow::Result<(String, &'a str)> {
@@ -119,7 +145,6 @@ pub(super) async fn send<'a>(
         Some(user) => format!("{request}{}{user}", names::ANNOTATION_USER),
         None => request,
     };
-    cluster.annotate(name, names::ANNOTATION_ROLLOUT, &request).await?;
     Ok((request, revision))
 }
 

@@ -15,7 +15,7 @@ use crate::reports::github::github;
 use crate::reports::rules::{TEST_MISSING, test_missing};
 use crate::reports::sarif::sarif;
 use crate::reports::unread::UnreadWorkspace;
-use crate::reports::{LintFindings, ReportFormat};
+use crate::reports::{LintFindings, ReportFormat, layers_of};
 use crate::terminal;
 use crate::terminal::advice::of_source;
 use crate::terminal::diagnostics;
@@ -30,7 +30,7 @@ Examples:
   rototo test --format github
   rototo fixtures . --tests --out tests  writes the first tests
 
-A test that fails, or can't be read, makes the exit code 1.";
+A test that fails, or can't be read, makes the exit code 1. An attribute that nothing reads is a warning.";
 
 /// Run the tests of a workspace: the files tests/NAME.toml beside its documents.
 #[derive(Debug, Args)]
@@ -65,6 +65,8 @@ struct TestedWorkspace<'a> {
     name: &'a str,
     directory: &'a str,
     parsed: &'a Parsed,
+    /// The workspace, if it was read.
+    workspace: Option<&'a Workspace>,
 }
 
 pub(crate) async fn run(arguments: TestArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
@@ -75,7 +77,7 @@ pub(crate) async fn run(arguments: TestArguments, global: &GlobalArguments) -> a
     };
     let parsed = workspace.parse();
     let (name, directory) = (workspace.shown(), workspace.directory_in_repository());
-    let tested = TestedWorkspace { name, directory: &directory, parsed: &parsed };
+    let tested = TestedWorkspace { name, directory: &directory, parsed: &parsed, workspace: Some(&workspace) };
     if !parsed.tree().has_tests() {
         return untested(&tested, format);
     }
@@ -87,12 +89,15 @@ pub(crate) async fn run(arguments: TestArguments, global: &GlobalArguments) -> a
         // People read the errors as every command that resolves shows them.
         Err(_) => compiled(&workspace, &parsed)?,
     };
-    let report = testing::run(&parsed, &compiled, parsed.tree().tests(), || true);
-    let is_silent = global.quiet && report.diagnostics.is_empty();
+    let mut report = testing::run(&parsed, &compiled, parsed.tree().tests(), || true);
+    let has_failed = !report.diagnostics.is_empty();
+    let is_silent = global.quiet && !has_failed && report.warnings.is_empty();
     let summary = if is_silent { String::new() } else { summary(&report, name) };
     let uncovered = if arguments.coverage { uncovered(&report.coverage) } else { String::new() };
+    report.diagnostics.append(&mut report.warnings);
+    report.diagnostics.sort_by(|one, other| one.location.cmp(&other.location));
     print(&tested, &report, format, &format!("{summary}{uncovered}"))?;
-    Ok(if report.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Reports a workspace that can't be read as a finding, as lint does. People read the error.
@@ -101,7 +106,7 @@ fn unread(error: anyhow::Error, format: ReportFormat) -> anyhow::Result<ExitCode
         return Err(error);
     }
     let UnreadWorkspace { name, directory, diagnostics } = UnreadWorkspace::of(error, of_source)?;
-    let tested = TestedWorkspace { name: &name, directory: &directory, parsed: &Parsed::default() };
+    let tested = TestedWorkspace { name: &name, directory: &directory, parsed: &Parsed::default(), workspace: None };
     not_run(&tested, diagnostics, format)
 }
 
@@ -126,9 +131,10 @@ fn not_run(
 }
 
 fn print(tested: &TestedWorkspace<'_>, report: &TestReport, format: ReportFormat, summary: &str) -> anyhow::Result<()> {
-    let TestedWorkspace { name, directory, parsed } = *tested;
+    let TestedWorkspace { name, directory, parsed, workspace } = *tested;
     let diagnostics = &report.diagnostics;
-    let findings = LintFindings { command: "test", diagnostics, directory };
+    let layers = workspace.map(|workspace| layers_of(diagnostics, workspace, parsed)).unwrap_or_default();
+    let findings = LintFindings { command: "test", diagnostics, directory, layers: &layers };
     match format {
         ReportFormat::Json => terminal::json(&TestRunReport {
             workspace: name.to_owned(),
@@ -149,9 +155,16 @@ fn print(tested: &TestedWorkspace<'_>, report: &TestReport, format: ReportFormat
 fn summary(report: &TestReport, workspace: &str) -> String {
     let ran = format!("{} in {}", count(report.cases, "case"), count(report.files, "file"));
     let (checks, workspace) = (count(report.checks, "check"), plain(workspace));
+    let warnings = match report.warnings.len() {
+        0 => String::new(),
+        warnings => format!(", {}", count(warnings, "warning")),
+    };
     match report.diagnostics.len() {
-        0 => format!("{GOOD}ok{GOOD:#}: {workspace} {DIM}({ran}, {checks}){DIM:#}\n"),
-        failed => format!("{BAD}failed{BAD:#}: {} of {checks}, {ran} of {workspace}\n", count(failed, "error")),
+        0 => format!("{GOOD}ok{GOOD:#}: {workspace} {DIM}({ran}, {checks}){DIM:#}{warnings}\n"),
+        failed => {
+            let failed = count(failed, "error");
+            format!("{BAD}failed{BAD:#}: {failed} of {checks}{warnings}, {ran} of {workspace}\n")
+        }
     }
 }
 

@@ -21,9 +21,8 @@ pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVis
         variables => format!("### Runtime configuration: {} change\n", count(variables, "variable")),
     };
     let mut left_out = 0;
-    let mut add = |written: String| match left_out == 0 && text.len() + written.len() <= LIMIT {
-        true => text.push_str(&written),
-        false => left_out += 1,
+    let mut add = |written: String| {
+        if left_out == 0 && text.len() + written.len() <= LIMIT { text.push_str(&written) } else { left_out += 1 }
     };
     for section in sections(diff, old, new, values) {
         add(format!("\n**{}**\n\n", line(&section.heading)));

@@ -1,25 +1,25 @@
 //! Explains a workspace: its parts, their dependencies in both directions, and the findings of lint. Pure, and in the
 //! JSON that existing automation reads.
 
+mod catalog;
 mod references;
 mod text;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rototo_engine::lint::{Custom, CustomRule, LintRule, Registration};
+use rototo_engine::lint::Registration;
 use rototo_engine::mention::Name;
 use rototo_engine::parse::{self, Parse};
 use rototo_engine::{CompileError, Compiled, Context, Diagnostic, Lint, Parsed, QualifierTrace, ResolveError};
-use rototo_engine::{ResolveOptions, Severity, VariableTrace};
+use rototo_engine::{ResolveOptions, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use crate::inspection::catalog::{CatalogRule, by_authority, catalog, catalog_in_reports};
 use crate::inspection::references::{Consumer, Dependencies, References};
 pub(crate) use crate::inspection::text::text;
 use crate::workspace::documents::ReportedDocument;
-use crate::workspace::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
+use crate::workspace::selection::{BUILT_IN, Selection, Selectors, id_in};
 
 /// The workspace to explain, with a context, if any.
 pub(crate) struct InspectionInput<'a> {
@@ -151,18 +151,6 @@ struct CheckedRule<'a> {
     diagnostics: Vec<&'a Diagnostic>,
 }
 
-/// A rule as the catalog lists it.
-#[derive(Clone, Serialize)]
-pub(crate) struct CatalogRule {
-    pub(crate) rule: Cow<'static, str>,
-    pub(crate) severity: Severity,
-    /// The subject of the rule; custom rules have the subject that they register for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) entity: Option<&'static str>,
-    pub(crate) title: Cow<'static, str>,
-    pub(crate) help: Cow<'static, str>,
-}
-
 #[derive(Serialize)]
 struct Authority<'a> {
     authority: String,
@@ -177,49 +165,6 @@ struct Linter<'a> {
     diagnostics: Vec<&'a Diagnostic>,
 }
 
-/// Returns the built-in and the custom rules, in order of their names, as reports on a workspace spell them: only there
-/// is a kind of two words written as one.
-pub(crate) fn catalog_in_reports(own: &Custom) -> Vec<CatalogRule> {
-    let in_one_word = |entity| if entity == "resource_object" { "resourceobject" } else { entity };
-    let built_in = catalog().into_iter();
-    let built_in = built_in.map(|rule| CatalogRule { entity: rule.entity.map(in_one_word), ..rule });
-    let mut rules: Vec<_> = built_in.chain(own.rules.values().map(CatalogRule::own)).collect();
-    rules.sort_by(|one, other| one.rule.cmp(&other.rule));
-    rules
-}
-
-/// Groups rules by the authorities that `selected` names.
-pub(crate) fn by_authority(
-    rules: Vec<CatalogRule>,
-    selected: impl Fn(&str) -> bool,
-) -> BTreeMap<String, Vec<CatalogRule>> {
-    let mut authorities: BTreeMap<String, Vec<CatalogRule>> = BTreeMap::new();
-    for rule in rules.into_iter().filter(|rule| selected(authority(&rule.rule))) {
-        authorities.entry(authority(&rule.rule).to_owned()).or_default().push(rule);
-    }
-    authorities
-}
-
-/// Returns the built-in rules, in order of their names.
-pub(crate) fn catalog() -> Vec<CatalogRule> {
-    let mut rules: Vec<_> = rototo_engine::lint::rules().iter().map(|rule| CatalogRule::of(rule)).collect();
-    rules.sort_by(|one, other| one.rule.cmp(&other.rule));
-    rules
-}
-
-impl CatalogRule {
-    fn of(rule: &LintRule) -> Self {
-        let LintRule { id, severity, entity, title, help, .. } = rule;
-        let (rule, title, help) = (Cow::Borrowed(*id), Cow::Borrowed(*title), Cow::Borrowed(*help));
-        Self { rule, severity: *severity, entity: Some(entity), title, help }
-    }
-
-    fn own(rule: &CustomRule) -> Self {
-        let CustomRule { id, severity, title, help } = rule.clone();
-        Self { rule: id.into(), severity, entity: None, title: title.into(), help: help.into() }
-    }
-}
-
 impl<'a> InspectionInput<'a> {
     /// Explains the selection; if nothing is selected, everything but the built-in rules.
     pub(crate) fn inspect(
@@ -228,7 +173,7 @@ impl<'a> InspectionInput<'a> {
         documents: Vec<ReportedDocument<'a>>,
     ) -> Result<Inspection<'a>, ResolveError> {
         let (parsed, references) = (self.parsed, References::of(self.parsed));
-        let selected = |selection: Selection, id: &str| self.selectors.is_everything() || selection.has(id);
+        let selected = |selection: Selection<'_>, id: &str| self.selectors.is_everything() || selection.has(id);
         let variables = parsed.variables.iter().filter(|(id, _)| selected(self.selectors.variables(), id));
         let qualifiers = parsed.qualifiers.iter().filter(|(id, _)| selected(self.selectors.qualifiers(), id));
         let resources = parsed.resources.iter().filter(|(id, _)| selected(self.selectors.resources(), id));

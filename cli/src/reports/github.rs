@@ -23,17 +23,18 @@ fn command(findings: &LintFindings<'_>, found: &Diagnostic) -> String {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let path = findings.path_of(&found.location);
-    let mut text = format!("::{level} file={},line={}", property(&path), found.location.line());
-    if let Some(range) = &found.location.range {
+    let place = findings.place(&found.location);
+    let mut text = format!("::{level} file={},line={}", property(&place.path), place.line());
+    if let Some(range) = place.range {
         // GitHub refuses columns of a range of several lines.
-        let _ = match range.start.line == range.end.line {
-            true => write!(text, ",col={},endColumn={}", range.start.column, range.end.column),
-            false => write!(text, ",endLine={}", range.end.line),
+        let _ = if range.start.line == range.end.line {
+            write!(text, ",col={},endColumn={}", range.start.column, range.end.column)
+        } else {
+            write!(text, ",endLine={}", range.end.line)
         };
     }
     let help = found.help.as_ref().map(|help| format!("\n{}", readable(help))).unwrap_or_default();
-    let message = data(&format!("{}{help}", readable(&found.message)));
+    let message = data(&format!("{}{}{help}", readable(&found.message), readable(&place.words())));
     let _ = writeln!(text, ",title={}::{message}", property(&found.rule));
     text
 }
@@ -60,7 +61,12 @@ mod tests {
         tree.insert("rototo-workspace.toml", *b"schema_version = 1");
         tree.insert(format!("variables/{name}.toml"), text.as_bytes().to_vec());
         let lint = lint(&parse(tree));
-        github(&LintFindings { command: "lint", diagnostics: &lint.diagnostics, directory })
+        github(&LintFindings {
+            command: "lint",
+            diagnostics: &lint.diagnostics,
+            directory,
+            layers: &std::collections::BTreeMap::new(),
+        })
     }
 
     #[test]

@@ -6,13 +6,16 @@ pub(crate) mod rules;
 pub(crate) mod sarif;
 pub(crate) mod unread;
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
-use rototo_engine::{Diagnostic, Location};
+use rototo_engine::{Diagnostic, Location, Parsed, Range};
 
 use crate::global::{GlobalArguments, UsageError};
 use crate::reports::rules::is_of_tests;
-use crate::workspace::MANIFEST;
+use crate::workspace::layers::LayerPlace;
 use crate::workspace::unreadable::UNREADABLE;
+use crate::workspace::{MANIFEST, Workspace};
 
 /// The forms of a report on findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +51,27 @@ pub(crate) struct LintFindings<'a> {
     /// The directory of the workspace in its repository, as [`crate::workspace::Workspace::directory_in_repository`]
     /// has it.
     pub(crate) directory: &'a str,
+    /// The places of documents that layers have, by path.
+    pub(crate) layers: &'a BTreeMap<String, LayerPlace>,
+}
+
+/// The place of a finding in a repository.
+struct FindingPlace<'a> {
+    path: String,
+    range: Option<&'a Range>,
+    /// The file that the finding is about, if the repository does not have it. The finding is shown at the manifest then.
+    elsewhere: Option<&'a str>,
+}
+
+/// Returns the places of the documents of layers in which something was found.
+pub(crate) fn layers_of(
+    diagnostics: &[Diagnostic],
+    workspace: &Workspace,
+    parsed: &Parsed,
+) -> BTreeMap<String, LayerPlace> {
+    let related = diagnostics.iter().flat_map(|found| &found.related).map(|related| &related.location.path);
+    let paths = diagnostics.iter().map(|found| &found.location.path).chain(related);
+    paths.filter_map(|path| Some((path.clone(), workspace.place_in_layer(parsed, path)?))).collect()
 }
 
 impl LintFindings<'_> {
@@ -58,10 +82,33 @@ impl LintFindings<'_> {
         self.diagnostics.iter().all(|found| found.rule != UNREADABLE.id && (!is_test || is_of_tests(&found.rule)))
     }
 
-    /// Returns the path of a place in the repository. A finding about the whole workspace is shown at its manifest, as
-    /// a code host shows nothing at a directory.
-    fn path_of(&self, location: &Location) -> String {
-        let path = if location.path.is_empty() { MANIFEST } else { &location.path };
-        if self.directory.is_empty() { path.to_owned() } else { format!("{}/{path}", self.directory) }
+    /// Returns a place in the repository. A finding about the whole workspace is shown at its manifest, as a code host
+    /// shows nothing at a directory.
+    fn place<'l>(&'l self, location: &'l Location) -> FindingPlace<'l> {
+        let below = |path: &str| match self.directory {
+            "" => path.to_owned(),
+            directory => format!("{directory}/{path}"),
+        };
+        let range = location.range.as_ref();
+        match self.layers.get(&location.path) {
+            Some(LayerPlace::File(path)) => FindingPlace { path: path.clone(), range, elsewhere: None },
+            Some(LayerPlace::Elsewhere(address)) => {
+                FindingPlace { path: below(MANIFEST), range: None, elsewhere: Some(address) }
+            }
+            None if location.path.is_empty() => FindingPlace { path: below(MANIFEST), range, elsewhere: None },
+            None => FindingPlace { path: below(&location.path), range, elsewhere: None },
+        }
+    }
+}
+
+impl FindingPlace<'_> {
+    /// Returns the first line, counted from 1.
+    fn line(&self) -> usize {
+        self.range.map_or(1, |range| range.start.line)
+    }
+
+    /// Returns the name of the file that the finding is about, in words that follow its message.
+    fn words(&self) -> String {
+        self.elsewhere.map(|address| format!(" (in {address})")).unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 
 use rototo_engine::diagnostic::FindingRule;
 use rototo_engine::lint::{Custom, CustomRule, EXPIRED};
-use rototo_engine::testing::{FAILED, INVALID};
+use rototo_engine::testing::{ATTRIBUTE_UNREAD, FAILED, INVALID};
 use rototo_engine::{Diagnostic, Entity, Location, Severity, Stage};
 
 use crate::workspace::MANIFEST;
@@ -12,7 +12,7 @@ use crate::workspace::unreadable::UNREADABLE;
 const OF_TESTS: &str = "rototo/test-";
 
 /// The rules of the commands, in order of their names.
-const RULES: [&FindingRule; 5] = [&EXPIRED, &UNREADABLE, &FAILED, &INVALID, &TEST_MISSING];
+const RULES: [&FindingRule; 6] = [&EXPIRED, &UNREADABLE, &ATTRIBUTE_UNREAD, &FAILED, &INVALID, &TEST_MISSING];
 
 /// The rule of a workspace without tests.
 pub(crate) const TEST_MISSING: FindingRule = FindingRule {

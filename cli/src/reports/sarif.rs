@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rototo_engine::lint::rules;
 use rototo_engine::text::readable;
-use rototo_engine::{Diagnostic, Digest, Entity, Location, Range, Severity};
+use rototo_engine::{Diagnostic, Digest, Entity, Range, Severity};
 use serde::Serialize;
 
-use crate::reports::LintFindings;
 use crate::reports::rules::{is_of_tests, rule};
+use crate::reports::{FindingPlace, LintFindings};
 use crate::workspace::percent_encoded;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -166,10 +166,15 @@ fn descriptor(found: &Diagnostic) -> ReportingDescriptor {
 
 fn result(findings: &LintFindings<'_>, found: &Diagnostic, (rule_index, fingerprint): (usize, String)) -> SarifResult {
     let help = found.help.as_ref().map(|help| format!("\n{}", readable(help))).unwrap_or_default();
-    let related = found.related.iter().map(|related| SarifLocation {
-        message: Some(text(&related.message)),
-        physical_location: physical(findings, &related.location),
+    let related = found.related.iter().map(|related| {
+        let place = findings.place(&related.location);
+        SarifLocation {
+            message: Some(text(&format!("{}{}", related.message, place.words()))),
+            physical_location: physical(&place),
+        }
     });
+    let place = findings.place(&found.location);
+    let message = format!("{}{}{help}", readable(&found.message), readable(&place.words()));
     SarifResult {
         rule_id: found.rule.to_string(),
         rule_index,
@@ -177,8 +182,8 @@ fn result(findings: &LintFindings<'_>, found: &Diagnostic, (rule_index, fingerpr
             Severity::Error => "error",
             Severity::Warning => "warning",
         },
-        message: SarifText { text: format!("{}{help}", readable(&found.message)) },
-        locations: [SarifLocation { message: None, physical_location: physical(findings, &found.location) }],
+        message: SarifText { text: message },
+        locations: [SarifLocation { message: None, physical_location: physical(&place) }],
         related_locations: related.collect(),
         partial_fingerprints: BTreeMap::from([("primaryLocationLineHash", fingerprint)]),
     }
@@ -220,15 +225,15 @@ fn without_row(message: &str) -> String {
     without.unwrap_or_else(|| message.to_owned())
 }
 
-fn physical(findings: &LintFindings<'_>, location: &Location) -> PhysicalLocation {
-    let path = findings.path_of(location);
-    let uri = percent_encoded(&path);
+fn physical(place: &FindingPlace<'_>) -> PhysicalLocation {
+    let uri = percent_encoded(&place.path);
     PhysicalLocation {
-        artifact_location: match path.starts_with('/') {
-            true => ArtifactLocation { uri: format!("file://{uri}"), uri_base_id: None },
-            false => ArtifactLocation { uri, uri_base_id: Some(ROOT) },
+        artifact_location: if place.path.starts_with('/') {
+            ArtifactLocation { uri: format!("file://{uri}"), uri_base_id: None }
+        } else {
+            ArtifactLocation { uri, uri_base_id: Some(ROOT) }
         },
-        region: location.range.as_ref().map(region),
+        region: place.range.map(region),
     }
 }
 

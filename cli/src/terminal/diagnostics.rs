@@ -1,7 +1,6 @@
 //! Writes diagnostics with their lines of the documents, and resolutions with their steps.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -11,7 +10,7 @@ use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity
 
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain, value};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, layers};
 
 /// The outcome of lint, with the workspace.
 pub(crate) struct LintOutcome<'a> {
@@ -51,7 +50,7 @@ pub(crate) fn lint_summary(outcome: &LintOutcome<'_>) -> String {
     }
 }
 
-/// Returns diagnostics in the form of a compiler. Paths are shown below `root`.
+/// Returns diagnostics in the form of a compiler. Paths are shown below `root`, and those of a layer below the layer.
 pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &str) -> String {
     let renderer = Renderer::styled().decor_style(DecorStyle::Unicode);
     let mut text = String::new();
@@ -79,9 +78,7 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &st
 
 /// Adds the lines of the diagnostic, or only the path where there are none.
 fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, root: &str) -> Group<'a> {
-    // Joining an empty path would end in a slash.
-    let path = if location.path.is_empty() { Path::new(root).to_owned() } else { Path::new(root).join(&location.path) };
-    let path = plain(&path.display().to_string());
+    let path = plain(&layers::shown(parsed, root, &location.path));
     let document = text_of(parsed, &location.path);
     let span = location.range.as_ref().map(|range| range.bytes.start..range.bytes.end);
     match (document, span) {

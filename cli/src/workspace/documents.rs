@@ -3,7 +3,7 @@
 use rototo_engine::{DocumentKind, Parsed};
 use serde::Serialize;
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, layers};
 
 /// One document in the shape that scripts read.
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ pub(crate) fn documents<'a>(workspace: &Workspace, parsed: &'a Parsed) -> Vec<Re
         .map(|(id, (path, kind))| ReportedDocument {
             id,
             path,
-            uri: workspace.uri(path),
+            uri: layers::uri(parsed, path).unwrap_or_else(|| workspace.uri(path)),
             version: None,
             kind: name(kind),
         })

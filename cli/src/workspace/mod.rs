@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 pub(crate) mod documents;
+pub(crate) mod layers;
 pub(crate) mod selection;
 pub(crate) mod unreadable;
 
@@ -16,6 +17,7 @@ use rototo_source::{
 };
 
 use crate::global::GlobalArguments;
+use crate::workspace::layers::LayerPlace;
 use crate::workspace::unreadable::Unreadable;
 
 pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
@@ -106,6 +108,11 @@ impl Workspace {
         directory_in_repository(self.pinned.source())
     }
 
+    /// Returns the place of a document, if a layer has it.
+    pub(crate) fn place_in_layer(&self, parsed: &Parsed, path: &str) -> Option<LayerPlace> {
+        layers::place(self.pinned.source(), parsed, path)
+    }
+
     fn directory(&self) -> Option<PathBuf> {
         directory(self.pinned.source())
     }
@@ -136,10 +143,14 @@ fn full_name(source: &Source, shown: &str) -> String {
 
 fn directory_in_repository(source: &Source) -> String {
     let Some(directory) = directory(source) else { return subdirectory(source) };
-    let repository = directory.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned);
-    let root = repository.or_else(|| std::env::current_dir().and_then(|root| root.canonicalize()).ok());
-    let below = root.and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
+    let below = repository_of(&directory).and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
     below.unwrap_or(directory).to_string_lossy().into_owned()
+}
+
+/// Returns the root of the repository that has a directory; of one that is in none, the current directory.
+fn repository_of(directory: &Path) -> Option<PathBuf> {
+    let repository = directory.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned);
+    repository.or_else(|| std::env::current_dir().and_then(|root| root.canonicalize()).ok())
 }
 
 /// Runs lint, with the workspace's custom rules. Every command lints by this function.

@@ -11,14 +11,15 @@ use rototo_engine::{Diagnostic, Entity, Parsed};
 pub(crate) const BUILT_IN: &str = "rototo";
 
 /// None, some, or all of one kind.
-pub(crate) enum Selection {
+#[derive(Clone, Copy)]
+pub(crate) enum Selection<'a> {
     None,
-    Some(Vec<String>),
+    Some(&'a [String]),
     All,
 }
 
-impl Selection {
-    pub(crate) fn of(ids: Vec<String>, all: bool) -> Self {
+impl<'a> Selection<'a> {
+    pub(crate) fn of(ids: &'a [String], all: bool) -> Self {
         match (all, ids.is_empty()) {
             (true, _) => Self::All,
             (false, true) => Self::None,
@@ -27,7 +28,7 @@ impl Selection {
     }
 
     /// Returns whether it selects `id`.
-    pub(crate) fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(self, id: &str) -> bool {
         match self {
             Self::None => false,
             Self::Some(ids) => ids.iter().any(|selected| selected == id),
@@ -35,17 +36,17 @@ impl Selection {
         }
     }
 
-    pub(crate) fn is_none(&self) -> bool {
+    pub(crate) fn is_none(self) -> bool {
         matches!(self, Self::None)
     }
 
     /// Returns the selected ones of `known`, in its order. An unknown id is the error.
-    pub(crate) fn among<'a>(&self, known: &[&'a str]) -> Result<Vec<&'a str>, String> {
+    pub(crate) fn among<'known>(self, known: &[&'known str]) -> Result<Vec<&'known str>, &'a str> {
         match self {
             Self::None => Ok(Vec::new()),
             Self::All => Ok(known.to_vec()),
             Self::Some(ids) => match ids.iter().find(|id| !known.contains(&id.as_str())) {
-                Some(unknown) => Err(unknown.clone()),
+                Some(unknown) => Err(unknown),
                 None => Ok(known.iter().copied().filter(|id| ids.iter().any(|given| given == id)).collect()),
             },
         }
@@ -138,56 +139,56 @@ impl Selectors {
         }
     }
 
-    pub(crate) fn variables(&self) -> Selection {
-        Selection::of(self.variable.clone(), self.variables)
+    pub(crate) fn variables(&self) -> Selection<'_> {
+        Selection::of(&self.variable, self.variables)
     }
 
-    pub(crate) fn qualifiers(&self) -> Selection {
-        Selection::of(self.qualifier.clone(), self.qualifiers)
+    pub(crate) fn qualifiers(&self) -> Selection<'_> {
+        Selection::of(&self.qualifier, self.qualifiers)
     }
 
-    pub(crate) fn resources(&self) -> Selection {
-        Selection::of(self.resource.clone(), self.resources)
+    pub(crate) fn resources(&self) -> Selection<'_> {
+        Selection::of(&self.resource, self.resources)
     }
 
-    pub(crate) fn lint_rules(&self) -> Selection {
-        Selection::of(self.lint_rule.clone(), self.lint_rules)
+    pub(crate) fn lint_rules(&self) -> Selection<'_> {
+        Selection::of(&self.lint_rule, self.lint_rules)
     }
 
-    pub(crate) fn lint_authorities(&self) -> Selection {
-        Selection::of(self.lint_authority.clone(), self.lint_authorities)
+    pub(crate) fn lint_authorities(&self) -> Selection<'_> {
+        Selection::of(&self.lint_authority, self.lint_authorities)
     }
 
-    pub(crate) fn linters(&self) -> Selection {
-        Selection::of(self.linter.clone(), self.linters)
+    pub(crate) fn linters(&self) -> Selection<'_> {
+        Selection::of(&self.linter, self.linters)
+    }
+
+    /// Returns the selections of the parts of a workspace. The others are of rules.
+    fn of_workspace(&self) -> [Selection<'_>; 4] {
+        [self.variables(), self.qualifiers(), self.resources(), self.linters()]
     }
 
     /// Returns whether only rules are selected, which are the same for any workspace.
     pub(crate) fn is_catalog_alone(&self) -> bool {
-        let of_workspace = [self.variables(), self.qualifiers(), self.resources(), self.linters()];
-        !self.is_everything() && of_workspace.iter().all(Selection::is_none)
+        !self.is_everything() && self.of_workspace().into_iter().all(Selection::is_none)
     }
 
     /// Returns whether this diagnostic is selected.
     pub(crate) fn includes(&self, diagnostic: &Diagnostic) -> bool {
-        let has = |ids: &[String], id: &str| ids.iter().any(|selected| selected == id);
         let rule = &*diagnostic.rule;
-        let about = match subject(diagnostic) {
-            DiagnosticSubject::Variable(id) => self.variables || has(&self.variable, id),
-            DiagnosticSubject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
-            DiagnosticSubject::Resource(id) => self.resources || has(&self.resource, id),
-            DiagnosticSubject::Linter(id) => self.linters || has(&self.linter, id),
+        let is_about = match subject(diagnostic) {
+            DiagnosticSubject::Variable(id) => self.variables().has(id),
+            DiagnosticSubject::Qualifier(id) => self.qualifiers().has(id),
+            DiagnosticSubject::Resource(id) => self.resources().has(id),
+            DiagnosticSubject::Linter(id) => self.linters().has(id),
             DiagnosticSubject::Other => false,
         };
-        let of_linter = failed_linter(diagnostic).is_some_and(|id| self.linters || has(&self.linter, id));
         self.is_everything()
-            || about
-            || of_linter
+            || is_about
+            || failed_linter(diagnostic).is_some_and(|id| self.linters().has(id))
             || self.linters && authority(rule) != BUILT_IN
-            || self.lint_rules
-            || self.lint_authorities
-            || has(&self.lint_rule, rule)
-            || has(&self.lint_authority, authority(rule))
+            || self.lint_rules().has(rule)
+            || self.lint_authorities().has(authority(rule))
     }
 
     pub(crate) fn concerns_variable(diagnostic: &Diagnostic, id: &str) -> bool {
@@ -204,11 +205,8 @@ impl Selectors {
 
     /// Returns whether nothing is selected, which means everything.
     pub(crate) fn is_everything(&self) -> bool {
-        let ids =
-            [&self.variable, &self.resource, &self.qualifier, &self.lint_rule, &self.lint_authority, &self.linter];
-        let all =
-            [self.variables, self.resources, self.qualifiers, self.lint_rules, self.lint_authorities, self.linters];
-        ids.iter().all(|ids| ids.is_empty()) && !all.contains(&true)
+        let of_rules = [self.lint_rules(), self.lint_authorities()];
+        self.of_workspace().into_iter().chain(of_rules).all(Selection::is_none)
     }
 }
 

@@ -88,3 +88,28 @@ fn a_rename_that_would_lose_objects_is_refused_with_the_reason() {
     refused(&mut client, "plan", "can't rename files");
     assert!(client.end().success());
 }
+
+/// The rule would check nothing any more, and nobody would see it.
+#[test]
+fn a_rename_of_a_name_that_a_custom_rule_has_in_quotes_is_refused() {
+    let script = |text: &str| format!("function register(lint) end\nlocal id = {text}\n");
+    for (text, is_refused) in [
+        ("\"limit\"", true),
+        ("'limit'", true),
+        ("[[limit]]", true),
+        ("\"variable://limit\"", true),
+        ("\"variables/limit.toml\"", true),
+        ("\"limits\"", false),
+        ("\"value.limit\"", false),
+        ("limit", false),
+    ] {
+        let (mut files, script) = (all_kinds(), script(text));
+        files.push(("lint/ids.lua", script.as_str()));
+        let mut client = Client::start(&files);
+        let answer = rename(&mut client, "variables/limit.toml", LIMIT, "schema|_version", "max-projects");
+        let reason = answer["error"]["message"].as_str().unwrap_or_default();
+        let expected = "the custom rule `lint/ids.lua` has `limit` in line 2: change it there by hand first";
+        assert_eq!(reason, if is_refused { expected } else { "" }, "{text}: {answer}");
+        assert!(client.end().success());
+    }
+}

@@ -215,3 +215,62 @@ fn a_repository_that_can_not_be_read_is_a_finding_at_its_manifest() {
     let report = support::json(directory.path(), &["lint", &source]);
     assert_eq!(report["workspace"], source);
 }
+
+/// A path of the workspace itself would lead to nothing, or to another file.
+#[test]
+fn findings_about_a_document_of_a_layer_name_its_file() {
+    let repository = repository();
+    let write = |path: &str, text: &str| {
+        let path = repository.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let variable = "schema_version = 1\ntype = \"int\"\n\n[values]\na = \"x\"\n\n[resolve]\ndefault = \"a\"\n";
+    write("base/rototo-workspace.toml", "schema_version = 1\n");
+    write("base/variables/limit.toml", variable);
+    write("base/variables/own.toml", variable);
+    write("top/variables/own.toml", variable);
+    write("top/rototo-workspace.toml", "schema_version = 1\nextends = [\"../base\"]\n");
+    let (code, text) = fails(repository.path(), &["lint", "top"]);
+    assert!(code == 1 && text.contains("╭▸ top/../base/variables/limit.toml:5:5\n"), "{text}");
+    assert!(text.contains("╭▸ top/variables/own.toml:5:5\n"), "{text}");
+    let (_, text) = fails(repository.path(), &["lint", "top", "--format", "github"]);
+    let files: Vec<&str> =
+        text.lines().filter_map(|line| line.split(',').next()?.strip_prefix("::error file=")).collect();
+    assert_eq!(files, ["base/variables/limit.toml", "top/variables/own.toml"]);
+    let uris = |source: &str| -> Vec<Value> {
+        let log = log(repository.path(), &[source]);
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        let uri = |result: &Value| result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].clone();
+        results.iter().map(uri).collect()
+    };
+    assert_eq!(uris("top"), ["base/variables/limit.toml", "top/variables/own.toml"]);
+    let report = support::json(repository.path(), &["lint", "top"]);
+    let root = repository.path().canonicalize().unwrap();
+    assert_eq!(report["documents"][1]["uri"], format!("file://{}/base/variables/limit.toml", root.display()));
+    assert_eq!(report["diagnostics"][0]["location"]["path"], "variables/limit.toml");
+
+    // A commit has the layers that are in the same repository.
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let mut git = std::process::Command::new("git");
+        assert!(git.current_dir(repository.path()).args(identity).args(arguments).status().unwrap().success());
+    };
+    std::fs::remove_dir_all(repository.path().join(".git")).unwrap();
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "layers"]);
+    let source = format!("git+file://{}#main", root.display());
+    assert_eq!(uris(&format!("{source}:top")), ["base/variables/limit.toml", "top/variables/own.toml"]);
+    let (_, text) = fails(repository.path(), &["lint", &format!("{source}:top")]);
+    assert!(text.contains(&format!("╭▸ {source}:base/variables/limit.toml:5:5\n")), "{text}");
+
+    // The file of another repository is in words, beside the manifest that names the layer.
+    let other = tempfile::tempdir().unwrap();
+    let manifest = format!("schema_version = 1\nextends = [\"{source}:base\"]\n");
+    std::fs::write(other.path().join("rototo-workspace.toml"), manifest).unwrap();
+    let (_, text) = fails(other.path(), &["lint", ".", "--format", "github"]);
+    let (place, message) = text.lines().next().unwrap().split_once("::`a` must be of type int (in ").unwrap();
+    assert_eq!(place, "::error file=rototo-workspace.toml,line=1,title=rototo/variable-value-type-mismatch");
+    assert!(message.starts_with(&format!("{source}:base/variables/limit.toml)%0A")), "{text}");
+}

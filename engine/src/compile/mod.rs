@@ -44,7 +44,8 @@ use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type, parse_only};
 
-/// The error of a workspace that cannot be resolved. Trying again does not help; changing the workspace does.
+/// The error of a workspace that cannot be resolved. Trying again does not help; changing the workspace does. Its text
+/// holds no value of the workspace.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct CompileError {
     /// The document at which compiling stopped.
@@ -53,7 +54,6 @@ pub struct CompileError {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// The text holds no value of the workspace.
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.diagnostics.split_first() {
@@ -306,12 +306,11 @@ impl Compiler<'_> {
             }
         }
         for (id, key) in &self.start.changes.objects {
-            let object = self.parsed.objects.get(id).and_then(|objects| objects.get(key)?.content());
-            match (object, resources.get_mut_or_default(id)) {
-                (Some(object), Some(resource)) => drop(resource.objects.insert(key.clone(), object.value.clone())),
-                (None, Some(resource)) => drop(resource.objects.remove(key)),
-                (_, None) => {}
-            }
+            let Some(resource) = resources.get_mut_or_default(id) else { continue };
+            match self.parsed.objects.get(id).and_then(|objects| objects.get(key)?.content()) {
+                Some(object) => resource.objects.insert(key.clone(), object.value.clone()),
+                None => resource.objects.remove(key),
+            };
         }
     }
 

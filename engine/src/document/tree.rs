@@ -70,6 +70,8 @@ pub struct Tree {
     unread: Arc<UnreadPaths>,
     /// The files of tests, which are no content either.
     tests: Arc<BTreeMap<Arc<str>, Arc<[u8]>>>,
+    /// The names of the layers that have documents and noticed paths, by path. They are no content.
+    layers: Arc<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 /// Returns whether a path is that of a workspace's tests: `tests/<name>.toml`. They stand beside the documents and are none:
@@ -92,6 +94,9 @@ impl Tree {
     pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
         let path = path.into();
         self.notice(&path, PathKind::File);
+        if self.layers.contains_key(&path) {
+            Arc::make_mut(&mut self.layers).remove(&path);
+        }
         if is_test(&path) {
             Arc::make_mut(&mut self.tests).insert(path, bytes.into());
         } else if let Some(kind) = DocumentKind::at(&path) {
@@ -211,24 +216,59 @@ impl Tree {
     /// ```
     #[must_use]
     pub fn over(mut self, base: &Self) -> Self {
+        let mut taken: Vec<&Arc<str>> = Vec::new();
         for (path, document) in base.documents.iter().filter(|(_, document)| document.kind != DocumentKind::Manifest) {
             if !self.documents.contains_key(path) {
                 self.fingerprint = OnceLock::new();
                 self.documents.insert(path.clone(), document.clone());
+                taken.push(path);
             }
         }
         if !base.unread.is_empty() {
+            let known = |path: &Arc<str>| self.unread.iter().any(|(known, _)| known == path);
+            taken.extend(base.unread.iter().map(|(path, _)| path).filter(|path| !known(path)));
             Arc::make_mut(&mut self.unread).extend_by_base(&base.unread);
         }
+        let layers = taken.into_iter().filter_map(|path| base.layers.get_key_value(path));
+        let layers: Vec<_> = layers.map(|(path, layer)| (Arc::clone(path), Arc::clone(layer))).collect();
+        if !layers.is_empty() {
+            Arc::make_mut(&mut self.layers).extend(layers);
+        }
         self
+    }
+
+    /// Returns the same documents as those of a layer, which has this name for people. Documents of layers below keep theirs.
+    ///
+    /// ```
+    /// use rototo_engine::Tree;
+    ///
+    /// let tree = |path: &str| Tree::from_iter([(path.to_owned(), b"schema_version = 1".to_vec())]);
+    /// let both = tree("variables/own.toml").over(&tree("variables/below.toml").as_layer("../base"));
+    /// assert_eq!(both.layer_of("variables/below.toml").map(|layer| &**layer), Some("../base"));
+    /// assert_eq!(both.layer_of("variables/own.toml"), None);
+    /// ```
+    #[must_use]
+    pub fn as_layer(mut self, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        let paths = self.documents.keys().chain(self.unread.iter().map(|(path, _)| path));
+        let own = paths.filter(|path| !self.layers.contains_key(*path));
+        let own: Vec<_> = own.map(|path| (Arc::clone(path), Arc::clone(&name))).collect();
+        Arc::make_mut(&mut self.layers).extend(own);
+        self
+    }
+
+    /// Returns the name of the layer that has the document or the noticed path; `None` for those of the workspace itself.
+    #[must_use]
+    pub fn layer_of(&self, path: &str) -> Option<&Arc<str>> {
+        self.layers.get(path)
     }
 
     /// Returns the same documents, sharing the common ones with `base`: bytes are kept once, and digests are not
     /// computed again.
     #[must_use]
     pub fn after(self, base: &Self) -> Self {
-        let (unread, tests) = (Arc::clone(&self.unread), Arc::clone(&self.tests));
-        let mut tree = Self { unread, tests, ..base.clone() };
+        let (unread, tests, layers) = (Arc::clone(&self.unread), Arc::clone(&self.tests), Arc::clone(&self.layers));
+        let mut tree = Self { unread, tests, layers, ..base.clone() };
         for path in self.documents.changed_since(&base.documents, Document::is_same) {
             tree.fingerprint = OnceLock::new();
             match self.documents.get(path) {

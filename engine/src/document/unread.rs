@@ -200,9 +200,10 @@ fn test(path: &str, first: &str, rest: &str) -> Option<(String, UnreadReason)> {
         return None;
     }
     let is_in_other_directory = first != TESTS && path.get(first.len()..)?.starts_with('/');
-    Some(match is_in_other_directory {
-        true => (first.to_owned(), UnreadReason::Resembles(TESTS.to_owned())),
-        false => (path.to_owned(), UnreadReason::Resembles(meant)),
+    Some(if is_in_other_directory {
+        (first.to_owned(), UnreadReason::Resembles(TESTS.to_owned()))
+    } else {
+        (path.to_owned(), UnreadReason::Resembles(meant))
     })
 }
 

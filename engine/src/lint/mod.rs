@@ -4,6 +4,7 @@
 //! documents that it names, so [`lint_after`] skips a document if neither it nor any document that it names changed.
 
 mod affected;
+pub(crate) mod attributes;
 mod bounds;
 mod check;
 mod custom;

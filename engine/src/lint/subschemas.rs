@@ -27,34 +27,47 @@ const SINGLE: [&str; 12] = [
 /// Keywords with a list of schemas.
 const LISTS: [&str; 5] = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
 
-/// Returns a schema and all schemas inside it that have keywords, with their pointers, in the order of the document.
-pub(super) fn subschemas(schema: &Value) -> impl Iterator<Item = (String, &Map<String, Value>)> {
+/// A schema inside a JSON Schema, or the whole one.
+pub(super) struct Subschema<'s> {
+    /// Its pointer.
+    pub(super) at: String,
+    /// Its keywords.
+    pub(super) members: &'s Map<String, Value>,
+    /// The first keyword on the way to it through which lint does not follow values to the objects that they name.
+    pub(super) behind: Option<&'s str>,
+}
+
+/// Returns a schema and all schemas inside it that have keywords, in the order of the document.
+pub(super) fn subschemas(schema: &Value) -> impl Iterator<Item = Subschema<'_>> {
     // The walk needs no stack of its own: documents nest at most 128 levels.
-    let mut open = vec![(String::new(), schema)];
+    let mut open = vec![(String::new(), schema, None)];
     std::iter::from_fn(move || {
-        while let Some((at, schema)) = open.pop() {
+        while let Some((at, schema, behind)) = open.pop() {
             let Some(members) = schema.as_object() else { continue };
+            let schema = Subschema { at, members, behind };
             // The last one is taken first.
-            open.extend(parts(&at, members).into_iter().rev());
-            return Some((at, members));
+            open.extend(parts(&schema).into_iter().rev());
+            return Some(schema);
         }
         None
     })
 }
 
-/// Returns the schemas directly inside a schema, with their pointers.
-fn parts<'s>(at: &str, members: &'s Map<String, Value>) -> Vec<(String, &'s Value)> {
+/// Returns the schemas directly inside a schema, with their pointers and the keyword that they are [behind](Subschema::behind).
+fn parts<'s>(outer: &Subschema<'s>) -> Vec<(String, &'s Value, Option<&'s str>)> {
     let mut parts = Vec::new();
-    for (key, value) in members {
+    for (key, value) in outer.members {
+        let mut add = |name: &str, schema: &'s Value, follows: bool| {
+            parts.push((below(&outer.at, name), schema, outer.behind.or((!follows).then_some(&**key))));
+        };
         match value {
             Value::Object(all) if NAMED.contains(&&**key) => {
-                parts.extend(all.iter().map(|(name, schema)| (below(at, &format!("{key}/{name}")), schema)));
+                all.iter().for_each(|(name, schema)| add(&format!("{key}/{name}"), schema, key == "properties"));
             }
-            Value::Object(_) if SINGLE.contains(&&**key) => parts.push((below(at, key), value)),
+            Value::Object(_) if SINGLE.contains(&&**key) => add(key, value, key == "items"),
             Value::Array(all) if LISTS.contains(&&**key) => {
-                parts.extend(
-                    all.iter().enumerate().map(|(place, schema)| (below(at, &format!("{key}/{place}")), schema)),
-                );
+                let follows = matches!(&**key, "allOf" | "anyOf" | "oneOf");
+                all.iter().enumerate().for_each(|(place, schema)| add(&format!("{key}/{place}"), schema, follows));
             }
             _ => {}
         }

@@ -10,7 +10,8 @@ use crate::parse::{Op, Parsed, Predicate};
 const MAX_PARTS: usize = 64;
 
 /// Returns a JSON Schema of the context that `parsed` reads, inferred from the operands with which its qualifiers
-/// compare each attribute. The schema has no properties if nothing can be inferred.
+/// compare each attribute. It declares each attribute, and only types with which lint accepts these qualifiers. The schema
+/// has no properties if nothing can be inferred.
 ///
 /// ```
 /// use rototo_engine::{Tree, infer_context_schema, parse};
@@ -22,16 +23,17 @@ const MAX_PARTS: usize = 64;
 /// ```
 #[must_use]
 pub fn infer_context_schema(parsed: &Parsed) -> Value {
-    let mut facts = AttributeTree::default();
+    let mut attributes = AttributeTree::default();
     let qualifiers = parsed.qualifiers.values().filter_map(|document| document.content());
     for predicate in qualifiers.flat_map(|qualifier| qualifier.predicates()) {
-        let (Some(path), types) = (predicate.context_path(), types_of(predicate)) else { continue };
+        let (Some(path), Some(uses)) = (predicate.context_path(), AttributeUses::of(predicate)) else { continue };
         let parts: Vec<&str> = path.split('.').collect();
-        if !types.is_empty() && parts.len() <= MAX_PARTS && parts.iter().all(|part| !part.is_empty()) {
-            facts.add(&parts, &types);
+        if parts.len() <= MAX_PARTS && parts.iter().all(|part| !part.is_empty()) {
+            attributes.add(&parts, &uses);
         }
     }
-    let mut schema = facts.into_schema();
+    let mut schema = attributes.into_schema();
+    schema.insert("type".to_owned(), "object".into());
     schema.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
     Value::Object(schema)
 }
@@ -40,98 +42,125 @@ pub fn infer_context_schema(parsed: &Parsed) -> Value {
 #[derive(Default)]
 struct AttributeTree(BTreeMap<String, AttributeNode>);
 
-enum AttributeNode {
-    Scalar(BTreeSet<ScalarType>),
-    /// An attribute with parts is an object, whatever it is compared with.
-    Object(AttributeTree),
+#[derive(Default)]
+struct AttributeNode {
+    uses: AttributeUses,
+    /// The parts of an object.
+    parts: AttributeTree,
+}
+
+/// The ways in which predicates use an attribute.
+#[derive(Default)]
+struct AttributeUses {
+    /// The types of the operands.
+    types: BTreeSet<OperandType>,
+    /// True if the attribute is ordered, as only numbers are.
+    is_ordered: bool,
+    /// True if the attribute is the subject of a bucket, as single values are.
+    is_hashed: bool,
 }
 
 /// Ordered as a schema lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum ScalarType {
+enum OperandType {
+    Array,
     Boolean,
     Integer,
     Number,
+    Object,
     String,
 }
 
 impl AttributeTree {
-    fn add(&mut self, path: &[&str], types: &BTreeSet<ScalarType>) {
+    fn add(&mut self, path: &[&str], uses: &AttributeUses) {
         let Some((name, rest)) = path.split_first() else { return };
-        let fact = self.0.entry((*name).to_owned()).or_insert_with(|| AttributeNode::Scalar(BTreeSet::new()));
-        if rest.is_empty() {
-            if let AttributeNode::Scalar(known) = fact {
-                known.extend(types);
-            }
-            return;
-        }
-        if let AttributeNode::Scalar(_) = fact {
-            *fact = AttributeNode::Object(Self::default());
-        }
-        if let AttributeNode::Object(facts) = fact {
-            facts.add(rest, types);
-        }
+        let node = self.0.entry((*name).to_owned()).or_default();
+        if rest.is_empty() { node.uses.extend(uses) } else { node.parts.add(rest, uses) }
     }
 
     fn into_schema(self) -> Map<String, Value> {
         let properties: Map<String, Value> =
-            self.0.into_iter().map(|(name, fact)| (name, fact.into_schema())).collect();
-        Map::from_iter([
-            ("type".to_owned(), "object".into()),
-            ("additionalProperties".to_owned(), true.into()),
-            ("properties".to_owned(), properties.into()),
-        ])
+            self.0.into_iter().map(|(name, node)| (name, node.into_schema())).collect();
+        Map::from_iter([("additionalProperties".to_owned(), true.into()), ("properties".to_owned(), properties.into())])
     }
 }
 
 impl AttributeNode {
     fn into_schema(self) -> Value {
-        match self {
-            Self::Object(facts) => Value::Object(facts.into_schema()),
-            Self::Scalar(types) => {
-                let every_integer_is_a_number = types.contains(&ScalarType::Number);
-                let redundant = |name: &ScalarType| every_integer_is_a_number && *name == ScalarType::Integer;
-                let names: Vec<&str> = types.iter().filter(|name| !redundant(name)).map(|name| name.name()).collect();
-                match names.as_slice() {
-                    [only] => json!({ "type": only }),
-                    all => json!({ "type": all }),
-                }
+        let Self { mut uses, parts } = self;
+        let mut schema = Map::new();
+        if !parts.0.is_empty() {
+            uses.types.insert(OperandType::Object);
+            schema = parts.into_schema();
+        }
+        if let Some(types) = uses.types() {
+            schema.insert("type".to_owned(), types);
+        }
+        Value::Object(schema)
+    }
+}
+
+impl AttributeUses {
+    /// Returns the use by a predicate; `None` if it has no operator of the format, or no operand.
+    fn of(predicate: &Predicate) -> Option<Self> {
+        use OperandType::{Boolean, Number, String};
+        let value = predicate.value.as_ref().map(|value| &*value.value);
+        let of_types = |types| Self { types, ..Self::default() };
+        Some(match predicate.operator()? {
+            Op::Eq | Op::Neq => of_types(OperandType::of(value?).into_iter().collect()),
+            Op::In | Op::NotIn => of_types(value?.as_array()?.iter().filter_map(OperandType::of).collect()),
+            Op::Gt | Op::Gte | Op::Lt | Op::Lte => {
+                Self { types: BTreeSet::from([Number]), is_ordered: true, is_hashed: false }
             }
+            Op::Bucket => Self { types: BTreeSet::from([Boolean, Number, String]), is_ordered: false, is_hashed: true },
+        })
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.types.extend(&other.types);
+        self.is_ordered |= other.is_ordered;
+        self.is_hashed |= other.is_hashed;
+    }
+
+    /// Returns the value of `type`; `None` if no list of types suits all uses.
+    fn types(&self) -> Option<Value> {
+        use OperandType::{Array, Integer, Number, Object};
+        let is_number = |name: &OperandType| matches!(name, Integer | Number);
+        let is_single = |name: &OperandType| !matches!(name, Array | Object);
+        if self.is_ordered && !self.types.iter().all(is_number) || self.is_hashed && !self.types.iter().all(is_single) {
+            return None;
+        }
+        let every_integer_is_a_number = self.types.contains(&Number);
+        let redundant = |name: &OperandType| every_integer_is_a_number && *name == Integer;
+        let names: Vec<&str> = self.types.iter().filter(|name| !redundant(name)).map(|name| name.name()).collect();
+        match names.as_slice() {
+            [] => None,
+            [only] => Some((*only).into()),
+            all => Some(json!(all)),
         }
     }
 }
 
-/// Returns the types of an attribute for which this predicate makes sense. Empty if no single type covers them.
-fn types_of(predicate: &Predicate) -> BTreeSet<ScalarType> {
-    use ScalarType::{Boolean, Number, String};
-    let value = predicate.value.as_ref().map(|value| &*value.value);
-    match predicate.operator() {
-        Some(Op::Eq | Op::Neq) => value.and_then(ScalarType::of).into_iter().collect(),
-        Some(Op::In | Op::NotIn) => {
-            value.and_then(Value::as_array).into_iter().flatten().filter_map(ScalarType::of).collect()
-        }
-        Some(Op::Gt | Op::Gte | Op::Lt | Op::Lte) => BTreeSet::from([Number]),
-        Some(Op::Bucket) => BTreeSet::from([Boolean, Number, String]),
-        None => BTreeSet::new(),
-    }
-}
-
-impl ScalarType {
+impl OperandType {
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(_) => Some(Self::Boolean),
             Value::Number(number) if number.is_f64() => Some(Self::Number),
             Value::Number(_) => Some(Self::Integer),
             Value::String(_) => Some(Self::String),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            Value::Array(_) => Some(Self::Array),
+            Value::Object(_) => Some(Self::Object),
+            Value::Null => None,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
+            Self::Array => "array",
             Self::Boolean => "boolean",
             Self::Integer => "integer",
             Self::Number => "number",
+            Self::Object => "object",
             Self::String => "string",
         }
     }
@@ -140,7 +169,8 @@ impl ScalarType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Tree, parse};
+    use crate::parse::CONTEXT_SCHEMA;
+    use crate::{Severity, Tree, lint, parse};
 
     fn check(predicates: &[&str], expected: &Value) {
         let text: String = predicates.iter().map(|predicate| format!("[[predicate]]\n{predicate}\n")).collect();
@@ -159,6 +189,8 @@ mod tests {
         );
         check(&["attribute = 'a'\nop = 'not_in'\nvalue = [1, 1.5]"], &json!({"a": {"type": "number"}}));
         check(&["attribute = 'a'\nop = 'gte'\nvalue = 1"], &json!({"a": {"type": "number"}}));
+        check(&["attribute = 'a'\nop = 'eq'\nvalue = [1]"], &json!({"a": {"type": "array"}}));
+        check(&["attribute = 'a'\nop = 'in'\nvalue = []"], &json!({"a": {}}));
         check(&["attribute = 'a'\nop = 'bucket'"], &json!({"a": {"type": ["boolean", "number", "string"]}}));
     }
 
@@ -169,8 +201,47 @@ mod tests {
         let object =
             json!({"a": {"type": "object", "additionalProperties": true, "properties": {"b": {"type": "boolean"}}}});
         let part = "attribute = 'a.b'\nop = 'eq'\nvalue = true";
-        check(&[one, part], &object);
-        check(&[part, one], &object);
+        check(&[part], &object);
+        let both = json!({"a": {"type": ["integer", "object"], "additionalProperties": true, "properties": {"b": {"type": "boolean"}}}});
+        check(&[one, part], &both);
+        check(&[part, one], &both);
+    }
+
+    /// A schema that refuses the predicates from which it was made helps nobody.
+    #[test]
+    fn lint_accepts_the_predicates_with_the_schema_that_is_inferred_from_them() {
+        let predicates = [
+            ("eq", "\"x\""),
+            ("neq", "1"),
+            ("eq", "[1]"),
+            ("eq", "{ a = 1 }"),
+            ("in", "[]"),
+            ("in", "[true, \"x\", 1.5]"),
+            ("not_in", "[[1]]"),
+            ("gt", "1"),
+            ("bucket", ""),
+        ];
+        let text = |attribute: &str, (op, value): &(&str, &str)| {
+            let rest =
+                if value.is_empty() { "salt = 's'\nrange = [0, 10]".to_owned() } else { format!("value = {value}") };
+            format!("[[predicate]]\nattribute = '{attribute}'\nop = '{op}'\n{rest}\n")
+        };
+        let part = text("a.b", &("eq", "1"));
+        for one in &predicates {
+            for other in &predicates {
+                for more in ["", part.as_str()] {
+                    let qualifier = format!("schema_version = 1\n{}{}{more}", text("a", one), text("a", other));
+                    let mut tree = Tree::default();
+                    tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+                    tree.insert("qualifiers/a.toml", qualifier.into_bytes());
+                    let schema = infer_context_schema(&parse(tree.clone()));
+                    tree.insert(CONTEXT_SCHEMA, schema.to_string().into_bytes());
+                    let found = lint(&parse(tree)).diagnostics;
+                    let errors: Vec<_> = found.iter().filter(|found| found.severity == Severity::Error).collect();
+                    assert!(errors.is_empty(), "{one:?} and {other:?}: {schema} {errors:?}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -179,7 +250,7 @@ mod tests {
         check(
             &[
                 "attribute = 'qualifier.b'\nop = 'eq'\nvalue = true",
-                "attribute = 'a'\nop = 'eq'\nvalue = []",
+                "attribute = 'a'\nop = 'in'\nvalue = 1",
                 "attribute = 'a'\nop = 'like'\nvalue = 'x'",
                 "attribute = 'a..b'\nop = 'eq'\nvalue = 'x'",
                 "op = 'eq'\nvalue = 'x'",

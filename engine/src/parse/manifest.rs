@@ -37,14 +37,16 @@ pub fn extended_by(manifest: impl Into<Arc<[u8]>>) -> Vec<Field<Arc<str>>> {
     }
 }
 
-/// Returns the fault for which the text of a manifest does not say what its workspace extends, if it has one. Lint
-/// reports it for a workspace itself, and not for its layers, whose manifests are no part of it.
+/// Returns the fault for which the text of a manifest does not say what its workspace extends, if it has one: it can't be
+/// parsed, its `extends` is no list of sources, or it is of another version of the format. Lint reports it for a
+/// workspace itself, and not for its layers, whose manifests are no part of it. Nobody has to declare the version there.
 #[must_use]
 pub fn manifest_fault(manifest: impl Into<Arc<[u8]>>) -> Option<String> {
     let parsed = manifest_of(manifest)?;
     let Some(manifest) = parsed.content() else { return parsed.fault().map(|fault| fault.message.clone()) };
     let extends = manifest.extends.faults().map(|(_, fault)| fault).next();
-    let fault = extends.or((!manifest.has_version()).then_some(Manifest::VERSION));
+    let is_other = !matches!(manifest.schema_version, Field::Missing(_)) && !manifest.has_version();
+    let fault = extends.or(is_other.then_some(Manifest::VERSION));
     fault.map(str::to_owned)
 }
 

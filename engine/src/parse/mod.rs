@@ -60,7 +60,9 @@ pub use crate::parse::reference::BadReference;
 pub(crate) use crate::parse::reference::target;
 pub use crate::parse::resource::{Object, Resource};
 pub use crate::parse::schema::{InvalidSchema, Schema};
-pub(crate) use crate::parse::test_file::{Expected, ExpectedResult, TestAttributes, TestCase, TestFile, TestTable};
+pub(crate) use crate::parse::test_file::{
+    Expected, ExpectedResult, GivenAttribute, TestAttributes, TestCase, TestFile, TestTable,
+};
 pub use crate::parse::toml::quoted;
 pub(crate) use crate::parse::types::RESOURCE_PREFIX;
 pub use crate::parse::types::{Primitive, Type};

@@ -1,7 +1,11 @@
 //! References from values to objects of resources, which a schema declares by `x-rototo-resource`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
+use crate::parse::schema_cost::checks;
+use crate::parse::violation::MAX_COLLECTED;
 use crate::parse::{PathStep, Schema};
 
 /// The keyword of a schema whose values are keys of objects of a resource.
@@ -42,40 +46,137 @@ pub(crate) fn refers_to_objects(schema: &Schema) -> bool {
     schema.object_keywords().next().is_some()
 }
 
-/// Returns the references in `value`, which is at `from` in its document.
+/// Returns the references in `value`, which is at `from` in its document. Those behind an alternative of `anyOf` or `oneOf`
+/// count only if the value matches it; if the value does not match the schema at all, nobody can say which one is meant, and
+/// all count.
 pub(crate) fn object_references<'v>(
-    schema: &'v Value,
+    schema: &'v Schema,
     value: &'v Value,
     from: Vec<PathStep>,
 ) -> Vec<ObjectReference<'v>> {
+    let start = from.len();
     let mut found = Vec::new();
-    follow(schema, value, from, &mut found);
-    found
+    follow(&schema.json, value, from, Certainty::Certain, &mut found);
+    if found.iter().any(|(_, certainty)| *certainty == Certainty::IfMatched)
+        && let Some(matched) = matched(schema, value)
+    {
+        let is_matched = |reference: &ObjectReference<'_>| {
+            let steps = reference.steps.get(start..).unwrap_or_default();
+            matched.contains(&(pointer(steps), reference.resource.to_owned()))
+        };
+        found.retain(|(reference, certainty)| *certainty == Certainty::Certain || is_matched(reference));
+    }
+    found.into_iter().map(|(reference, _)| reference).collect()
 }
 
-fn follow<'v>(schema: &'v Value, value: &'v Value, steps: Vec<PathStep>, found: &mut Vec<ObjectReference<'v>>) {
+/// The condition under which a reference counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Certainty {
+    Certain,
+    /// The value matches the alternative that has the keyword.
+    IfMatched,
+}
+
+fn follow<'v>(
+    schema: &'v Value,
+    value: &'v Value,
+    steps: Vec<PathStep>,
+    certainty: Certainty,
+    found: &mut Vec<(ObjectReference<'v>, Certainty)>,
+) {
     let into = |step| steps.iter().cloned().chain([step]).collect::<Vec<_>>();
     if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
         for (key, schema) in properties {
             if let Some(value) = entries.get(key) {
-                follow(schema, value, into(PathStep::Key(key.clone())), found);
+                follow(schema, value, into(PathStep::Key(key.clone())), certainty, found);
             }
         }
     }
     if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
         for (index, item) in items.iter().enumerate() {
-            follow(schema, item, into(PathStep::Index(index)), found);
+            follow(schema, item, into(PathStep::Index(index)), certainty, found);
         }
     }
-    for keyword in ["allOf", "anyOf", "oneOf"] {
+    for (keyword, certainty) in [("allOf", certainty), ("anyOf", Certainty::IfMatched), ("oneOf", Certainty::IfMatched)]
+    {
         for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            follow(schema, value, steps.clone(), found);
+            follow(schema, value, steps.clone(), certainty, found);
         }
     }
     if let (Some(Value::String(resource)), Value::String(key)) = (schema.get(OBJECT_OF), value) {
         let reference = ObjectReference { steps, resource, key };
-        if !found.contains(&reference) {
-            found.push(reference);
+        match found.iter_mut().find(|(known, _)| *known == reference) {
+            Some((_, known)) if certainty == Certainty::Certain => *known = certainty,
+            Some(_) => {}
+            None => found.push((reference, certainty)),
         }
+    }
+}
+
+/// Returns the places in a value that match a schema with the keyword, with its resources; `None` if the value does not match
+/// the whole schema, or takes too much to check.
+fn matched(schema: &Schema, value: &Value) -> Option<BTreeSet<(String, String)>> {
+    let validator = schema.validator().ok().filter(|_| checks(&schema.json, value) <= MAX_COLLECTED)?;
+    if !validator.is_valid(value) {
+        return None;
+    }
+    let evaluation = validator.evaluate(value);
+    let places = evaluation.iter_annotations().filter_map(|annotation| {
+        let resource = annotation.annotations.value().get(OBJECT_OF)?.as_str()?;
+        Some((annotation.instance_location.as_str().to_owned(), resource.to_owned()))
+    });
+    Some(places.collect())
+}
+
+/// Returns the JSON pointer of a path.
+fn pointer(steps: &[PathStep]) -> String {
+    let step = |step: &PathStep| match step {
+        PathStep::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        PathStep::Index(index) => format!("/{index}"),
+    };
+    steps.iter().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Returns the references in a value, as their places and keys.
+    fn found(schema: &Value, value: &Value) -> Vec<String> {
+        let schema = Schema::parse(schema.to_string().as_bytes()).unwrap();
+        let from = vec![PathStep::Key("values".to_owned())];
+        let references = object_references(&schema, value, from);
+        references.iter().map(|found| format!("{} {}", pointer(&found.steps), found.key)).collect()
+    }
+
+    #[test]
+    fn a_reference_counts_in_an_alternative_that_the_value_matches() {
+        let plan = json!({ "type": "string", "pattern": "^p-", OBJECT_OF: "plan" });
+        let none = json!({ "const": "none" });
+        for keyword in ["anyOf", "oneOf"] {
+            let schema = json!({ "properties": { "a/b": { "items": { keyword: [plan, none] } } } });
+            assert_eq!(found(&schema, &json!({ "a/b": ["none", "p-1"] })), ["/values/a~1b/1 p-1"], "{keyword}");
+        }
+        let kind = |kind: &str, more: Value| json!({ "properties": { "kind": { "const": kind }, "id": more } });
+        let schema = json!({ "oneOf": [kind("plan", json!({ OBJECT_OF: "plan" })), kind("url", json!({}))] });
+        assert_eq!(found(&schema, &json!({ "kind": "url", "id": "x" })), [""; 0]);
+        assert_eq!(found(&schema, &json!({ "kind": "plan", "id": "x" })), ["/values/id x"]);
+        // The value matches no alternative, or the keyword also stands outside.
+        assert_eq!(found(&schema, &json!({ "kind": "other", "id": "x" })), ["/values/id x"]);
+        let outside = json!({ "anyOf": [{ "properties": { "id": { "type": "integer", OBJECT_OF: "plan" } } }, {}],
+            "properties": { "id": { OBJECT_OF: "plan" } } });
+        assert_eq!(found(&outside, &json!({ "id": "x" })), ["/values/id x"]);
+    }
+
+    #[test]
+    fn a_reference_counts_in_each_draft() {
+        for draft in ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"] {
+            let schema =
+                json!({ "$schema": draft, "id": "urn:a", "anyOf": [{ "type": "string", OBJECT_OF: "plan" }, {}] });
+            assert_eq!(found(&schema, &json!("x")), ["/values x"], "{draft}");
+        }
+        let schema = json!({ "$id": "https://example.com/a", "anyOf": [{ OBJECT_OF: "plan" }] });
+        assert_eq!(found(&schema, &json!("x")), ["/values x"]);
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct TestFile {
     /// The attributes of every case.
     pub(crate) context: Map<String, Value>,
     pub(crate) cases: Vec<TestCase>,
+    /// The attributes of all contexts and tables.
+    pub(crate) attributes: Vec<GivenAttribute>,
     /// The mistakes, beside which the other cases stay good.
     pub(crate) faults: Vec<ParseError>,
 }
@@ -61,6 +63,15 @@ pub(crate) enum TestAttributes {
     Object(Map<String, Value>),
     /// The values of a row, by the paths of its table.
     Row(Arc<[Arc<str>]>, Vec<Value>),
+}
+
+/// An attribute that a context or a table gives.
+#[derive(Debug)]
+pub(crate) struct GivenAttribute {
+    /// The names on its path. A name in quotes may have a dot.
+    pub(crate) parts: Vec<Arc<str>>,
+    /// Its last name, or its path in the list of a table.
+    pub(crate) span: Span,
 }
 
 /// One expected result, and its place.
@@ -156,7 +167,8 @@ impl TestFile {
     fn add_table(&mut self, place: usize, table: TomlTable<'_, '_>) {
         self.refuse_other_keys(table, TestTable::Table);
         let name = self.name(table, || format!("table {}", place + 1));
-        let attributes: Arc<[Arc<str>]> = self.texts(table, "attributes").into_iter().map(|path| path.value).collect();
+        let columns = self.texts(table, "attributes");
+        let attributes: Arc<[Arc<str>]> = columns.iter().map(|path| Arc::clone(&path.value)).collect();
         let variables = self.texts(table, "variables");
         if let Some(node) = table.get("attributes")
             && attributes.iter().any(|path| path.split('.').any(str::is_empty) || path.split('.').count() > MAX_PARTS)
@@ -168,6 +180,8 @@ impl TestFile {
             self.fault(node.span, &slip);
             return;
         }
+        let given = |path: &Spanned<Arc<str>>| path.value.split('.').map(Arc::from).collect();
+        self.attributes.extend(columns.iter().map(|path| GivenAttribute { parts: given(path), span: path.span }));
         let Some(rows) = table.get("rows").and_then(|node| node.kind.as_array()).filter(|rows| !rows.is_empty()) else {
             let message =
                 format!("`{name}` has no `rows`: a list of lists, each with the attributes and the value keys");
@@ -245,9 +259,13 @@ impl TestFile {
         }
     }
 
+    /// Reads a context.
     fn object(&mut self, node: &Node<'_>) -> Map<String, Value> {
         match to_json(node, 1) {
-            Ok(Value::Object(object)) => return object,
+            Ok(Value::Object(object)) => {
+                self.attributes.extend(given_in(node));
+                return object;
+            }
             Ok(_) => self.fault(node.span, "a context is a table, such as `{ account = { plan = \"pro\" } }`"),
             Err(fault) => self.faults.push(fault),
         }
@@ -297,6 +315,22 @@ impl TestFile {
     fn fault(&mut self, span: Span, message: &str) {
         self.faults.push(ParseError::at(span, message));
     }
+}
+
+/// Returns the attributes of a context: the values at the ends of its paths.
+fn given_in(context: &Node<'_>) -> Vec<GivenAttribute> {
+    let (mut given, mut open) = (Vec::new(), vec![(Vec::new(), context)]);
+    while let Some((path, node)) = open.pop() {
+        for (name, span, node) in TomlTable::of(node).into_iter().flat_map(|table| table.entries()) {
+            let parts: Vec<Arc<str>> = path.iter().cloned().chain([Arc::from(name)]).collect();
+            if TomlTable::of(node).is_some_and(|table| table.entries().next().is_some()) {
+                open.push((parts, node))
+            } else {
+                given.push(GivenAttribute { parts, span })
+            }
+        }
+    }
+    given
 }
 
 /// Returns the reason for which a column of a table would never be read.

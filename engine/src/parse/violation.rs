@@ -23,7 +23,7 @@ pub(crate) struct Violation {
 const MAX_VIOLATIONS: usize = 50;
 
 /// Above this number of checks, collecting all violations takes too much memory.
-const MAX_COLLECTED: u64 = 20_000;
+pub(crate) const MAX_COLLECTED: u64 = 20_000;
 
 /// The message about a value that requires too many checks: it violates no schema, but costs too much to read.
 const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name the same schema less often in `anyOf`, \

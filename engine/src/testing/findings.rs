@@ -7,8 +7,11 @@ use crate::diagnostic::{Diagnostic, Entity, FindingRule, Location, Related, Seve
 use crate::document::text::{Lines, Span, shortened, shortened_to};
 use crate::parse::{Expected, Parsed};
 
-/// The most diagnostics. Nobody reads as many.
+/// The most errors. Nobody reads as many.
 const MOST: usize = 1_000;
+
+/// The most warnings. Each looks for a similar name among all attributes.
+const MOST_WARNINGS: usize = 100;
 
 /// The most characters of an id, which a test file may make as long as itself.
 const MAX_ID: usize = 200;
@@ -31,12 +34,23 @@ pub const FAILED: FindingRule = FindingRule {
     help: "change the rules, or the expected result if the new decision is meant",
 };
 
+/// The rule of attributes of tests that nothing reads. Its findings are warnings: an application may send more attributes
+/// than the workspace reads.
+pub const ATTRIBUTE_UNREAD: FindingRule = FindingRule {
+    id: "rototo/test-attribute-unread",
+    severity: Severity::Warning,
+    stage: Stage::Reference,
+    title: "a test gives an attribute that nothing reads",
+    help: "correct the name, remove the attribute, or declare it in schemas/context.schema.json",
+};
+
 pub(super) struct TestFindings<'a> {
     parsed: &'a Parsed,
     file: Option<(&'a Arc<str>, &'a [u8])>,
     /// The lines of the documents and files that findings are about. Counting them costs more than a finding.
     lines: BTreeMap<&'a str, Lines<'a>>,
     diagnostics: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// The place in a workspace that decided, and an explanation.
@@ -44,7 +58,7 @@ pub(super) type DecidedBy<'a> = (&'a Arc<str>, Option<Span>, String);
 
 impl<'a> TestFindings<'a> {
     pub(super) fn new(parsed: &'a Parsed) -> Self {
-        Self { parsed, file: None, lines: BTreeMap::new(), diagnostics: Vec::new() }
+        Self { parsed, file: None, lines: BTreeMap::new(), diagnostics: Vec::new(), warnings: Vec::new() }
     }
 
     /// Begins the file to which the next findings belong.
@@ -65,6 +79,21 @@ impl<'a> TestFindings<'a> {
         decided: Option<DecidedBy<'a>>,
     ) {
         self.add(&FAILED, entity, (Some(&expected.id.value), Some(expected.span)), message, decided);
+    }
+
+    /// Returns whether a further warning is within the limit. Its message costs more than the warning.
+    pub(super) fn has_room_for_warnings(&self) -> bool {
+        self.warnings.len() < MOST_WARNINGS
+    }
+
+    /// Adds an attribute that nothing reads.
+    pub(super) fn warn(&mut self, attribute: &str, span: Span, message: &str) {
+        let Some((path, bytes)) = self.file.filter(|_| self.has_room_for_warnings()) else { return };
+        let location = self.location(path, bytes, Some(span));
+        self.warnings.push(Diagnostic {
+            key: Some(attribute.to_owned()),
+            ..ATTRIBUTE_UNREAD.finding(Entity::Workspace, shortened(message).into_owned(), location)
+        });
     }
 
     fn add(
@@ -94,7 +123,8 @@ impl<'a> TestFindings<'a> {
         Location { path: path.to_owned(), range }
     }
 
-    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.diagnostics
+    /// Returns the errors and the warnings.
+    pub(super) fn into_diagnostics(self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        (self.diagnostics, self.warnings)
     }
 }

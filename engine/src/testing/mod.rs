@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attributes;
 mod case;
 mod coverage;
 mod findings;
@@ -25,11 +26,12 @@ use std::sync::Arc;
 
 use crate::compile::compiled::Compiled;
 use crate::diagnostic::Diagnostic;
+use crate::lint::attributes::ContextAttributes;
 use crate::parse::{Parsed, TestFile};
 use crate::testing::case::CaseRunner;
 pub use crate::testing::coverage::{Coverage, QualifierCoverage, RuleCoverage, VariableCoverage};
 use crate::testing::findings::TestFindings;
-pub use crate::testing::findings::{FAILED, INVALID};
+pub use crate::testing::findings::{ATTRIBUTE_UNREAD, FAILED, INVALID};
 
 /// The results of all tests of a workspace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +44,8 @@ pub struct TestReport {
     pub checks: usize,
     /// The tests that fail, and the mistakes in files, in order; at most 1,000.
     pub diagnostics: Vec<Diagnostic>,
+    /// Attributes that nothing reads, in order of the files; at most 100. They make no test fail.
+    pub warnings: Vec<Diagnostic>,
     /// The decisions that the cases have reached.
     pub coverage: Coverage,
     /// True if the caller stopped the run, so that cases are missing.
@@ -57,12 +61,13 @@ pub fn run<'a>(
     mut keep_going: impl FnMut() -> bool,
 ) -> TestReport {
     let mut report = TestReport { coverage: Coverage::of(parsed), ..TestReport::default() };
-    let mut findings = TestFindings::new(parsed);
+    let (mut findings, known) = (TestFindings::new(parsed), ContextAttributes::of(parsed));
     for (path, bytes) in files {
         report.files += 1;
         let file = TestFile::read(bytes);
         findings.begin_file(path, bytes);
         file.faults.iter().for_each(|fault| findings.invalid(fault.span, &fault.message));
+        attributes::warn_of_unread(&file, &known, &mut findings);
         if file.cases.is_empty() && file.faults.is_empty() {
             findings.invalid(None, "the file tests nothing: add a `[[case]]` or a `[[table]]`");
         }
@@ -81,7 +86,7 @@ pub fn run<'a>(
         findings.begin_file(path, &[]);
         findings.invalid(None, &format!("nothing reads `{path}`, so none of its tests ran; is `{meant}` meant?"));
     }
-    report.diagnostics = findings.into_diagnostics();
+    (report.diagnostics, report.warnings) = findings.into_diagnostics();
     report
 }
 

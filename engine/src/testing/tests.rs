@@ -228,3 +228,31 @@ fn a_layer_below_brings_no_tests() {
     let next = with_test("tests/own.toml").after(&with_test("tests/base.toml"));
     assert!(next.has_same_tests(&both) && !next.has_same_tests(&Tree::default()));
 }
+
+/// A misspelt column changes nothing, so its cases may hold for another reason.
+#[test]
+fn an_attribute_that_nothing_reads_is_a_warning_once_and_no_failure() {
+    let warnings = |body: &str| {
+        let report = run_file(&format!("schema_version = 1\n{body}"));
+        let shown = report.warnings.iter().inspect(|found| assert_eq!(found.severity, Severity::Warning));
+        (report.diagnostics.len(), shown.map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let unread = |place: &str, rest: &str| {
+        let message = format!("{rest} [rototo/test-attribute-unread]");
+        format!("tests/limits.toml:{place}: no qualifier reads {message}")
+    };
+    let plain = "context.account.plan = \"free\"\n";
+    let column = "[[table]]\nattributes = [\"account.plna\"]\nvariables = [\"limit\"]\nrows = [[\"free\", \"small\"], [\"pro\", \"small\"]]\n";
+    let meant = "`account.plna`, and no context schema declares it; is `account.plan` meant?";
+    assert_eq!(warnings(&format!("{plain}{column}")), (0, vec![unread("4:15", meant)]));
+    let case = "[[case]]\ncontext = { account = { plan = \"free\", plna = \"pro\" }, \"account.plan\" = 1, a.b.c = 1 }\nexpect = { limit = \"small\" }\n";
+    let quoted = "`account.plan`, and no context schema declares it: in quotes it is one name, and `account.plan` without quotes is a path";
+    let other = "`a.b.c`, and no context schema declares it";
+    assert_eq!(
+        warnings(&format!("{case}{case}")),
+        (0, vec![unread("3:40", meant), unread("3:56", quoted), unread("3:80", other)])
+    );
+    // The parts of an attribute that is read, and an object around one, belong to it.
+    let own = "[[case]]\ncontext = { account = { plan = \"free\" } }\nexpect = { limit = \"small\" }\n[[table]]\nattributes = [\"account\"]\nvariables = [\"limit\"]\nrows = [[{ plan = \"free\" }, \"small\"]]\n";
+    assert_eq!(warnings(own), (0, vec![]));
+}

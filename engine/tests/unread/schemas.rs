@@ -188,3 +188,60 @@ fn an_attribute_behind_a_reference_is_refused_with_the_reason() {
     let declared = "\"$ref\": \"#/$defs/account\", \"properties\": {\"plan\": {}}";
     assert_eq!(found(&lint(&parse(of(&context(declared))))), Vec::<String>::new());
 }
+
+#[test]
+fn the_attribute_that_is_meant_is_named_where_the_schema_declares_another() {
+    let context = "{\"properties\": {\"account\": {\"properties\": {\"plan\": {}, \"country\": {}}}}}";
+    for (attribute, meant) in [
+        ("account.plna", "; is `account.plan` meant?"),
+        ("acount.plan", "; is `account.plan` meant?"),
+        ("plan", "; is `account.plan` meant?"),
+        ("device.os", ""),
+    ] {
+        let qualifier = QUALIFIER.replace("\"country\"", &format!("\"{attribute}\""));
+        let lint = lint(&parse(tree(&[
+            ("qualifiers/q.toml", Some(&qualifier)),
+            ("schemas/context.schema.json", Some(context)),
+        ])));
+        let message = format!("the context schema does not declare `{attribute}`{meant}");
+        assert_eq!(found(&lint), [format!("workspace-context-schema-attribute {message}")]);
+        let fix = lint.diagnostics[0].fix.as_ref().map(|fix| fix.replacement.as_str());
+        assert_eq!(fix, (!meant.is_empty()).then_some("\"account.plan\""), "{attribute}");
+    }
+}
+
+#[test]
+fn a_keyword_of_references_that_is_not_followed_is_reported() {
+    let plan = "{\"type\": \"string\", \"x-rototo-resource\": \"plan\"}";
+    let found = |schema: &str| {
+        let variable = "schema_version = 1\ntype = \"object\"\nschema = \"../schemas/v.json\"\nvalues = { a = {} }\nresolve = { default = \"a\" }\n";
+        let schema = schema.replace("PLAN", plan);
+        let files = [("variables/limits.toml", Some(variable)), ("schemas/v.json", Some(&*schema))];
+        found(&lint(&parse(tree(&files))))
+    };
+    for (schema, way, at) in [
+        ("{\"additionalProperties\": PLAN}", "additionalProperties", "/additionalProperties"),
+        ("{\"prefixItems\": [PLAN]}", "prefixItems", "/prefixItems/0"),
+        ("{\"items\": [PLAN], \"$schema\": \"http://json-schema.org/draft-07/schema#\"}", "items", "/items/0"),
+        ("{\"patternProperties\": {\"a\": {\"items\": PLAN}}}", "patternProperties", "/patternProperties/a/items"),
+        ("{\"properties\": {\"p\": {\"$ref\": \"#/$defs/p\"}}, \"$defs\": {\"p\": PLAN}}", "$ref", "/$defs/p"),
+        ("{\"if\": {}, \"then\": {\"items\": PLAN}}", "then", "/then/items"),
+    ] {
+        let message = format!("`x-rototo-resource` checks nothing here: `{way}` is not followed to it");
+        assert_eq!(found(schema), [format!("schema-keyword-unread {message} ({at}/x-rototo-resource)")], "{schema}");
+    }
+    for schema in [
+        "{\"properties\": {\"p\": PLAN}}",
+        "{\"items\": {\"anyOf\": [{\"oneOf\": [PLAN]}, {\"allOf\": [PLAN]}]}}",
+        "{\"additionalProperties\": {\"x-note\": \"plan\"}}",
+    ] {
+        assert_eq!(found(schema), Vec::<String>::new(), "{schema}");
+    }
+    assert_eq!(
+        found("{\"type\": \"array\", \"x-rototo-resource\": \"plan\"}"),
+        [
+            "schema-keyword-unread `x-rototo-resource` checks strings, and `type` allows none (/x-rototo-resource)",
+            "variable-value-type-mismatch `a` does not match its schema: {} is not of type \"array\""
+        ]
+    );
+}

@@ -52,6 +52,7 @@ pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp:
     let target = renamed(&name, new)
         .ok_or("only variables, qualifiers, resources, value keys, and resource objects can be renamed")?;
     let edits = edits(site.workspace, &name, &target)?;
+    refuse_in_scripts(site.workspace.parsed(), &name)?;
     let files = files(site.workspace, &name, &target)?;
     if !files.is_empty() && !forms.moves_files {
         return Err("this editor can't rename files by an edit: rename the file, and the names of it".to_owned());
@@ -196,6 +197,35 @@ fn refuse_impossible(workspace: &Workspace, name: &Name, target: &Name) -> Resul
     // The client shows no findings in tests.
     let line = fault.span.map(|span| format!("line {}: ", Lines::of(bytes).range(span).start.line)).unwrap_or_default();
     Err(format!("`{path}` has a fault, and may mention it: correct that first ({line}{})", fault.message))
+}
+
+/// Refuses a name that a custom rule has in quotes: nobody but its author knows what the rule means by it.
+fn refuse_in_scripts(parsed: &Parsed, name: &Name) -> Result<(), String> {
+    let text = name.text();
+    for path in &parsed.custom_lints {
+        let bytes = parsed.tree().get(path).map_or(&[][..], |document| &document.bytes);
+        let script = String::from_utf8_lossy(bytes);
+        if let Some(line) = script.lines().position(|line| has_in_quotes(line, text)) {
+            return Err(format!(
+                "the custom rule `{path}` has `{text}` in line {}: change it there by hand first",
+                line + 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a line of Lua has a name as a text, as the last part of a path or an address, or as that of a file.
+fn has_in_quotes(line: &str, name: &str) -> bool {
+    let starts = |before: &str| {
+        before.ends_with(['"', '\'', '/', ':']) || before.ends_with("[[") || before.ends_with("qualifier.")
+    };
+    let ends = |after: &str| after.starts_with(['"', '\'']) || after.starts_with("]]");
+    let mut places = line.match_indices(name).map(|(start, _)| line.split_at(start));
+    places.any(|(before, rest)| {
+        let after = rest.get(name.len()..).unwrap_or_default();
+        starts(before) && ends(after.strip_prefix(".toml").unwrap_or(after))
+    })
 }
 
 /// Returns the workspace after the edits.

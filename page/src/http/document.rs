@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::view::{Detail, Row};
 
@@ -23,11 +24,19 @@ pub struct Document {
 }
 
 /// A part of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Part {
     pub(super) name: Arc<str>,
-    pub(super) json: Arc<str>,
+    json: Arc<RawValue>,
 }
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.json.get() == other.json.get()
+    }
+}
+
+impl Eq for Part {}
 
 /// The text is no document.
 #[derive(Debug)]
@@ -44,6 +53,11 @@ struct Parsed {
 struct Frame<'a> {
     now: Timestamp,
     trouble: Option<&'a str>,
+    /// There are no other parts.
+    all: bool,
+    /// The names of parts that are gone.
+    gone: &'a [&'a str],
+    parts: Vec<&'a RawValue>,
 }
 
 impl Part {
@@ -69,7 +83,9 @@ impl Part {
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let cluster = value["cluster"].as_str().map(|cluster| format!("{cluster}/")).unwrap_or_default();
         let name = format!("{cluster}{}/{}", text("namespace"), text("name"));
-        Self { name: name.into(), json: value.to_string().into() }
+        // Writing to memory cannot fail.
+        let json = to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self { name: name.into(), json: json.into() }
     }
 }
 
@@ -88,11 +104,9 @@ impl Document {
 
     /// Returns these parts as JSON, and the names of those that are gone. `all` says that there are no others.
     pub(super) fn frame(&self, all: bool, parts: &[&Part], gone: &[&str]) -> String {
-        let frame = Frame { now: self.now, trouble: self.trouble.as_deref() };
-        let start = serde_json::to_string(&frame).unwrap_or_default();
-        let (start, gone) = (start.trim_end_matches('}'), serde_json::to_string(gone).unwrap_or_default());
-        let parts: Vec<&str> = parts.iter().map(|part| &*part.json).collect();
-        format!(r#"{start},"all":{all},"gone":{gone},"parts":[{}]}}"#, parts.join(","))
+        let parts = parts.iter().map(|part| &*part.json).collect();
+        let frame = Frame { now: self.now, trouble: self.trouble.as_deref(), all, gone, parts };
+        serde_json::to_string(&frame).unwrap_or_default()
     }
 }
 

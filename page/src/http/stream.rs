@@ -28,7 +28,7 @@ struct Streaming<S: Source> {
     asker: Arc<Parts>,
     wanted: Wanted,
     first: Option<Document>,
-    sent: HashMap<Arc<str>, Arc<str>>,
+    sent: HashMap<Arc<str>, Part>,
     trouble: Option<String>,
     sent_at: Instant,
     ends_at: Instant,
@@ -91,7 +91,7 @@ impl<S: Source> Streaming<S> {
 
     /// Returns what has to be sent to somebody who has what was sent before.
     fn difference(&mut self, document: &Document) -> Option<String> {
-        let differs = |part: &&Part| self.sent.get(&part.name).is_none_or(|sent| *sent != part.json);
+        let differs = |part: &&Part| self.sent.get(&part.name) != Some(*part);
         let changed: Vec<_> = document.parts.iter().filter(differs).collect();
         let there: HashSet<_> = document.parts.iter().map(|part| &part.name).collect();
         let gone: Vec<_> = self.sent.keys().filter(|name| !there.contains(name)).map(|name| &**name).collect();
@@ -105,7 +105,7 @@ impl<S: Source> Streaming<S> {
     }
 
     fn note(&mut self, document: &Document) {
-        self.sent = document.parts.iter().map(|part| (part.name.clone(), part.json.clone())).collect();
+        self.sent = document.parts.iter().map(|part| (part.name.clone(), part.clone())).collect();
         self.trouble.clone_from(&document.trouble);
         self.sent_at = Instant::now();
     }

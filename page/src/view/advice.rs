@@ -62,9 +62,10 @@ impl Advice {
 /// Returns a command of kubectl or rototo for the cluster of a kubeconfig's context.
 pub(super) fn in_cluster(command: String, context: &str) -> String {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@-".contains(&byte);
-    let option = match !context.is_empty() && context.bytes().all(harmless) {
-        true => format!(" --context {context}"),
-        false => format!(" --context '{}'", context.replace('\'', r"'\''")),
+    let option = if !context.is_empty() && context.bytes().all(harmless) {
+        format!(" --context {context}")
+    } else {
+        format!(" --context '{}'", context.replace('\'', r"'\''"))
     };
     // A command that signs asks the API server of the same cluster for the user.
     let command = command.replace("$(kubectl auth whoami", &format!("$(kubectl auth whoami{option}"));

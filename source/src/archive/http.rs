@@ -163,10 +163,11 @@ impl Http {
         let without_wait = |fault| (fault, None);
         let authority: Authority = url.host().parse().map_err(|_| without_wait(INVALID))?;
         let request = self.request(url, own, known).map_err(without_wait)?;
-        let config = if own { &self.tls.own } else { &self.tls.other };
-        let connected = self.routes.connect(Scheme::HTTPS, &authority, || Ok(self.tls.other.clone())).await;
+        let config = if own { Ok(self.tls.own()) } else { self.tls.other() };
+        let config = config.map_err(without_wait)?;
+        let connected = self.routes.connect(Scheme::HTTPS, &authority, || self.tls.of_proxy()).await;
         let stream: Box<dyn Connection> = connected.map_err(|fault| without_wait(fault.into()))?;
-        let stream = secure(stream, &authority, config.clone()).await.map_err(without_wait)?;
+        let stream = secure(stream, &authority, config).await.map_err(without_wait)?;
         let judge = |response| self.judge(url, response, known.is_some(), directory);
         let step = exchange(stream, request, judge).await;
         step.unwrap_or_else(|error| Err(without_wait(broken(&error))))

@@ -72,10 +72,7 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
     let exceeded = Cell::new(false);
     let whole = ArchiveLimits::new(limits);
     let stream = Bounded { stream: Members::new(BufReader::new(file)), left: whole.bytes, exceeded: &exceeded };
-    let failed = |error: io::Error| match exceeded.get() {
-        true => whole.too_large().into(),
-        false => damaged(&error),
-    };
+    let failed = |error: io::Error| if exceeded.get() { whole.too_large().into() } else { damaged(&error) };
     let mut budget = ArchiveBudget::new(limits);
     let mut archive = tar::Archive::new(stream);
     let mut extension = Extension::default();
@@ -84,10 +81,8 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
         let mut entry = entry.map_err(failed)?;
         let header = entry.header().clone();
         let kind = match header.entry_type() {
-            // A header for all entries, in which git writes the commit.
-            tar::EntryType::XGlobalHeader => continue,
-            // The target of a link, which is not followed.
-            tar::EntryType::GNULongLink => continue,
+            // A header for all entries, in which git writes the commit; and the target of a link, which is not followed.
+            tar::EntryType::XGlobalHeader | tar::EntryType::GNULongLink => continue,
             tar::EntryType::GNULongName => {
                 extension.take_name(&read_extension(&mut entry).map_err(failed)??);
                 continue;
@@ -96,40 +91,60 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
                 extension.take_pax(&read_extension(&mut entry).map_err(failed)??);
                 continue;
             }
-            tar::EntryType::Regular | tar::EntryType::Continuous => PathEntry::File,
-            tar::EntryType::Directory => PathEntry::Directory,
-            tar::EntryType::Symlink | tar::EntryType::Link => PathEntry::Link,
             // Its header goes on where the content of other entries is.
             tar::EntryType::GNUSparse => return Err(sparse(&header.path_bytes())),
-            _ => PathEntry::Special,
+            other => kind_of(other),
         };
         budget.entry()?;
-        let Extension { path, size, is_sparse } = std::mem::take(&mut extension);
-        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
-        if is_sparse {
+        let (size, own) = (entry.size(), std::mem::take(&mut extension));
+        let path = own.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        if own.is_sparse {
             return Err(sparse(&path));
         }
-        if size.is_some_and(|size| size != entry.size()) {
+        if own.size.is_some_and(|own| own != size) {
             let shown = String::from_utf8_lossy(&path);
             return Err(damaged(&format!("`{shown}` has two sizes")));
         }
-        let document = entries.admit(&path, kind)?;
-        if document.is_some() {
-            budget.document(entry.size())?;
-        }
-        budget.bytes(entry.size())?;
-        if let Some(path) = document {
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(failed)?;
-            if u64::try_from(bytes.len()) != Ok(entry.size()) {
-                return Err(ArchiveFault::Damaged(format!("`{path}` is cut off")).into());
-            }
-            entries.keep(&path, bytes);
+        if let Some(path) = admit(entries, &mut budget, &path, kind, size)? {
+            let bytes = read_entry(&mut entry, size).map_err(failed)?;
+            entries.keep(&path, bytes.ok_or_else(|| damaged(&format!("`{path}` is cut off")))?);
         }
     }
     // The checksum is at the very end of the stream.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
     Ok(())
+}
+
+fn kind_of(entry_type: tar::EntryType) -> PathEntry {
+    match entry_type {
+        tar::EntryType::Regular | tar::EntryType::Continuous => PathEntry::File,
+        tar::EntryType::Directory => PathEntry::Directory,
+        tar::EntryType::Symlink | tar::EntryType::Link => PathEntry::Link,
+        _ => PathEntry::Special,
+    }
+}
+
+/// Accounts for an entry of `size` bytes. Returns its path if its bytes are needed.
+fn admit(
+    entries: &mut ArchiveEntries<'_>,
+    budget: &mut ArchiveBudget<'_>,
+    path: &[u8],
+    kind: PathEntry,
+    size: u64,
+) -> Result<Option<String>, SourceFault> {
+    let document = entries.admit(path, kind)?;
+    if document.is_some() {
+        budget.document(size)?;
+    }
+    budget.bytes(size)?;
+    Ok(document)
+}
+
+/// Returns the bytes of an entry, or nothing if it has not as many as it claims. One byte more proves the claim wrong.
+fn read_entry(entry: &mut impl Read, size: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    entry.take(size.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| u64::try_from(bytes.len()) == Ok(size)))
 }
 
 /// The parts of an entry that stand before it, because its own header has no place for them.
@@ -189,21 +204,10 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
             None | Some(0 | 0o100_000 | 0o040_000) => PathEntry::File,
             Some(_) => PathEntry::Special,
         };
-        let path = entry.name_raw().to_vec();
-        let size = entry.size();
-        let document = entries.admit(&path, kind)?;
-        if document.is_some() {
-            budget.document(size)?;
-        }
-        budget.bytes(size)?;
-        if let Some(path) = document {
-            let mut bytes = Vec::new();
-            // One byte more than the entry claims proves the claim wrong.
-            (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
-            if u64::try_from(bytes.len()) != Ok(size) {
-                return Err(ArchiveFault::Damaged(format!("`{path}` is not as large as it claims")).into());
-            }
-            entries.keep(&path, bytes);
+        let (path, size) = (entry.name_raw().to_vec(), entry.size());
+        if let Some(path) = admit(entries, &mut budget, &path, kind, size)? {
+            let bytes = read_entry(&mut entry, size).map_err(|error| damaged(&error))?;
+            entries.keep(&path, bytes.ok_or_else(|| damaged(&format!("`{path}` is not as large as it claims")))?);
         }
     }
     Ok(())

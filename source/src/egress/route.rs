@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::http::HeaderValue;
 use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rototo_api::no_proxy;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -35,16 +36,30 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 pub(crate) struct Routes {
     egress: Egress,
     proxies: Matcher,
+    /// The hosts that are reached without a proxy. The matcher would read them by other rules.
+    no_proxy: String,
 }
 
 impl Routes {
     /// Takes the given proxy, or those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, and their like).
     pub(crate) fn new(egress: Egress, proxy: Option<&Proxy>) -> Self {
-        let proxies = match proxy {
-            Some(proxy) => Matcher::builder().all(proxy.with_secrets()).build(),
-            None => Matcher::from_env(),
-        };
-        Self { egress, proxies }
+        match proxy {
+            Some(proxy) => {
+                let proxies = Matcher::builder().all(proxy.with_secrets()).build();
+                Self { egress, proxies, no_proxy: String::new() }
+            }
+            None => Self::of_environment(egress, |name| std::env::var(name).ok()),
+        }
+    }
+
+    fn of_environment(egress: Egress, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let either = |upper, lower| variable(upper).or_else(|| variable(lower)).unwrap_or_default();
+        let proxies = Matcher::builder()
+            .all(either("ALL_PROXY", "all_proxy"))
+            .https(either("HTTPS_PROXY", "https_proxy"))
+            .http(either("HTTP_PROXY", "http_proxy"))
+            .build();
+        Self { egress, proxies, no_proxy: either("NO_PROXY", "no_proxy") }
     }
 
     /// Returns the scheme of the proxy on the way to a host that speaks TLS.
@@ -53,6 +68,10 @@ impl Routes {
     }
 
     fn proxy(&self, scheme: Scheme, to: &Authority) -> Option<Intercept> {
+        let port = to.port_u16().unwrap_or(if scheme == Scheme::HTTP { 80 } else { 443 });
+        if no_proxy::names(&self.no_proxy, to.host(), port) {
+            return None;
+        }
         let target = Uri::builder().scheme(scheme).authority(to.clone()).path_and_query("/").build();
         target.ok().and_then(|target| self.proxies.intercept(&target))
     }
@@ -215,6 +234,53 @@ mod tests {
             })
         };
         tokio::time::timeout(CONNECT_WITHIN, first_of(attempts.iter().map(attempt))).await.ok()
+    }
+
+    /// Returns whether the way to a host leads through the proxy of an environment with this `NO_PROXY`.
+    fn has_proxy(no_proxy: &str, scheme: Scheme, to: &str) -> bool {
+        let variables = [("HTTPS_PROXY", "http://proxy:3128"), ("http_proxy", "proxy:3129"), ("no_proxy", no_proxy)];
+        let variable =
+            |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        Routes::of_environment(Egress::Anything, variable).proxy(scheme, &to.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn no_proxy_names_hosts_by_the_rules_that_hold_for_the_api_server() {
+        for (no_proxy, to) in [
+            ("*", "git.example.com"),
+            ("*", "10.1.2.3"),
+            ("a.example, *.example.com", "git.example.com"),
+            (".example.com", "git.example.com:8443"),
+            ("example.com", "git.example.com"),
+            ("GIT.example.com", "git.Example.com"),
+            ("git.example.com:8443", "git.example.com:8443"),
+            ("git.example.com:443", "git.example.com"),
+            ("10.0.0.0/8", "10.1.2.3:8443"),
+            ("10.1.2.3:8443", "10.1.2.3:8443"),
+            ("fd00::/8", "[fd00::1]"),
+            ("[fd00::1]:8443", "[fd00::1]:8443"),
+        ] {
+            assert!(!has_proxy(no_proxy, Scheme::HTTPS, to), "{no_proxy} {to}");
+        }
+        for (no_proxy, to) in [
+            ("", "git.example.com"),
+            ("*.example.com", "example.com"),
+            (".example.com", "example.com"),
+            ("git.example.com:8443", "git.example.com"),
+            ("10.0.0.0/8", "11.1.2.3"),
+            ("[fd00::1]:8443", "[fd00::1]"),
+        ] {
+            assert!(has_proxy(no_proxy, Scheme::HTTPS, to), "{no_proxy} {to}");
+        }
+        assert!(!has_proxy("git.example.com:80", Scheme::HTTP, "git.example.com"));
+        assert!(has_proxy("git.example.com:443", Scheme::HTTP, "git.example.com"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_given_leads_to_every_host() {
+        let proxy: Proxy = "http://proxy:3128".parse().unwrap();
+        let routes = Routes::new(Egress::Anything, Some(&proxy));
+        assert_eq!(routes.proxy_scheme(&"127.0.0.1".parse().unwrap()).as_deref(), Some("http"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::egress::{EgressFault, RefusedAddress};
+use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress};
 
 /// A failure to get an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,9 +94,7 @@ impl From<EgressFault> for ArchiveFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => {
-                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
-            }
+            EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }
 }

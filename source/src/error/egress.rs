@@ -64,6 +64,9 @@ pub(crate) enum EgressFault {
     ProxyDenied,
 }
 
+/// The reason of [`EgressFault::ProxyDenied`], in words.
+pub(super) const PROXY_DENIED: &str = "the proxy asks for a login: put it into the address of the proxy";
+
 impl From<RefusedAddress> for EgressFault {
     fn from(refused: RefusedAddress) -> Self {
         Self::Refused(refused)

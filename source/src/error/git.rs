@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::egress::{EgressFault, RefusedAddress};
+use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress};
 use crate::spec::{Commit, GitReference};
 
 /// A failure to read a git repository.
@@ -124,9 +124,7 @@ impl From<EgressFault> for GitFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => {
-                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
-            }
+            EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::archive::ArchiveFault;
-use crate::error::egress::{EgressFault, RefusedAddress};
+use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress};
 
 /// A request without a whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +70,7 @@ impl From<EgressFault> for RequestFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => {
-                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
-            }
+            EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::git::failure::is_refused_by_name;
 use crate::git::objects::ObjectId;
 use crate::git::packs::{PackFile, bytes_of_packs};
 use crate::git::program::Program;
+use crate::git::removal::RemovedRepository;
 
 /// Git writes the filter of a fetch into the configuration, and would then use the network whenever an object is
 /// missing. So every fetch restores this configuration.
@@ -44,14 +45,14 @@ impl CachedRepository {
     }
 
     /// Makes the repository if it does not exist, has had too many fetches, or is too large.
-    pub(super) fn prepare(&self) -> Result<(), SourceFault> {
+    pub(super) async fn prepare(&self) -> Result<(), SourceFault> {
         self.remove_unfinished();
         let files = PackFile::all(&self.path);
         let bytes = files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
         let count = files.iter().filter(|file| file.is_pack()).count();
         if count > 2 * MAX_FETCHES || bytes > self.max_bytes {
             tracing::debug!(path = %self.path.display(), count, bytes, "a cached repository has grown, and is fetched anew");
-            self.discard()?;
+            self.discard().await?;
         }
         self.create().map_err(|error| self.disk(&error))
     }
@@ -67,12 +68,19 @@ impl CachedRepository {
         fs::write(self.path.join("HEAD"), "ref: refs/heads/none\n")
     }
 
-    /// Removes the repository.
-    pub(super) fn discard(&self) -> Result<(), SourceFault> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.disk(&error)),
-            _ => Ok(()),
+    /// Removes the repository, and waits until its files are deleted. Where nobody waits any more, they are deleted all
+    /// the same, and a new repository has its place.
+    pub(super) async fn discard(&self) -> Result<(), SourceFault> {
+        if let Some(removed) = self.take_away()? {
+            // Its place is free, whatever becomes of its files.
+            let _ = tokio::task::spawn_blocking(|| removed.delete()).await;
         }
+        Ok(())
+    }
+
+    /// Takes the repository from its place. Its files are yet to be deleted.
+    pub(super) fn take_away(&self) -> Result<Option<RemovedRepository>, SourceFault> {
+        RemovedRepository::take(&self.path).map_err(|error| self.disk(&error))
     }
 
     /// Removes what a fetch that was stopped has left behind, which may be as large as a whole transfer. No git writes to

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::limits::layout::{Visit, join, visit};
+use crate::limits::layout::{Visit, is_peeked_last, join, visit};
 use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
 use crate::spec::{Commit, GitReference};
 use crate::workspace_part::WorkspacePart;
@@ -101,7 +101,7 @@ impl<'a> Reading<'a> {
         kept: &'a CachedRepository,
         place: CommitDirectory<'_>,
     ) -> Result<Self, SourceFault> {
-        kept.prepare()?;
+        kept.prepare().await?;
         let objects = ObjectReader::start(program, kept.path())?;
         let mut reading = Self { objects, budget: ReadBudget::new(limits), info: None };
         if !reading.has_commit(place.commit).await? {
@@ -194,7 +194,8 @@ impl<'a> Reading<'a> {
 
     /// Takes note of the entries of directories that only resemble those of documents, until an error or the end of the
     /// budget. After an error no more objects can be read, so this comes last.
-    async fn peek(&mut self, tree: &mut Tree, alike: Vec<(String, ObjectId)>) {
+    async fn peek(&mut self, tree: &mut Tree, mut alike: Vec<(String, ObjectId)>) {
+        alike.sort_by_key(|(path, _)| is_peeked_last(path));
         let mut left = HINT_ENTRIES;
         for (directory, id) in alike {
             left = left.saturating_sub(1);

@@ -20,9 +20,9 @@ struct Copy {
 }
 
 impl Copy {
-    fn new() -> Self {
+    async fn new() -> Self {
         let copy = Self { directory: tempfile::tempdir().unwrap() };
-        CachedRepository::new(copy.path(), u64::MAX).prepare().unwrap();
+        CachedRepository::new(copy.path(), u64::MAX).prepare().await.unwrap();
         copy
     }
 
@@ -40,8 +40,7 @@ impl Copy {
 
     /// Writes a directory with one entry.
     fn directory(&self, entry: &str, id: &str) -> String {
-        let id: Vec<u8> = (0..40).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect();
-        self.write("tree", &[entry.as_bytes(), b"\0", &id].concat())
+        self.write("tree", &[entry.as_bytes(), b"\0", &id_of(id)].concat())
     }
 
     /// Reads the workspace of a commit with this root.
@@ -61,6 +60,11 @@ impl Copy {
     }
 }
 
+/// Returns an object's id as a directory has it.
+fn id_of(hex: &str) -> Vec<u8> {
+    (0..40).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
 fn program(git: &GitSource, limits: &Limits) -> Program {
     let hosts = Hosts::new(|| 0.0);
     let setup = (GitSetup::Isolated, crate::egress::Egress::default(), None);
@@ -69,7 +73,7 @@ fn program(git: &GitSource, limits: &Limits) -> Program {
 
 #[tokio::test]
 async fn objects_that_are_not_what_they_should_be_are_named_and_are_no_damage() {
-    let copy = Copy::new();
+    let copy = Copy::new().await;
     let file = copy.write("blob", b"a");
     let cut_off = copy.write("tree", b"100644 a\0short");
     let empty = copy.write("tree", b"");
@@ -89,7 +93,7 @@ async fn objects_that_are_not_what_they_should_be_are_named_and_are_no_damage() 
 
 #[tokio::test]
 async fn a_directory_that_only_resembles_one_of_documents_may_be_unreadable() {
-    let copy = Copy::new();
+    let copy = Copy::new().await;
     let (file, cut_off) = (copy.write("blob", b"a"), copy.write("tree", b"100644 a\0short"));
     for object in [file, cut_off, "1".repeat(40)] {
         let root = copy.directory("40000 Variables", &object);
@@ -98,8 +102,21 @@ async fn a_directory_that_only_resembles_one_of_documents_may_be_unreadable() {
 }
 
 #[tokio::test]
+async fn many_tests_hide_no_directory_with_a_slip_in_its_name() {
+    let copy = Copy::new().await;
+    let file = id_of(&copy.write("blob", b"a"));
+    let entries = (0..HINT_ENTRIES).map(|at| [format!("100644 {at:04}.txt\0").as_bytes(), &file].concat());
+    let tests = id_of(&copy.write("tree", &entries.collect::<Vec<_>>().concat()));
+    let slip = id_of(&copy.directory("100644 limit.toml", &copy.write("blob", b"a")));
+    let root: [&[u8]; 4] = [b"40000 Tests\0", &tests, b"40000 Variables\0", &slip];
+    let read = copy.read(&copy.write("tree", &root.concat()), "").await.unwrap();
+    let findings = rototo_engine::lint::lint(&rototo_engine::parse::parse(read)).diagnostics;
+    assert!(findings.iter().any(|finding| finding.message.contains("`Variables`")), "{findings:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_line_ends_git() {
-    let (copy, limits) = (Copy::new(), Limits { git_timeout: Duration::from_secs(20), ..Limits::default() });
+    let (copy, limits) = (Copy::new().await, Limits { git_timeout: Duration::from_secs(20), ..Limits::default() });
     let Source::Git(git) = "git+file:///nowhere.git".parse().unwrap() else { panic!() };
     let (program, path) = (program(&git, &limits), copy.path());
     let mut objects = ObjectReader::start(&program, &path).unwrap();
@@ -109,7 +126,7 @@ async fn an_answer_that_is_no_line_ends_git() {
 
 #[tokio::test]
 async fn a_file_that_the_disk_has_lost_bytes_of_is_damage() {
-    let copy = Copy::new();
+    let copy = Copy::new().await;
     let noise: String = (0_u64..5_000).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
     let file = copy.write("blob", noise.as_bytes());
     let root = copy.directory("100644 rototo-workspace.toml", &file);

@@ -199,7 +199,8 @@ impl Failure<'_> {
                 }
                 _ => GitFault::AccessDenied(self.page()),
             },
-            200 if !answer.is_git() => GitFault::NotGit(not_git(answer)),
+            // Azure DevOps answers a token that has ended with its sign-in page, and 203.
+            200..=299 if !answer.is_git() => GitFault::NotGit(not_git(answer)),
             _ => return None,
         })
     }

@@ -216,9 +216,11 @@ fn a_page_to_sign_in_is_no_repository_and_its_query_is_not_shown() {
     let moved = classified("git+https://h/r.git", said, to("https://h/new.git/info/refs?service=git-upload-pack"));
     assert_eq!(moved, GitFault::Redirected("https://h/new.git/info/refs".to_owned()));
     let said = "fatal: https://h/r.git/info/refs not valid: is this a git repository?";
-    let fault = classified("git+https://h/r.git", said, Some(page));
-    assert_eq!(fault.code(), "not_git");
-    assert!(fault.to_string().contains("a web page, with `Content-Type: text/html`"), "{fault}");
+    for status in [200, 203] {
+        let fault = classified("git+https://h/r.git", said, Some(GitHttpAnswer { status, ..page.clone() }));
+        assert_eq!(fault.code(), "not_git", "{status}");
+        assert!(fault.to_string().contains("a web page, with `Content-Type: text/html`"), "{fault}");
+    }
 }
 
 #[test]

@@ -65,10 +65,7 @@ fn translated(found: &str, all: &str, host: &str) -> String {
 fn renamed(line: &str, host: &str) -> Option<String> {
     let blank = [' ', '\t'];
     let line = line.trim();
-    let (marker, names) = match line.starts_with('@') {
-        true => line.split_once(blank)?,
-        false => ("", line),
-    };
+    let (marker, names) = if line.starts_with('@') { line.split_once(blank)? } else { ("", line) };
     let (_, key) = names.trim_start().split_once(blank)?;
     Some(format!("{marker} {host} {}\n", key.trim_start()).trim_start().to_owned())
 }

@@ -20,6 +20,7 @@ mod message;
 mod objects;
 mod packs;
 mod program;
+mod removal;
 mod requests;
 mod signature;
 mod stderr;
@@ -49,6 +50,7 @@ pub(crate) use crate::git::memory::MemoryTurn;
 use crate::git::memory::Programs;
 pub(crate) use crate::git::packs::bytes_of_packs;
 pub(crate) use crate::git::program::Program;
+pub(crate) use crate::git::removal::RemovedRepository;
 pub use crate::git::requests::GitRequest;
 pub(crate) use crate::git::requests::Requests;
 use crate::git::trees::Trees;
@@ -135,7 +137,7 @@ impl Remote {
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
-        kept.discard()?;
+        kept.discard().await?;
         self.read(kept, trees, place).await
     }
 
@@ -165,15 +167,19 @@ impl Remote {
         self.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// Removes the cached repository from the disk, unless it is being used.
+    /// Removes the cached repository from the disk, unless it is being used. Blocks on the disk; who reads from it next
+    /// does not wait for that.
     pub(crate) fn discard(&self) -> bool {
         let Ok(contents) = self.contents.try_lock() else { return false };
-        let discarded = contents.kept.discard();
+        let taken = contents.kept.take_away();
         self.kept_bytes.store(contents.kept.bytes(), Ordering::Relaxed);
-        if let Err(error) = &discarded {
+        drop(contents);
+        if let Err(error) = &taken {
             tracing::warn!(%error, "the kept copy of a repository could not be removed");
         }
-        discarded.is_ok()
+        let is_removed = taken.is_ok();
+        taken.ok().flatten().into_iter().for_each(RemovedRepository::delete);
+        is_removed
     }
 
     /// Verifies that `commit` is signed as `policy` asks. Returns the signer. The commit is fetched again if the cached
@@ -202,16 +208,17 @@ impl Remote {
         let outcome = verify().await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
-        kept.discard()?;
+        kept.discard().await?;
         verify().await
     }
 
-    /// Removes the cached repository from the disk.
-    pub(crate) async fn forget(&self) {
+    /// Forgets what was read, and takes the cached repository from its place. Returns what is yet to be deleted.
+    pub(crate) async fn forget(&self) -> Option<RemovedRepository> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
         trees.clear();
-        if let Err(error) = kept.discard() {
+        kept.take_away().unwrap_or_else(|error| {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
-        }
+            None
+        })
     }
 }

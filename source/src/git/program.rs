@@ -48,6 +48,13 @@ pub(super) struct GitOutput {
     pub(super) is_whole: bool,
 }
 
+/// The way to the host, and the credentials for it in files. They are removed when this is dropped, so it lives as long as
+/// git runs.
+struct OpenWay {
+    way: GitWay,
+    keys: GitKeyFiles,
+}
+
 impl Program {
     pub(crate) fn new(
         url: &RemoteUrl,
@@ -117,42 +124,63 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Blame)> {
         let uncharged = |fault| (fault, Blame::Nobody);
-        let setup = self.setup;
-        // Removes the files with credentials when it is dropped, so it lives as long as git runs.
-        let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
-        let way = async {
-            let way = GitWay::open(&self.egress, self.proxy.as_ref(), &self.url).await?;
-            let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh, &way)?;
-            if let (Some(file), Some(host)) = (keys.known_hosts(), way.ssh_host()) {
-                known_hosts::translate(file, host, setup, &self.reading()).await?;
-            }
-            Ok::<_, GitFault>((way, keys))
-        };
-        let way = tokio::time::timeout(self.timeout, way).await.unwrap_or(Err(GitFault::TimedOut(self.timeout)));
-        let (way, keys) = way.map_err(|fault| Blame::of_the_way(fault, false))?;
+        let own_ssh = self.url.scheme() == Scheme::Ssh && self.setup.starts_ssh().await;
+        let way = tokio::time::timeout(self.timeout, self.open_way(own_ssh)).await;
+        let way = way.unwrap_or(Err(GitFault::TimedOut(self.timeout)));
+        let way = way.map_err(|fault| Blame::of_the_way(fault, false))?;
+        let mut command = self.network_command(repository, arguments, &way, own_ssh);
+        let mut group = ProcessGroup::start(&mut command, &self.confinement(repository)).map_err(uncharged)?;
+        let running = group.run(stdin, self.url.scheme() == Scheme::Https);
+        let ended = tokio::time::timeout(self.timeout, running).await;
+        let exit = ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(uncharged)?;
+        self.outcome(exit, &way, repository)
+    }
+
+    /// Opens the way to the host. `own_ssh` says whether git starts our ssh.
+    async fn open_way(&self, own_ssh: bool) -> Result<OpenWay, GitFault> {
+        let way = GitWay::open(&self.egress, self.proxy.as_ref(), &self.url).await?;
+        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh, &way)?;
+        if let (Some(file), Some(host)) = (keys.known_hosts(), way.ssh_host()) {
+            known_hosts::translate(file, host, self.setup, &self.reading()).await?;
+        }
+        Ok(OpenWay { way, keys })
+    }
+
+    /// Returns git with the network allowed, on this way.
+    fn network_command(
+        &self,
+        repository: Option<&Path>,
+        arguments: &[&str],
+        OpenWay { way, keys }: &OpenWay,
+        own_ssh: bool,
+    ) -> Command {
         let settings = self.network_settings().into_iter().chain(keys.settings()).chain(way.settings());
-        let mut command = self.command(setup, repository, settings);
+        let mut command = self.command(self.setup, repository, settings);
         for name in way.removed_variables() {
             command.env_remove(name);
         }
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
-        let transports = setup.transports(self.url.scheme(), self.egress.restricts());
+        let transports = self.setup.transports(self.url.scheme(), self.egress.restricts());
         if own_ssh || self.url.scheme() == Scheme::Https && transports.contains("ssh") {
             Setup::ask_nobody(&mut command);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", transports).args(arguments);
-        let confinement = self.confinement(setup, repository);
-        let mut group = ProcessGroup::start(&mut command, &confinement).map_err(uncharged)?;
-        let running = group.run(stdin, self.url.scheme() == Scheme::Https);
-        let ended = tokio::time::timeout(self.timeout, running).await;
-        let GitExit { status, stdout, is_whole, stderr } =
-            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(uncharged)?;
+        command
+    }
+
+    /// Returns the output of a git that has ended on this way, or its fault with the party that is charged.
+    fn outcome(
+        &self,
+        GitExit { status, stdout, is_whole, stderr }: GitExit,
+        OpenWay { way, .. }: &OpenWay,
+        repository: Option<&Path>,
+    ) -> Result<GitOutput, (GitFault, Blame)> {
         let answer = stderr.answer.as_ref();
         if status.success() {
             // What is no answer of git's smart protocol reads like a repository without refs.
-            return match answer.filter(|answer| answer.status == 200 && !answer.is_git()) {
+            return match answer.filter(|answer| (200..300).contains(&answer.status) && !answer.is_git()) {
                 Some(answer) => Err((GitFault::NotGit(not_git(answer)), Blame::Answered)),
                 None => Ok(GitOutput { stdout, is_whole }),
             };
@@ -170,7 +198,7 @@ impl Program {
             filled: repository
                 .is_some_and(|path| PackFile::unfinished(path).any(|file| file.bytes >= self.download_bytes)),
             download_bytes: self.download_bytes,
-            memory_bytes: confinement.memory,
+            memory_bytes: self.confinement(repository).memory,
         };
         let fault = match (failure.classify(), self.credentials.login()) {
             (GitFault::AccessDenied(said), Some(Login::Bearer(_))) => GitFault::BearerRefused(said),
@@ -181,12 +209,12 @@ impl Program {
     }
 
     /// Returns the limits of a git that talks to the host.
-    fn confinement<'a>(&self, setup: Setup, repository: Option<&'a Path>) -> Confinement<'a> {
+    fn confinement<'a>(&self, repository: Option<&'a Path>) -> Confinement<'a> {
         Confinement {
             // A user's own programs, such as those that know passwords, are not ours to limit.
-            memory: (setup != Setup::Own).then_some(self.memory_bytes),
+            memory: (self.setup != Setup::Own).then_some(self.memory_bytes),
             file_size: Some(self.download_bytes),
-            changes: match (setup, repository) {
+            changes: match (self.setup, repository) {
                 (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
                 (Setup::Isolated, Some(repository)) => Changes::Below(repository),
                 (Setup::Isolated, None) => Changes::Nowhere,

@@ -70,6 +70,12 @@ pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Vi
     }
 }
 
+/// Returns whether a directory is [peeked](Visit::Peek) into after all others: it may have very many files, and no variable
+/// is lost with them.
+pub(crate) fn is_peeked_last(path: &str) -> bool {
+    path.eq_ignore_ascii_case("tests")
+}
+
 /// Returns the path of `name` in `directory`, where the workspace itself is the empty path.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }

@@ -140,11 +140,20 @@ fn a_layer_whose_manifest_cannot_be_read_is_refused() {
         "schema_version = 1\n[[extends]]\nsource = \"../root\"\n",
         "schema_version = 1\nextends = [\"../root\", 5]\n",
         "schema_version = 2\nextends = [\"../root\"]\n",
-        "",
+        "schema_version = \"1\"\n",
     ] {
         let error = check(manifest).expect_err(manifest);
         assert!(error.starts_with("its layer /srv/base has a `rototo-workspace.toml` that can't be read"), "{error}");
     }
-    assert_eq!(check("schema_version = 1\nextends = [\"../root\"]\n"), Ok(()));
-    assert_eq!(check("schema_version = 1\n"), Ok(()));
+    let readable = [
+        "schema_version = 1\nextends = [\"../root\"]\n",
+        "schema_version = 1\n",
+        // Nothing is left out of a layer that does not declare the version.
+        "extends = [\"../root\"]\n",
+        "# The base of all teams.\n",
+        "",
+    ];
+    for manifest in readable {
+        assert_eq!(check(manifest), Ok(()), "{manifest}");
+    }
 }

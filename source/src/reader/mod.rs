@@ -241,6 +241,10 @@ impl LayerReader<'_> {
                 let below = below.map_err(|fault| layers::of_parent_without(layer.access(), &access, fault))?;
                 base = below.over(&base);
             }
+            let tree = match self.walk.depth() {
+                1 => tree,
+                _ => tree.as_layer(layer.source().to_string()),
+            };
             self.walk.leave(layer);
             Ok(tree.over(&base))
         })

@@ -10,7 +10,7 @@ use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
-use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, Requests};
+use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, RemovedRepository, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
@@ -183,10 +183,11 @@ impl SingleReader {
     async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
         let now = Instant::now();
         let (remote, forgotten) = self.lookup(source, credentials, now);
-        self.leftovers.forget(now);
+        let mut removed = self.leftovers.forget(now);
         for forgotten in forgotten {
-            forgotten.forget().await;
+            removed.extend(forgotten.forget().await);
         }
+        cache::delete_beside(removed);
         remote
     }
 
@@ -277,7 +278,8 @@ impl SingleReader {
         let copies = copies.map(|(charged, copy)| ChargedCopy { bytes: copy.bytes(), copy, charged });
         let mut copies: Vec<_> = copies.filter(|copy| copy.bytes > 0).collect();
         let mut kept: u64 = copies.iter().map(|copy| copy.bytes).sum();
-        let mut evicted = self.leftovers.evict(bytes.saturating_sub(kept));
+        let (mut evicted, removed) = self.leftovers.evict(bytes.saturating_sub(kept));
+        removed.into_iter().for_each(RemovedRepository::delete);
         while kept > bytes {
             let Some(first) = take_first_to_go(&mut copies) else { break };
             if first.copy.discard() {

@@ -131,10 +131,10 @@ impl HttpClient {
         }
         let authority = address.authority().ok_or(RequestFault::Address)?;
         let tls = Tls::new(credentials)?;
-        let connected = self.routes.connect(address.scheme(), &authority, || Ok(tls.other.clone())).await;
+        let connected = self.routes.connect(address.scheme(), &authority, || tls.of_proxy()).await;
         let mut stream: Box<dyn Connection> = connected?;
         if address.is_https() {
-            stream = Box::new(secure(stream, &authority, tls.own.clone()).await?);
+            stream = Box::new(secure(stream, &authority, tls.own()).await?);
         }
         let answer = exchange(stream, request, |response| read(response, bytes)).await;
         answer.unwrap_or_else(|error| Err(interrupted(&error)))

@@ -1,64 +1,92 @@
 //! Decides which certificates are trusted, and which client certificate is shown.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::http::uri::Authority;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::credentials::{ClientCertificate, Credentials, Secret};
 use crate::egress::Connection;
-use crate::error::ArchiveFault;
+use crate::error::{ArchiveFault, EgressFault};
 
-/// TLS settings for the host that the credentials are for, and for those that it redirects to, which never get the client
-/// certificate.
+/// TLS settings for the host that the credentials are for, and for the others on the way, which never get the client
+/// certificate: hosts that it redirects to, and proxies.
 pub(crate) struct Tls {
-    pub(crate) own: Arc<ClientConfig>,
-    pub(crate) other: Arc<ClientConfig>,
+    own: Arc<ClientConfig>,
+    other: OnceLock<Arc<ClientConfig>>,
+    roots: Arc<RootCertStore>,
+    has_ca: bool,
 }
 
 impl Tls {
     pub(crate) fn new(credentials: &Credentials) -> Result<Self, ArchiveFault> {
-        let roots = Arc::new(roots(credentials)?);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = || {
-            let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-            let builder = builder.map(|builder| builder.with_root_certificates(roots.clone()));
-            builder.map_err(|_| ArchiveFault::UnusableCertificates("this program speaks no TLS that is safe"))
-        };
-        let other = Arc::new(builder()?.with_no_client_auth());
+        let given = credentials.ca().map(given_authorities).transpose()?;
+        let has_ca = given.is_some();
+        let roots = Arc::new(given.unwrap_or_else(authorities_of_this_machine));
+        let own = builder(roots.clone())?;
         let own = match credentials.client_certificate() {
-            None => other.clone(),
+            None => own.with_no_client_auth(),
             Some(ClientCertificate { certificate, key }) => {
                 let (certificates, key) = (chain(certificate)?, private_key(key)?);
-                let config = builder()?.with_client_auth_cert(certificates, key);
-                Arc::new(config.map_err(|error| unusable(&error))?)
+                own.with_client_auth_cert(certificates, key).map_err(|error| unusable(&error))?
             }
         };
-        Ok(Self { own, other })
+        Ok(Self { own: Arc::new(own), other: OnceLock::new(), roots, has_ca })
+    }
+
+    /// Returns the settings for the host that the credentials are for: it is checked against `ca.crt` alone, if there is one.
+    pub(crate) fn own(&self) -> Arc<ClientConfig> {
+        self.own.clone()
+    }
+
+    /// Returns the settings for another host. The owner of a private authority can't issue its certificate, so it is
+    /// checked against the authorities of this machine too.
+    pub(crate) fn other(&self) -> Result<Arc<ClientConfig>, ArchiveFault> {
+        if let Some(other) = self.other.get() {
+            return Ok(other.clone());
+        }
+        let mut roots = self.roots.clone();
+        if self.has_ca {
+            Arc::make_mut(&mut roots).extend(authorities_of_this_machine().roots);
+        }
+        let other = Arc::new(builder(roots)?.with_no_client_auth());
+        Ok(self.other.get_or_init(|| other).clone())
+    }
+
+    /// Returns the settings for a proxy that speaks TLS itself.
+    pub(crate) fn of_proxy(&self) -> Result<Arc<ClientConfig>, EgressFault> {
+        self.other().map_err(|fault| EgressFault::Unreachable(fault.to_string()))
     }
 }
 
-/// Returns the given authorities alone, or those of this machine. One that can't be read keeps no other from use.
-fn roots(credentials: &Credentials) -> Result<RootCertStore, ArchiveFault> {
+fn builder(roots: Arc<RootCertStore>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ArchiveFault> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|_| ArchiveFault::UnusableCertificates("this program speaks no TLS that is safe"))?;
+    Ok(builder.with_root_certificates(roots))
+}
+
+/// Returns the authorities in `ca.crt`. One that can't be read keeps no other from use.
+fn given_authorities(ca: &Secret) -> Result<RootCertStore, ArchiveFault> {
     let mut roots = RootCertStore::empty();
-    match credentials.ca() {
-        Some(ca) => {
-            let certificates = CertificateDer::pem_slice_iter(ca.reveal().as_bytes()).flatten();
-            let (added, _) = roots.add_parsable_certificates(certificates);
-            if added == 0 {
-                return Err(ArchiveFault::UnusableCertificates("`ca.crt` holds no certificate that can be read"));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    let certificates = CertificateDer::pem_slice_iter(ca.reveal().as_bytes()).flatten();
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(ArchiveFault::UnusableCertificates("`ca.crt` holds no certificate that can be read"));
     }
     Ok(roots)
+}
+
+fn authorities_of_this_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 fn chain(pem: &Secret) -> Result<Vec<CertificateDer<'static>>, ArchiveFault> {
@@ -139,9 +167,9 @@ mod tests {
     fn an_authority_that_is_not_understood_keeps_no_other_from_use() {
         let (one, other) = (issued().0, issued().0);
         let bundle = [&*one, GARBAGE, NO_BASE64, &other].concat();
-        assert_eq!(roots(&of(&[("ca.crt", &bundle)])).unwrap().len(), 2);
+        assert_eq!(Tls::new(&of(&[("ca.crt", &bundle)])).unwrap().roots.len(), 2);
         for none in [GARBAGE, NO_BASE64] {
-            let error = roots(&of(&[("ca.crt", none)])).unwrap_err();
+            let error = Tls::new(&of(&[("ca.crt", none)])).err().unwrap();
             assert!(error.to_string().contains("`ca.crt`"), "{error}");
         }
     }

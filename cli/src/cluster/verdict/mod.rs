@@ -179,9 +179,13 @@ impl WaitInput<'_> {
     /// Returns the freshness of the status's word that this revision will not be published. Where nobody can request a
     /// reconcile, an answer confirms it that says that the revision is settled, and not published.
     fn refusal(&self, revision: Option<&str>) -> Freshness {
+        let publishes = |answer: &Convergence| match (&answer.source_fingerprint, revision) {
+            (Some(newest), _) => answer.fingerprint.as_ref() == Some(newest),
+            (None, Some(newest)) => answer.revisions.iter().any(|published| published == newest),
+            (None, None) => false,
+        };
         let confirms = |answer: &&Convergence| {
-            let publishes = |newest: &str| answer.revisions.iter().any(|published| published == newest);
-            answer.settled && answer.source_revision.as_deref() == revision && !revision.is_some_and(publishes)
+            answer.settled && answer.source_revision.as_deref() == revision && !publishes(answer)
         };
         let confirmed = self.answer().filter(|_| self.answer_is_last).filter(confirms);
         if confirmed.is_some() { Freshness::Fresh } else { self.status }
@@ -227,8 +231,10 @@ impl WaitTarget {
     fn is_rolled_out(&self, rollout: &RolloutStatus, status: &RototoWorkspaceStatus) -> bool {
         let source = status.source.as_ref();
         match self {
-            // A source without commits names its content.
-            Self::Fingerprint(fingerprint) => rollout.revision == fingerprint.to_string(),
+            // An older operator names the content of a source without commits alone.
+            Self::Fingerprint(fingerprint) => {
+                *rollout.fingerprint.as_ref().unwrap_or(&rollout.revision) == fingerprint.to_string()
+            }
             Self::Newest => match source.and_then(|source| source.revision.as_ref()) {
                 Some(newest) => rollout.revision == *newest || rollout.revisions.contains(newest),
                 None => {
@@ -313,15 +319,15 @@ fn hindrance(
     }
 }
 
-/// Returns whether the newest content that the operator knows is published. In a status, the fingerprints say it, or
-/// else `Ready`: the revision of a layered source stays when a base moves. In an answer, the revisions do. An archive has
-/// none.
+/// Returns whether the newest content that the operator knows is published. The fingerprints say it: the revision of a
+/// layered source stays when a base moves. An older operator answers without that of the newest content: then the revisions
+/// say it, and an archive has none.
 fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
-    let content = status.source.as_ref().and_then(|source| source.fingerprint.as_ref());
-    match (claim.by, &claim.newest) {
-        (ClaimSource::Status, _) => content.is_none_or(|newest| claim.fingerprint.as_ref() == Some(newest)),
-        (ClaimSource::Operator, Some(newest)) => claim.revisions.contains(newest),
-        (ClaimSource::Operator, None) => {
+    match (&claim.newest_content, claim.by, &claim.newest) {
+        (Some(newest), _, _) => claim.fingerprint.as_ref() == Some(newest),
+        (None, ClaimSource::Status, _) => true,
+        (None, ClaimSource::Operator, Some(newest)) => claim.revisions.contains(newest),
+        (None, ClaimSource::Operator, None) => {
             status.published.as_ref().map(|published| &published.fingerprint) == claim.fingerprint.as_ref()
         }
     }

@@ -190,6 +190,18 @@ fn the_newest_that_the_operator_knows_must_be_the_published_one() {
     check_answer(&well, Some(&other), &WaitTarget::Newest, "moving");
 }
 
+/// A base has moved, so the newest content has the revision that is published already.
+#[test]
+fn the_newest_content_of_an_answer_must_be_the_published_one() {
+    let well = workspace(A, A, json!({}));
+    let answer = |newest, content| answer(newest, json!({ "source_fingerprint": fingerprint(content) }));
+    check_answer(&well, Some(&answer(A, '2')), &WaitTarget::Newest, "moving");
+    check_answer(&well, Some(&answer(A, '1')), &WaitTarget::Newest, "converged, says the operator");
+    check_answer(&well, Some(&answer(B, '1')), &WaitTarget::Newest, "converged, says the operator");
+    // The content of the base before runs everywhere, and had this revision too.
+    check_answer(&well, Some(&answer(A, '2')), &commit(A), "converged, says the operator");
+}
+
 /// In a monorepo, a commit of a neighbour follows a second later.
 #[test]
 fn a_revision_whose_content_runs_has_arrived_although_a_newer_commit_follows() {
@@ -346,6 +358,18 @@ fn a_refused_or_held_commit_ends_the_wait_also_if_one_with_the_same_content_foll
 }
 
 #[test]
+fn the_rollout_of_a_content_is_found_by_its_fingerprint() {
+    let rollout = |fingerprint: Value| {
+        let rollout = json!({ "revision": C, "fingerprint": fingerprint, "step": 1, "steps": 4, "since": TIME,
+            "next": "1/1", "stable": "2/2", "promote": "", "abort": "" });
+        workspace(C, A, json!({ "rollout": rollout }))
+    };
+    let reached = |workspace: &RototoWorkspace, digit| at_stage(workspace, &content(digit), 1).is_some();
+    assert!(reached(&rollout(json!(fingerprint('2'))), '2') && !reached(&rollout(json!(fingerprint('2'))), '3'));
+    assert!(!reached(&rollout(Value::Null), '2'), "an older operator does not say it");
+}
+
+#[test]
 fn a_wait_during_a_rollout_says_which_step_it_is_at() {
     let rollout = json!({ "revision": C, "revisions": [C, B], "step": 1, "steps": 4, "since": TIME, "next": "1/1",
         "stable": "2/2", "promote": "", "abort": "" });
@@ -367,6 +391,9 @@ fn where_no_reconcile_can_be_requested_the_operator_confirms_that_a_target_is_re
     for (workspace, name) in [(&refused, "refused"), (&held(), "held")] {
         let unconfirmed = format!("{name}, unconfirmed");
         check_last_answer(workspace, (Some(&settled), true), &commit(B), name);
+        // A base has moved: other content with the same revision is published.
+        let moved = answer(B, json!({ "revisions": [B], "source_fingerprint": fingerprint('2') }));
+        check_last_answer(workspace, (Some(&moved), true), &commit(B), name);
         check_last_answer(workspace, (Some(&settled), false), &commit(B), &unconfirmed);
         check_last_answer(workspace, (None, true), &commit(B), &unconfirmed);
         for other in [
@@ -374,6 +401,7 @@ fn where_no_reconcile_can_be_requested_the_operator_confirms_that_a_target_is_re
             answer(B, json!({ "uid": "2" })),
             // It was published since, or with other layers.
             answer(B, json!({ "revisions": [B] })),
+            answer(B, json!({ "source_fingerprint": fingerprint('1') })),
             // The source has gone on.
             answer(A, json!({})),
         ] {

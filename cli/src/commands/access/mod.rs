@@ -88,10 +88,7 @@ fn name(text: &str) -> Result<String, String> {
     let is_name = text.len() <= 253
         && text.split('.').all(|part| part.starts_with(alphanumeric) && part.ends_with(alphanumeric))
         && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'));
-    match is_name {
-        true => Ok(text.to_owned()),
-        false => Err("use lower-case letters, digits, `-`, and `.`".to_owned()),
-    }
+    if is_name { Ok(text.to_owned()) } else { Err("use lower-case letters, digits, `-`, and `.`".to_owned()) }
 }
 
 /// Parses the name of a workspace, which is also part of a label.
@@ -235,22 +232,14 @@ subjects:
             .service_account
             .is_none()
             .then(|| json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(account) }));
-        let grants = [
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(&role),
-                "rules": [
-                    rule("", "configmaps".to_owned(), names::MARKERS, &["get", "list", "watch"]),
-                    of_workspace(names::SUBRESOURCE_SNAPSHOT, "get"),
-                    of_workspace(names::SUBRESOURCE_FLEET, "create"),
-                ],
-            }),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": metadata(&self.binding()),
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role },
-                "subjects": [{ "kind": "ServiceAccount", "name": account }],
-            }),
+        let rules = [
+            rule("", "configmaps".to_owned(), names::MARKERS, &["get", "list", "watch"]),
+            of_workspace(names::SUBRESOURCE_SNAPSHOT, "get"),
+            of_workspace(names::SUBRESOURCE_FLEET, "create"),
         ];
+        let subject = json!({ "kind": "ServiceAccount", "name": account });
+        let grants =
+            [json_role(&metadata(&role), &rules), json_role_binding(&metadata(&self.binding()), &role, &subject)];
         let items: Vec<_> = made.into_iter().chain(grants).collect();
         let token = json!({ "serviceAccountToken": { "audience": names::AUDIENCE, "path": "token" } });
         let source = format!("kubernetes:///{}", self.workspace);
@@ -288,6 +277,20 @@ fn json_metadata(name: &str, namespace: Option<&str>) -> Value {
         Some(namespace) => json!({ "name": name, "namespace": namespace }),
         None => json!({ "name": name }),
     }
+}
+
+/// Returns a Role.
+fn json_role(metadata: &Value, rules: &[Value]) -> Value {
+    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules })
+}
+
+/// Returns the binding of a Role to one subject.
+fn json_role_binding(metadata: &Value, role: &str, subject: &Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role },
+        "subjects": [subject],
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::commands::access::{json_metadata, yaml_metadata};
+use crate::commands::access::{json_metadata, json_role, json_role_binding, yaml_metadata};
 
 /// The ServiceAccount of an operator.
 #[derive(Clone, Debug)]
@@ -77,17 +77,8 @@ subjects:
         let metadata = |name: &str| json_metadata(name, self.namespace);
         let OperatorAccount { namespace: of, name: account } = self.operator;
         let rule = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"] });
-        [
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(&role),
-                "rules": [rule],
-            }),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata(&binding),
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role },
-                "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": of }],
-            }),
-        ]
+        let subject = json!({ "kind": "ServiceAccount", "name": account, "namespace": of });
+        [json_role(&metadata(&role), &[rule]), json_role_binding(&metadata(&binding), &role, &subject)]
     }
 }
 

@@ -4,6 +4,8 @@ use crate::diagnostic::{Severity, Stage};
 use crate::lint::custom::Declared;
 use crate::lint::custom::field::{TargetField, TargetKind};
 use crate::lint::custom::rule::CustomRule;
+use crate::lint::rules::is_note;
+use crate::lint::similar::resembling;
 
 const STAGES: [(&str, Stage); 5] = [
     ("project", Stage::Project),
@@ -58,6 +60,29 @@ impl Declaration {
         };
         Ok(Self { rule, stage, entity, field })
     }
+}
+
+/// Returns the keys of a registration that nothing reads, in words. A slip in one of them may switch the rule off: without
+/// its `field`, a handler is given the wrong part of each target. Notes for people are passed over.
+pub(super) fn unread(declared: &Declared) -> impl Iterator<Item = String> {
+    const KEYS: &[&str] = &["stage", "entity", "field", "rule", "handler"];
+    const OF_RULE: &[&str] = &["id", "title", "help", "severity"];
+    let named = declared.unread.iter().map(|key| match key.strip_prefix("rule.") {
+        Some(key) => ("`rule`", key, OF_RULE),
+        None => ("`lint:on`", &**key, KEYS),
+    });
+    named.filter(|(_, key, _)| !is_note(key)).map(|(place, key, known)| {
+        // A key of the other table is a slip of its place.
+        let other = [("`lint:on`", KEYS), ("`rule`", OF_RULE)].into_iter().find(|(_, keys)| keys.contains(&key));
+        match (other, resembling(key, known)) {
+            (Some((other, _)), _) => format!("{place} does not read `{key}`; {other} does"),
+            (None, Some(meant)) => format!("{place} does not read `{key}`; is `{meant}` meant?"),
+            (None, None) => {
+                let known = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+                format!("{place} does not read `{key}`, only {known}")
+            }
+        }
+    })
 }
 
 /// `payments/limit-too-high`

@@ -65,6 +65,7 @@ pub struct Registration {
 pub(super) enum ScriptFaultKind {
     Failed,
     Unregistered,
+    KeyUnread,
     Invalid,
     Conflict,
     Duplicate,
@@ -176,6 +177,9 @@ impl<'a> Run<'a> {
     }
 
     fn declare(&mut self, path: &Arc<str>, span: Option<Span>, declared: Declared) {
+        for message in declare::unread(&declared) {
+            self.fault(ScriptFaultKind::KeyUnread, path, span, message);
+        }
         let Declaration { rule, stage, entity, field } = match Declaration::of(&declared) {
             Ok(declaration) => declaration,
             Err(message) => return self.fault(ScriptFaultKind::Invalid, path, span, message),

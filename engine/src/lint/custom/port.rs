@@ -66,6 +66,9 @@ pub struct Declared {
     pub handler: String,
     /// True if the script has a function of that name.
     pub callable: bool,
+    /// The other keys of the table, in order; those of its `rule` begin with `rule.`.
+    #[serde(default)]
+    pub unread: Vec<String>,
     /// The line of the call, counted from 1.
     pub line: Option<usize>,
 }

@@ -9,7 +9,8 @@ use crate::parse::{KeyPlace, OWNERSHIP_KEYS, Op, Predicate, Qualifier, Resource,
 mod notes;
 mod remedies;
 
-use notes::{is_misplaced, is_note};
+use notes::is_misplaced;
+pub(in crate::lint) use notes::is_note;
 use remedies::remedy;
 
 pub(super) const CHECKS: &[Check] = &[

@@ -48,6 +48,7 @@ mod workspace_name_deceptive;
 // Are custom rules as they should be?
 mod custom_lint_failed;
 mod custom_lint_file_unregistered;
+mod custom_lint_key_unread;
 mod custom_lint_registration_duplicate;
 mod custom_lint_registration_invalid;
 mod custom_lint_rule_conflict;
@@ -83,6 +84,7 @@ mod variable_value_unused;
 use super::check::Check;
 use super::rule::LintRule;
 use crate::diagnostic::{Severity, Stage};
+pub(super) use key_unread::is_note;
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 

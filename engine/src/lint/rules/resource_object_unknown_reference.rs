@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
 use crate::parse::violation::join;
-use crate::parse::{ObjectReference, PathStep, Variable, object_references};
+use crate::parse::{ObjectReference, PathStep, Schema, Variable, object_references};
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
 
@@ -16,7 +16,7 @@ fn check_object(
 ) {
     let Some(schema) = workspace.schema_of_objects(resource).and_then(|schema| schema.content()) else { return };
     if schema.validator().is_ok() {
-        report(workspace, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
+        report(workspace, findings, &Entity::object(resource, key), path, schema, &object.value, Vec::new());
     }
 }
 
@@ -29,7 +29,7 @@ fn check_variable(
     let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { return };
     for (key, named) in variable.inline_values() {
         let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
-        report(workspace, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
+        report(workspace, findings, &Entity::value(id, key), path, schema, &named.value, steps);
     }
 }
 
@@ -38,7 +38,7 @@ fn report(
     findings: &mut Findings<'_>,
     entity: &Entity,
     path: &str,
-    schema: &Value,
+    schema: &Schema,
     value: &Value,
     from: Vec<PathStep>,
 ) {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::document::text::shortened;
-use crate::lint::subschemas::{below, subschemas};
+use crate::lint::subschemas::{Subschema, below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
 
@@ -30,7 +30,7 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
 fn reference_to_file<'s>(schema: &'s Value, fault: &str) -> Option<(String, &'s str)> {
     let (address, _) = fault.strip_prefix("Resource '")?.split_once("' is not present in a registry")?;
     let meant = last_part(address);
-    subschemas(schema).find_map(|(at, members)| {
+    subschemas(schema).find_map(|Subschema { at, members, .. }| {
         let reference = members.get("$ref")?.as_str().filter(|reference| !reference.starts_with('#'))?;
         (last_part(reference) == meant).then(|| (below(&at, "$ref"), reference))
     })

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::resembling;
-use crate::lint::subschemas::{below, subschemas};
+use crate::lint::subschemas::{Subschema, below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{OBJECT_OF, Schema};
 
@@ -102,7 +102,7 @@ const WITHOUT: &[(&str, &str)] =
 
 /// Keywords that check only values of some types: the keywords, these values in words, and the types.
 const OF_TYPE: &[(&[&str], &str, &[&str])] = &[
-    (&["format", "maxLength", "minLength", "pattern"], "strings", &["string"]),
+    (&["format", "maxLength", "minLength", "pattern", OBJECT_OF], "strings", &["string"]),
     (&["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"], "numbers", &["integer", "number"]),
     (
         &[
@@ -219,13 +219,23 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
         return;
     }
     let draft = Draft::of(&schema.json);
-    for (at, members) in subschemas(&schema.json) {
-        for (key, message) in faults(members, draft) {
-            let place = below(&at, key);
+    for inner in subschemas(&schema.json) {
+        for (key, message) in faults(inner.members, draft).into_iter().chain(not_followed(&inner)) {
+            let place = below(&inner.at, key);
             let message = format!("{message} ({place})");
             findings.add(Finding::new(Entity::schema(path), path, None, message).key(place));
         }
     }
+}
+
+/// Returns the reason why lint never finds a reference by which values name objects. The format follows few keywords.
+fn not_followed<'s>(schema: &Subschema<'s>) -> Option<(&'s str, String)> {
+    let keyword = schema.behind.filter(|_| schema.members.get(OBJECT_OF).is_some_and(Value::is_string))?;
+    let way = match keyword {
+        "$defs" | "definitions" => "`$ref`".to_owned(),
+        keyword => format!("`{keyword}`"),
+    };
+    Some((OBJECT_OF, format!("`{OBJECT_OF}` checks nothing here: {way} is not followed to it")))
 }
 
 fn faults(members: &Map<String, Value>, draft: Draft) -> Vec<(&str, String)> {
@@ -260,6 +270,7 @@ fn fault(members: &Map<String, Value>, (key, value): (&str, &Value), draft: Draf
         (OBJECT_OF, value) if !value.is_string() => {
             Some(format!("`{OBJECT_OF}` checks nothing: its value is no name of a resource"))
         }
+        (OBJECT_OF, _) => None,
         _ if key.starts_with("x-") => {
             let meant = resembling(key, &[OBJECT_OF])?;
             Some(format!("`{key}` checks nothing; is `{meant}` meant?"))

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::diagnostic::Entity;
 use crate::document::text::shortened;
 use crate::lint::similar::{question, resembling};
-use crate::lint::subschemas::{below, subschemas};
+use crate::lint::subschemas::{Subschema, below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
 
@@ -18,7 +18,7 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
     if schema.validator().is_err() {
         return;
     }
-    for (at, members) in subschemas(&schema.json) {
+    for Subschema { at, members, .. } in subschemas(&schema.json) {
         let Some(name) = undeclared(members).filter(|_| findings.has_room()) else { continue };
         let declared = members.get("properties").and_then(Value::as_object);
         let declared: Vec<&str> = declared.into_iter().flat_map(Map::keys).map(String::as_str).collect();

@@ -1,9 +1,11 @@
 //! A predicate reads an attribute that the context schema does not declare.
 
 use crate::diagnostic::Entity;
+use crate::lint::attributes::{declared, meant};
+use crate::lint::similar::question;
 use crate::lint::workspace_index::declared_at;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::Qualifier;
+use crate::parse::{Qualifier, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
@@ -15,11 +17,18 @@ fn check(
     let Some(schema) = workspace.context_schema() else { return };
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(attribute) = predicate.context_path() else { continue };
-        if let Err(not_followed) = declared_at(&schema.json, attribute) {
-            let hint = not_followed.map_or_else(String::new, |keyword| format!(" (`{keyword}` is not followed here)"));
-            let message = format!("the context schema does not declare `{attribute}`{hint}");
-            let span = predicate.attribute.span();
-            findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
+        let Err(not_followed) = declared_at(&schema.json, attribute) else { continue };
+        if !findings.has_room() {
+            return;
         }
+        let meant = meant(attribute, declared(&schema.json)).filter(|_| not_followed.is_none());
+        let hint = match not_followed {
+            Some(keyword) => format!(" (`{keyword}` is not followed here)"),
+            None => question(meant.as_deref()),
+        };
+        let message = format!("the context schema does not declare `{attribute}`{hint}");
+        let span = predicate.attribute.span();
+        let finding = Finding::new(Entity::predicate(id, index), path, span, message).key("attribute");
+        findings.add(finding.fix(span, meant.as_deref().map(quoted)));
     }
 }

@@ -72,7 +72,7 @@ pub(super) const NOTES: &[&str] = &[
 
 /// Returns whether a key is a note: one of [`NOTES`] in any case and with any separators, or a name that begins with
 /// `x-`, `x_`, or `_`.
-pub(super) fn is_note(name: &str) -> bool {
+pub(in crate::lint) fn is_note(name: &str) -> bool {
     let is_private = name.starts_with('_') || matches!(name.as_bytes(), [b'x' | b'X', b'-' | b'_', ..]);
     is_private || name.len() <= MAX_WORD && NOTES.iter().any(|note| letters(name).eq(letters(note)))
 }
