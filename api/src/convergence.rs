@@ -9,8 +9,8 @@
 //! let body = r#"{
 //!     "as_of": "2026-11-20T18:40:01Z", "uid": "6a0f", "observed_generation": 1, "fingerprint": "sha256:9f2c",
 //!     "updated_at": "2026-11-20T18:40:00.123456Z", "revisions": ["main@sha1:4d123d61"],
-//!     "source_revision": "main@sha1:4d123d61", "settled": true, "status": "False", "reason": "Progressing",
-//!     "message": "11 of 12 processes run it", "expected": 12, "processes": 12, "applied": 11,
+//!     "source_revision": "main@sha1:4d123d61", "source_fingerprint": "sha256:9f2c", "settled": true, "status": "False",
+//!     "reason": "Progressing", "message": "11 of 12 processes run it", "expected": 12, "processes": 12, "applied": 11,
 //!     "behind": [{ "name": "app-7", "state": "pending" }]
 //! }"#;
 //! let answer: Convergence = serde_json::from_str(body)?;
@@ -42,6 +42,10 @@ pub struct Convergence {
     pub revisions: Vec<String>,
     /// The newest revision of the source; `null` before it was read.
     pub source_revision: Option<String>,
+    /// The newest content of the source; `null` before it was read. Its revision does not say it: that of a layered source
+    /// stays when a base moves. An older operator leaves it out.
+    #[serde(default)]
+    pub source_fingerprint: Option<String>,
     /// True if every revision that the source had is read, linted, and published or refused.
     pub settled: bool,
     /// The status of the condition `Converged`: `True`, `False`, or `Unknown`.

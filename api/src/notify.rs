@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret_ref::SecretRef;
 
-/// The hosts whose type the operator knows.
-const KNOWN_HOSTS: [(&str, GitHostType); 3] = [
-    ("github.com", GitHostType::GitHub),
-    ("gitlab.com", GitHostType::GitLab),
-    ("bitbucket.org", GitHostType::Bitbucket),
+/// The hosts whose type the operator knows, each with the name under which it answers ssh at port 443.
+const KNOWN_HOSTS: [(&str, &str, GitHostType); 3] = [
+    ("github.com", "ssh.github.com", GitHostType::GitHub),
+    ("gitlab.com", "altssh.gitlab.com", GitHostType::GitLab),
+    ("bitbucket.org", "altssh.bitbucket.org", GitHostType::Bitbucket),
 ];
 
 /// The reports that the operator sends to others.
@@ -72,8 +72,15 @@ impl GitHostType {
     /// Returns the kind of a host that everybody knows.
     #[must_use]
     pub fn of_host(host: &str) -> Option<Self> {
-        KNOWN_HOSTS.iter().find(|(known, _)| *known == host).map(|(_, host_type)| *host_type)
+        let host = main_host(host);
+        KNOWN_HOSTS.iter().find(|(known, ..)| *known == host).map(|(.., host_type)| *host_type)
     }
+}
+
+/// Returns the host that has the pages and the API of a git host. A few hosts answer ssh under another name too.
+#[must_use]
+pub fn main_host(host: &str) -> &str {
+    KNOWN_HOSTS.iter().find(|(_, ssh, _)| *ssh == host).map_or(host, |(known, ..)| known)
 }
 
 /// The rule that statuses need a source with commits.
@@ -83,7 +90,8 @@ pub(crate) fn has_commits() -> String {
 
 /// The rule that the type of the git host is known.
 pub(crate) fn has_type() -> String {
-    let hosts = KNOWN_HOSTS.map(|(host, _)| host.replace('.', "[.]")).join("|");
+    let names = KNOWN_HOSTS.iter().flat_map(|(host, ssh, _)| [host, ssh]);
+    let hosts = names.map(|name| name.replace('.', "[.]")).collect::<Vec<_>>().join("|");
     let known = format!("self.spec.source.matches('(?i)^git[+](https|ssh)://([^/@]*@)?({hosts})(:[0-9]+)?/')");
     format!("!{HAS} || has(self.spec.notify.commitStatus.type) || {known}")
 }

@@ -98,6 +98,13 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub announced_as: Option<UpdatedAt>,
+    /// The digest of its content: `sha256:` and 64 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The pods whose hash is lower than this run the revision. Hashes have 32 bits, so 4294967296 means all. An operator
+    /// that starts after somebody has deleted the markers continues with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u64>,
     /// The newer revision that waits for the end of this rollout, with `onNewCommit: Queue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<String>,

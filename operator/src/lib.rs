@@ -29,6 +29,7 @@ mod marker;
 mod outbound;
 mod reconcile;
 mod run;
+mod service_account;
 mod source;
 mod status;
 mod workspace_key;

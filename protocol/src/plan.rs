@@ -119,6 +119,9 @@ pub struct PlanInput {
     pub attempted: Option<(Marked, MapVersion)>,
     /// The last publish according to the status, if its content can still be served.
     pub remembered: Option<Publish>,
+    /// The announced publish and its stage according to the status, if its content can still be served, and the marker is
+    /// lost.
+    pub remembered_rollout: Option<(Publish, Stage)>,
     /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
     /// The newest publish that a process reports and that this process does not know.
@@ -245,16 +248,17 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let fingerprint = before.filter(|_| back).unwrap_or(right);
             let put_back = tampered || accepted != Some(fingerprint);
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
-            let announced = observed.kept_announcement().filter(|next| next.fingerprint != fingerprint);
-            let beside = announced.and_then(|next| Some((next, namer.of_put_back(fingerprint, next)?)));
-            let updated_at = beside.map_or_else(|| namer.of_publish(fingerprint), |(_, name)| name);
-            let next = beside.map(|(next, _)| next);
+            // What says that a workspace was removed ends the rollout of that workspace.
+            let rollout = observed.kept_rollout().filter(|_| !matches!(found, MarkerEntry::Removed(_)));
+            let rollout = rollout.filter(|(next, _)| next.fingerprint != fingerprint);
+            let (next, stage) = (rollout.map(|(next, _)| next), rollout.and_then(|(_, stage)| stage));
+            let name = |next| namer.of_put_back(fingerprint, next);
+            let updated_at = next.map_or_else(|| namer.of_publish(fingerprint), name);
             let other = |content: Option<Publish>, held: Publish| {
                 content.is_none_or(|content| content.fingerprint != held.fingerprint)
             };
             let publish = Publish { fingerprint, updated_at };
             let held = observed.held(marked).filter(|(held, _)| other(Some(publish), *held) && other(next, *held));
-            let stage = observed.known_stage.filter(|_| next.is_some());
             MarkerPlan::Write { marked: Marked { publish, next, stage, held }, at, reason }
         }
         (_, Some(marked)) if observed.source_known && right_beside(marked, &observed) != marked => {
@@ -295,7 +299,7 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     if let Some(taken_back) = announced.and_then(|next| observed.take_back(next, marked.publish)) {
         return announces(taken_back);
     }
-    // Where somebody else changed the announcement, it is announced anew first, under a later name.
+    // Where somebody else changed the announcement, it is put back first.
     if let (Some(RolloutDecision::Enter(stage)), Some(next)) = (&observed.rollout, announced)
         && observed.has_passed(fingerprint)
         && found == Some(next)
@@ -316,8 +320,14 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     if found.is_some_and(|found| announced.is_none_or(|next| next == found)) {
         return MarkerPlan::Keep(marked);
     }
-    let next = Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) };
-    announces(Marked { next: Some(next), ..marked.publish.into() })
+    // An announcement that somebody else changed keeps its name and its stage: requests of people name it.
+    let own = announced.filter(|next| next.updated_at != marked.publish.updated_at);
+    let next = own.unwrap_or_else(|| Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) });
+    announces(Marked {
+        next: Some(next),
+        stage: observed.known_stage.filter(|_| own.is_some()),
+        ..marked.publish.into()
+    })
 }
 
 /// Names publishes: each under a later name than all that the operator knows.
@@ -338,12 +348,12 @@ impl Namer<'_> {
         self.name(fingerprint, |attempted| attempted.next)
     }
 
-    /// Returns the name under which `fingerprint` is put back beside `next`, which keeps its name. `None` if somebody has
-    /// written, or a process has reported, a name that is not earlier than that of `next`.
-    fn of_put_back(&self, fingerprint: Fingerprint, next: Publish) -> Option<UpdatedAt> {
+    /// Returns the name under which `fingerprint` is put back beside `next`, which keeps its name: an earlier one, unless
+    /// somebody has written, or a process has reported, a name that is not earlier than that of `next`.
+    fn of_put_back(&self, fingerprint: Fingerprint, next: Publish) -> UpdatedAt {
         let namer = Self { observed: self.observed, found: self.found, at: self.at, beside: Some(next.updated_at) };
-        let name = namer.of_publish(fingerprint);
-        (name < next.updated_at).then_some(name)
+        let earlier = namer.of_publish(fingerprint);
+        if earlier < next.updated_at { earlier } else { self.of_publish(fingerprint) }
     }
 
     /// Returns the name of `fingerprint`. While the map has the same version, the write without an answer has not
@@ -397,11 +407,14 @@ impl PlanInput {
         published.filter(|published| self.announced.is_some_and(|(next, _)| next == *published))
     }
 
-    /// Returns the announcement of this process that is to stay in a marker that is put back.
-    fn kept_announcement(&self) -> Option<Publish> {
-        let (next, _) = self.announced?;
+    /// Returns the announcement and its stage that are to stay in a marker that is put back: as this process knows them, or
+    /// the status if the marker is lost.
+    fn kept_rollout(&self) -> Option<(Publish, Option<Stage>)> {
+        let known = self.announced.filter(|_| self.known.is_some()).map(|(next, _)| (next, self.known_stage));
+        let remembered = || self.remembered_rollout.map(|(next, stage)| (next, Some(stage)));
+        let (next, stage) = known.or_else(remembered)?;
         let stays = if self.source_known { self.accepted == Some(next.fingerprint) } else { true };
-        (stays && self.known.is_some() && self.held_back(next.fingerprint, None).is_none()).then_some(next)
+        (stays && self.held_back(next.fingerprint, None).is_none()).then_some((next, stage))
     }
 
     /// Returns the marker that takes the announced publish back, if its rollout has come to that. This needs no answer of

@@ -11,7 +11,7 @@
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
-use rototo_api::marker::Gate;
+use rototo_api::marker::{Gate, Stage};
 use rototo_engine::Fingerprint;
 
 use crate::analysis::{self, AnalysisRun, MeasuredStep};
@@ -81,6 +81,9 @@ pub struct PublishInput<'a> {
     /// The publish that was taken back, according to the status. It counts where the marker is lost, together with
     /// `remembered`.
     pub remembered_held: Option<(Publish, Gate)>,
+    /// The announced publish and its stage, according to the status, if its content can still be served. It counts where
+    /// the marker is lost, together with `remembered`.
+    pub remembered_rollout: Option<(Publish, Stage)>,
     /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
     /// The start of the last poll of the source that has ended.
@@ -172,6 +175,7 @@ impl Publisher {
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: input.remembered,
+            remembered_rollout: input.remembered_rollout.filter(|_| self.has_lost(&map, &input)),
             last_published_name: input.last_published_name,
             reported: fleet.unknown_publish(),
             rehearses: !input.steps.is_empty() || fleet.rehearses(input.rehearsal, now),
@@ -202,8 +206,12 @@ impl Publisher {
     fn held(&self, map: &MarkerMap, input: &PublishInput<'_>) -> Option<(Publish, Gate)> {
         let attempted = self.attempts.last().filter(|attempt| map.version().as_ref() != Some(&attempt.at));
         let known = attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held);
-        let lost = self.marked.is_none() && map.is_lost() && input.remembered.is_some();
-        known.or(input.remembered_held.filter(|_| lost))
+        known.or(input.remembered_held.filter(|_| self.has_lost(map, input)))
+    }
+
+    /// Returns whether the marker is lost that an earlier operator process wrote, and the status remembers it.
+    fn has_lost(&self, map: &MarkerMap, input: &PublishInput<'_>) -> bool {
+        self.marked.is_none() && map.is_lost() && input.remembered.is_some()
     }
 
     /// Records that the marker or a report contradicts the known publish. Returns whether that is new: then the caller

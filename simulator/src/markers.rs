@@ -25,6 +25,7 @@ impl World {
         }
         if let MarkerEntry::Published(marked) = marker {
             self.api.published.insert(marked.publish);
+            self.api.announced.extend(marked.next);
             if let Some((next, stage)) = marked.next.zip(marked.stage) {
                 let below = self.api.staged.entry(next).or_default();
                 *below = stage.below.max(*below);

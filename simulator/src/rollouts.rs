@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rototo_api::UpdatedAt;
 use rototo_api::fleet::ProcessState;
 use rototo_api::marker::{Gate, Stage};
 use rototo_engine::Fingerprint;
@@ -18,7 +17,6 @@ use rototo_protocol::{Marked, Publish};
 
 use crate::contents::{content, number};
 use crate::rehearsals::DECIDES_WITHIN;
-use crate::state::claim::Claim;
 use crate::state::received_report::ReceivedReport;
 use crate::state::record::Record;
 use crate::state::taken_back::TakenBack;
@@ -106,9 +104,13 @@ impl World {
         let published = markers().any(|marked| marked.publish.fingerprint == after.publish.fingerprint);
         let staged = |next: Publish| markers().any(|marked| marked.next == Some(next) && marked.stage == after.stage);
         // What status remembers was published before.
-        let remembered = record.status.1.as_ref().and_then(|claim| claim.published).map(|publish| publish.fingerprint);
+        let claim = record.status.1.as_ref();
+        let remembered = claim.and_then(|claim| claim.published).map(|publish| publish.fingerprint);
         let publishes = (!published && remembered != Some(after.publish.fingerprint)).then_some(after.publish);
-        let mut goes_on = publishes.into_iter().chain(after.next.filter(|next| !staged(*next)));
+        // So is what status remembers as rolled out where the marker is lost.
+        let lost = before.is_none() && known.is_none();
+        let rolls_out = |next: Publish| lost && claim.and_then(|claim| claim.rollout) == Some(next).zip(after.stage);
+        let mut goes_on = publishes.into_iter().chain(after.next.filter(|next| !staged(*next) && !rolls_out(*next)));
         // An operator that starts does not know by which rules the rollout began for whose end newer content waits.
         let inherited = |publish: Publish| {
             let of_content = |next: Publish| next.fingerprint == publish.fingerprint;
@@ -121,25 +123,34 @@ impl World {
         Err((Invariant::OnlyWhatTheSpecAccepts, format!("{} goes on, which the spec has not accepted", name(other))))
     }
 
-    /// Checks that a marker that was removed is put back with its rollout.
+    /// Checks that a marker that somebody has removed or changed is put back with its rollout, under the announced name.
     fn keeps_rollout(&self, operator: usize, change: &RolloutChange) -> Result<(), (Invariant, String)> {
         let Some(record) = &self.operators[operator].record else { return Ok(()) };
-        let (Some(known), None) = (change.known, change.before) else { return Ok(()) };
-        let Some((next, stage)) = known.next.zip(known.stage).filter(|_| change.puts_back) else { return Ok(()) };
+        // An operator that starts after somebody has removed the marker knows its status.
+        let remembered = || {
+            let claim = record.status.1.as_ref().filter(|_| change.before.is_none())?;
+            let (next, stage) = claim.rollout?;
+            Some(Marked { next: Some(next), stage: Some(stage), held: claim.held, ..claim.published?.into() })
+        };
+        let Some(known) = change.known.or_else(remembered).filter(|_| change.puts_back) else { return Ok(()) };
+        let Some((next, stage)) = known.next.zip(known.stage) else { return Ok(()) };
         let source = record.source.publishable(record.candidate, self.api.requests.spec).map(content);
-        let stays = !change.source_known || change.queues || source == Some(next.fingerprint);
+        // Nobody queues behind an announcement that somebody else has changed, or that status alone remembers.
+        let queues =
+            change.queues && change.known.is_some() && change.before.is_none_or(|before| before.next == known.next);
+        let stays = !change.source_known || queues || source == Some(next.fingerprint);
         let changes = next.fingerprint != known.publish.fingerprint && known.held.is_none();
         let asked = matches!(change.asked_about(next), Some(Action::Abort | Action::Promote));
-        // A later name that somebody knows stands in the way, or an earlier decision.
-        let last = record.status.1.as_ref().and_then(Claim::last_name).max(record.fleet.unknown_publish());
-        let last = UpdatedAt::after(last.max(Some(known.publish.updated_at)), Timestamp::MIN);
-        let named = last >= next.updated_at || !change.attempted.is_empty();
+        // An earlier decision stands in the way.
+        let named = !change.attempted.is_empty();
         // What says that a workspace is gone has a later name.
         let named = named || self.api.workspaces > 1;
         if !stays || !changes || asked || named || change.suspended || change.steps.is_empty() {
             return Ok(());
         }
-        if (change.after.next, change.after.stage) == (Some(next), Some(stage)) {
+        // Whether it may be published by now is another question.
+        let is_over = change.before.is_some() && change.after.publish.fingerprint == next.fingerprint;
+        if is_over || (change.after.next, change.after.stage) == (Some(next), Some(stage)) {
             return Ok(());
         }
         let what = format!("the marker is put back without the rollout of {}", name(next));
@@ -185,7 +196,8 @@ impl World {
         // What the marker says already is adopted, and not published.
         let says = |fingerprint| published == Some(fingerprint) || before.publish.fingerprint == fingerprint;
         let publishes = !says(after.publish.fingerprint);
-        let put_back = known.and_then(|known| known.next.zip(known.stage)).filter(|_| change.puts_back);
+        // What somebody has changed is put back.
+        let put_back = known.and_then(|known| known.next.zip(known.stage));
         let enters =
             after.next.zip(after.stage).filter(|entered| Some(*entered) != stage && Some(*entered) != put_back);
         let gate = stage.filter(|(next, _)| changes(*next));

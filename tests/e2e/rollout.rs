@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use rototo_api::UpdatedAt;
 use rototo_api::marker::{Marker, NextPublish};
 use rototo_api::names::MARKERS;
 use rototo_api::rollout::{RequestState, RolloutStatus};
@@ -251,6 +252,18 @@ async fn named(scene: &Scene) -> (String, Option<NextPublish>) {
     }
 }
 
+/// Waits until the marker has a later name than this.
+async fn put_back_after(scene: &Scene, earlier: UpdatedAt) {
+    until_async("the marker to be put back", PATIENCE, async || {
+        Ok(match scene.namespace.marker(WORKSPACE).await {
+            Ok(Some(marker)) if marker.updated_at() > earlier => Observation::Done(()),
+            other => Observation::NotYet(format!("{other:?}")),
+        })
+    })
+    .await
+    .unwrap();
+}
+
 /// Waits until the marker announces nothing.
 async fn withdrawn(scene: &Scene) {
     until_async("nothing to be announced", PATIENCE, async || {
@@ -310,10 +323,25 @@ async fn a_rollout_goes_no_further_once_the_spec_accepts_its_commit_no_more() {
         app.wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
     }
 
-    // A signed commit begins its own rollout, which ends as soon as its signer is trusted no more.
+    // A signed commit begins its own rollout.
     scene.namespace.apply_workspace(WORKSPACE, signed(&scene, &pause)).await.unwrap();
     let signing_key = format!("user.signingkey={}", alice.display());
     let amend = ["-c", "gpg.format=ssh", "-c", &signing_key, "commit", "--quiet", "--amend", "--no-edit", "-S"];
+    scene.repository.git(&amend).unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    // A newer commit without a signature counts for nothing.
+    let there = named(&scene).await;
+    scene.repository.edit(POLICY, "max_concurrency = 12", "max_concurrency = 13").unwrap();
+    scene.repository.push().unwrap();
+    scene.ask().await;
+    wait(&scene, "a newer commit refused", |status| condition(status, "SourceReady") == "False/SignatureInvalid").await;
+    steer(&scene, "promote");
+    wait(&scene, "promoted all the same", |status| condition(status, "Converged") == "True/Converged").await;
+    assert_eq!(Some(named(&scene).await.0), there.1.map(|next| next.fingerprint));
+
+    // The next signed one ends as soon as its signer is trusted no more.
+    let before = named(&scene).await.0;
     scene.repository.git(&amend).unwrap();
     scene.push().await;
     at_step(&scene, 1, "1/1", "2/2").await;
@@ -350,8 +378,9 @@ async fn a_rollout_stands_still_while_the_source_that_the_spec_names_was_not_rea
 }
 
 #[tokio::test]
-async fn a_map_that_somebody_deletes_ends_no_hold_and_brings_nothing_back() {
-    let (mut scene, _apps) = three("deleted-map-rollout", json!([{ "pods": 1 }, { "pause": {} }])).await;
+async fn a_map_that_somebody_edits_or_deletes_ends_no_hold_and_brings_nothing_back() {
+    let (mut scene, apps) = three("deleted-map-rollout", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    let before = fingerprint_before(&scene).await;
     scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
     scene.push().await;
     at_step(&scene, 1, "1/1", "2/2").await;
@@ -362,18 +391,39 @@ async fn a_map_that_somebody_deletes_ends_no_hold_and_brings_nothing_back() {
     };
     wait(&scene, "held", in_force).await;
     let there = scene.marker().await.unwrap();
-    let next = named(&scene).await.1;
-    scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
-    until_async("the marker to be put back", PATIENCE, async || {
-        Ok(match scene.namespace.marker(WORKSPACE).await {
-            Ok(Some(marker)) if marker.updated_at() > there.updated_at() => Observation::Done(()),
-            other => Observation::NotYet(format!("{other:?}")),
-        })
-    })
-    .await
-    .unwrap();
+    let (next, staged) = (named(&scene).await.1, by_content(&apps, &before));
+    let maps = scene.namespace.api::<ConfigMap>();
+    maps.delete(MARKERS, &DeleteParams::default()).await.unwrap();
+    put_back_after(&scene, there.updated_at()).await;
     assert_eq!(named(&scene).await.1, next);
     wait(&scene, "still held", in_force).await;
+
+    // Somebody publishes it by hand, under a later name than the announced one.
+    let (fingerprint, updated_at) = (next.as_ref().unwrap().fingerprint.clone(), "2099-01-01T00:00:00.000000Z");
+    let updated_at = updated_at.parse().unwrap();
+    let forged = Marker::Published { fingerprint, updated_at, next: None, held: None };
+    let edit = Patch::Merge(json!({ "data": { WORKSPACE: forged.to_json() } }));
+    maps.patch(MARKERS, &PatchParams::default(), &edit).await.unwrap();
+    put_back_after(&scene, updated_at).await;
+    assert_eq!(named(&scene).await, (before.clone(), next.clone()));
+    wait(&scene, "held after the edit", in_force).await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+
+    // The status remembers the stage while no operator runs.
+    let is_named =
+        |status: &RototoWorkspaceStatus| status.published.as_ref().is_some_and(|it| it.updated_at > updated_at);
+    wait(&scene, "the status to name what was put back", is_named).await;
+    let there = scene.marker().await.unwrap();
+    scene.operator.kill().unwrap();
+    scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    put_back_after(&scene, there.updated_at()).await;
+    let whole = |next: &NextPublish| (next.updated_at, next.stage.map(|stage| (stage.step, stage.below)));
+    assert_eq!(named(&scene).await.1.as_ref().map(whole), next.as_ref().map(whole));
+    at_step(&scene, 1, "1/1", "2/2").await;
+    wait(&scene, "held by another operator", in_force).await;
+    assert_eq!(by_content(&apps, &before), staged);
 
     // What was taken back stays away also if nobody looks while the map is deleted.
     steer(&scene, "abort");

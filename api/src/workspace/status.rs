@@ -52,6 +52,13 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
 
+    /// The last name under which a revision was announced, while that is later than the name of what is published. An
+    /// operator that starts knows by it that a process which names it follows an announcement that is over, and no marker
+    /// of somebody else.
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_announced: Option<UpdatedAt>,
+
     /// The request in the annotation `rototo.dev/rollout`, and its effect. Absent without one.
     #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestStatus>,

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::{Digest, Fingerprint};
 use rototo_protocol::windows::Windows;
@@ -122,19 +122,17 @@ impl Endpoints {
             }
             Ok::<_, Crowded>(Place { _in_namespace: self.places.take(&key.namespace).await?, _of_sender: of_sender })
         };
-        timeout(WAITS, place).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("places"))
+        self.in_time("places", place).await
     }
 
     /// Waits for a place among the requests that are passed on to the leader.
     pub(super) async fn place_to_pass_on(&self, peer: Peer) -> Result<Turn<Peer>, HttpError> {
-        let place = timeout(WAITS, self.passed_on.take(&peer)).await;
-        place.ok().and_then(Result::ok).ok_or_else(|| self.busy("passed_on"))
+        self.in_time("passed_on", self.passed_on.take(&peer)).await
     }
 
     /// Reads the body of a request whose sender is not known yet.
     pub(super) async fn read(&self, peer: Peer, body: Body, limit: usize) -> Result<Bytes, HttpError> {
-        let place = timeout(WAITS, self.bodies.take(&peer)).await;
-        let _place = place.ok().and_then(Result::ok).ok_or_else(|| self.busy("bodies"))?;
+        let _place = self.in_time("bodies", self.bodies.take(&peer)).await?;
         body::read(body, limit).await.map_err(|why| HttpError::unread(why, limit))
     }
 
@@ -147,7 +145,16 @@ impl Endpoints {
             let of_namespace = share.acquire_many_owned(units).await?;
             Ok::<_, AcquireError>([of_namespace, self.to_send.clone().acquire_many_owned(units).await?])
         };
-        timeout(WAITS, both).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("bytes_to_send"))
+        self.in_time("bytes_to_send", both).await
+    }
+
+    /// Waits for a place for [`WAITS`] at most. A request that gets none was refused by `limit`.
+    async fn in_time<T, E>(
+        &self,
+        limit: &'static str,
+        place: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, HttpError> {
+        timeout(WAITS, place).await.ok().and_then(Result::ok).ok_or_else(|| self.busy(limit))
     }
 
     /// Returns the share of one namespace, and forgets those that nobody uses.
@@ -209,8 +216,7 @@ impl Endpoints {
         self.authorizer.check(sender, authorization, grant, key, &windows).await.map_err(|denied| {
             match &denied {
                 Denied::Crowded => self.context.load().refused("reviews"),
-                Denied::TooManyRefusals { sender: "address", .. } => self.context.load().refused("bad_tokens"),
-                Denied::TooManyRefusals { .. } => self.context.load().refused("missing_grants"),
+                Denied::TooManyRefusals { budget, .. } => self.context.load().refused(budget.name()),
                 _ => {}
             }
             HttpError::Denied(denied)
@@ -227,8 +233,8 @@ impl Endpoints {
         self.require_leadership()?;
         match self.context.records().get(key) {
             Some(record) => Ok(record),
-            None if self.context.cluster().exists(key) => Err(HttpError::NotYet),
-            None => Err(HttpError::UnknownWorkspace(key.clone())),
+            None if self.context.cluster().workspace(key).is_some() => Err(HttpError::NotYet),
+            None => Err(self.unknown(key)),
         }
     }
 
@@ -236,10 +242,17 @@ impl Endpoints {
     /// reconcile.
     pub(super) fn workspace(&self, key: &WorkspaceKey) -> Result<(Arc<RototoWorkspace>, SharedRecord), HttpError> {
         self.record(key)?;
-        let workspace =
-            self.context.cluster().workspace(key).ok_or_else(|| HttpError::UnknownWorkspace(key.clone()))?;
+        let workspace = self.context.cluster().workspace(key).ok_or_else(|| self.unknown(key))?;
         let record = self.context.records().of_object(&workspace).ok_or(HttpError::NotYet)?;
         Ok((workspace, record))
+    }
+
+    /// Returns the error for a workspace that the watches do not show, or show and can't be read.
+    pub(super) fn unknown(&self, key: &WorkspaceKey) -> HttpError {
+        match self.context.cluster().is_unreadable(key) {
+            true => HttpError::Unreadable(key.clone()),
+            false => HttpError::UnknownWorkspace(key.clone()),
+        }
     }
 
     /// Returns the windows of a workspace's fleet; those of a small one where nothing is known of it.
@@ -273,10 +286,17 @@ impl Endpoints {
     }
 }
 
-/// Returns the workspace that a path names.
-pub(super) fn key(path: Result<Path<(String, String)>, PathRejection>) -> Result<WorkspaceKey, HttpError> {
-    let Path((namespace, name)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
-    checked(namespace, name)
+/// The workspace that the path of a request names.
+pub(super) struct WorkspacePath(pub(super) WorkspaceKey);
+
+impl<S: Send + Sync> FromRequestParts<S> for WorkspacePath {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((namespace, name)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
+        checked(namespace, name).map(Self)
+    }
 }
 
 /// Returns the workspace of these names, if the API server would accept them.

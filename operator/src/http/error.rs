@@ -30,6 +30,8 @@ pub(crate) enum HttpError {
     Denied(Denied),
     UnknownFingerprint(Fingerprint),
     UnknownWorkspace(WorkspaceKey),
+    /// The workspace exists, and this version can't read it.
+    Unreadable(WorkspaceKey),
     NoSuchPath,
     NoSuchMethod,
     /// The body has more bytes than this.
@@ -68,6 +70,7 @@ impl HttpError {
             Self::Malformed(_)
             | Self::UnknownFingerprint(_)
             | Self::UnknownWorkspace(_)
+            | Self::Unreadable(_)
             | Self::NoSuchPath
             | Self::NoSuchMethod
             | Self::Refused(_)
@@ -87,6 +90,14 @@ impl HttpError {
             Self::UnknownWorkspace(WorkspaceKey { namespace, name }) => {
                 let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
+            }
+            // No 503: it does not pass by itself, and whoever asks need not come back in a second.
+            Self::Unreadable(WorkspaceKey { namespace, name }) => {
+                let message = format!(
+                    "this version of the operator can't read the RototoWorkspace `{name}` in namespace {namespace}, and only \
+                     serves what is published; its log says why"
+                );
+                (StatusCode::NOT_IMPLEMENTED, "unreadable_workspace", message)
             }
             Self::NoSuchPath => {
                 let message = "there is nothing at this path: snapshots, reports, and convergence are below \

@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use rototo_source::{RemoteUrl, Source};
 
 use crate::http::connections::Peer;
-use crate::http::endpoints::{Endpoints, key};
+use crate::http::endpoints::{Endpoints, WorkspacePath};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
 use crate::outbound::telemetry::TRACE_HEADERS;
@@ -33,16 +32,18 @@ const MOST_OTHERS: usize = 200;
 /// Takes the call of a git host.
 pub(super) async fn hook(
     State(endpoints): State<Endpoints>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    WorkspacePath(key): WorkspacePath,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, HttpError> {
-    let key = key(path)?;
     let context = endpoints.context();
     let workspace = context.cluster().workspace(&key);
     if workspace.is_none() && !context.cluster().is_watching() {
         return Err(HttpError::NotYet);
+    }
+    if workspace.is_none() && context.cluster().is_unreadable(&key) {
+        return Err(HttpError::Unreadable(key));
     }
     let webhook = workspace.as_ref().and_then(|workspace| workspace.spec.webhook.clone());
     let secret = webhook.map(|webhook| webhook.secret_ref.name);
@@ -84,11 +85,12 @@ fn is_test_of_connection(headers: &HeaderMap) -> bool {
 /// Takes a call that another replica has checked.
 pub(super) async fn checked_hook(
     State(endpoints): State<Endpoints>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: Result<WorkspacePath, HttpError>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpError> {
     endpoints.require_peer(&headers)?;
-    take(&endpoints, &key(path)?, &headers)?;
+    let WorkspacePath(key) = path?;
+    take(&endpoints, &key, &headers)?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -25,7 +25,7 @@ mod reports;
 #[cfg(test)]
 mod request_tests;
 #[cfg(test)]
-mod server_tests;
+pub(crate) mod server_tests;
 mod snapshots;
 pub(crate) mod tls;
 #[cfg(test)]

@@ -24,9 +24,9 @@ const OF_POD: u32 = 200;
 /// The time after which it may send one more: 50 a second.
 const OF_POD_EACH: Duration = Duration::from_millis(20);
 /// The refusals that one address gets at once. All pods of a node, or behind a proxy, may share an address.
-const REFUSALS: u32 = 1_000;
-/// The time after which it gets one more without a delay: 100 a second.
-const REFUSAL_EACH: Duration = Duration::from_millis(10);
+const REFUSALS: u32 = 200;
+/// The time after which it gets one more without a delay: 20 a second.
+const REFUSAL_EACH: Duration = Duration::from_millis(50);
 /// The longest delay of a refusal.
 const LONGEST: Duration = Duration::from_secs(1);
 /// The refusals that are delayed at a time. Others are sent at once.

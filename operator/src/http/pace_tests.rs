@@ -48,7 +48,7 @@ async fn a_pod_that_asks_without_a_pause_waits_and_others_do_not() {
 async fn an_address_waits_for_its_refusals_after_many_and_others_do_not() {
     let server = TestServer::leader().await;
     let pace = server.endpoints.pace();
-    let spend = || pace.spend_refusals(Peer::at(FLOOD.into()), 1_100);
+    let spend = || pace.spend_refusals(Peer::at(FLOOD.into()), 220);
     assert_eq!(sent_until_delayed(&server, "bad", "refusals", spend).await, StatusCode::UNAUTHORIZED);
     let delayed = || server.context.load().requests_delayed("refusals");
     let before = delayed();

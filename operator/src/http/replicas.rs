@@ -87,7 +87,7 @@ pub(super) async fn take_copy(
     }
     let body = body::read(body, LARGEST_SNAPSHOT).await.map_err(|why| HttpError::unread(why, LARGEST_SNAPSHOT))?;
     let fingerprint = request.fingerprint;
-    let stored = endpoints.context().sources().snapshots().take_copy(request, body, kept).await;
+    let stored = endpoints.context().sources().take_copy(request, body, kept).await;
     stored.map_err(|error| {
         tracing::warn!(%error, %fingerprint, "a copy of a snapshot could not be taken");
         HttpError::Internal

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
 use axum::middleware::Next;
 use axum::{Extension, Json};
@@ -16,7 +15,7 @@ use rototo_protocol::fleet::Moment;
 use crate::fleet::clock;
 use crate::http::access::Grant;
 use crate::http::connections::Peer;
-use crate::http::endpoints::{Endpoints, key};
+use crate::http::endpoints::{Endpoints, WorkspacePath};
 use crate::http::error::{HttpError, REPORT_LIMIT, TurnedAwayMark};
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::{ReportReceipt, RequeueTime, SharedRecord};
@@ -58,7 +57,7 @@ pub(super) async fn note_turned_away(
 /// Takes the report of a process.
 pub(super) async fn take_report(
     State(endpoints): State<Endpoints>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    WorkspacePath(key): WorkspacePath,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
@@ -66,7 +65,6 @@ pub(super) async fn take_report(
     // The time of the report counts for what a process applied, and not the time when the API server has said who sends
     // it.
     let received = clock::now();
-    let key = key(path)?;
     let body = endpoints.read(endpoints.sender(peer, &headers), body, REPORT_LIMIT).await?;
     let caller = endpoints.authorize(peer, &headers, Grant::Report, &key).await?;
     let _place = endpoints.place(&caller, &key).await?;

@@ -15,6 +15,8 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::client::Body;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use rototo_api::workspace::RototoWorkspace;
@@ -44,6 +46,7 @@ use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
+use crate::reconcile::sweep::sweep;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::source::custom_rules::CustomRules;
 use crate::source::snapshots::Snapshots;
@@ -77,13 +80,14 @@ pub(super) struct ApiServer {
 }
 
 /// A server under test.
-pub(super) struct TestServer {
+pub(crate) struct TestServer {
     pub(super) api: Arc<Mutex<ApiServer>>,
     pub(super) released: Arc<Notify>,
     pub(super) endpoints: Endpoints,
-    pub(super) context: Arc<OperatorContext>,
+    pub(crate) context: Arc<OperatorContext>,
     pub(super) address: SocketAddr,
     workspaces: Writer<RototoWorkspace>,
+    caches: Arc<WatchCaches>,
     tls: TlsConnector,
     _folder: TempDir,
     requeues: tokio::sync::mpsc::UnboundedReceiver<reflector::ObjectRef<RototoWorkspace>>,
@@ -165,7 +169,7 @@ pub(super) fn client(api: &Arc<Mutex<ApiServer>>, released: &Arc<Notify>) -> Cli
 }
 
 impl TestServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(ConnectionLimits::default()).await
     }
 
@@ -266,6 +270,7 @@ impl TestServer {
             context,
             address,
             workspaces: writer,
+            caches,
             tls,
             _folder: folder,
             requeues: receiver,
@@ -280,6 +285,14 @@ impl TestServer {
         self.workspaces.apply_watcher_event(&Event::Apply(recreated));
     }
 
+    /// Shows the server the workspace as one that it can't read.
+    fn show_unreadable(&mut self) {
+        let workspace = RototoWorkspace::clone(&self.context.cluster().workspace(&Self::key()).unwrap());
+        let invalid = InvalidObject { error: "unknown variant".to_owned(), metadata: workspace.metadata.clone() };
+        self.caches.unreadable().observe(&Event::Apply(DeserializeGuard(Err(invalid))));
+        self.workspaces.apply_watcher_event(&Event::Delete(workspace));
+    }
+
     /// Shows the server a workspace of this source and this Secret with the keys of its webhook, which it follows.
     pub(super) fn show(&mut self, name: &str, source: &str, secret: &str) {
         let workspace: RototoWorkspace = serde_json::from_value(json!({
@@ -291,7 +304,7 @@ impl TestServer {
         self.context.record(&workspace).lock().follow(&workspace.spec);
     }
 
-    pub(super) fn key() -> WorkspaceKey {
+    pub(crate) fn key() -> WorkspaceKey {
         WorkspaceKey { namespace: NAMESPACE.to_owned(), name: WORKSPACE.to_owned() }
     }
 
@@ -429,4 +442,37 @@ async fn the_evidence_about_a_workspace_is_not_that_about_its_namesake() {
     let (status, body) = server.send(request(Method::GET, &convergence, &token("viewer"), "")).await;
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &answer["uid"]), (StatusCode::OK, &json!("2")), "{body}");
+}
+
+#[tokio::test]
+async fn a_workspace_that_cannot_be_read_is_served_and_is_not_said_to_be_gone() {
+    let mut server = TestServer::start().await;
+    let fingerprint = server.keep(b"a".to_vec());
+    let snapshot = format!("/v1/namespaces/{NAMESPACE}/workspaces/{WORKSPACE}/snapshots/{fingerprint}");
+    server.show_unreadable();
+    let (status, body) = server.send(request(Method::POST, &fleet_path(WORKSPACE), &token("a"), report(1))).await;
+    assert_eq!(status, StatusCode::OK, "its fleet is counted: {body}");
+    // After a restart.
+    server.context.records().remove(&TestServer::key());
+    let (status, body) = server.send(request(Method::GET, &snapshot, &token("a"), "")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let convergence = format!("/v1/namespaces/{NAMESPACE}/workspaces/{WORKSPACE}/convergence");
+    let turned_away = server.context.last_turned_away();
+    for (method, path, body) in [
+        (Method::POST, fleet_path(WORKSPACE), report(1)),
+        (Method::GET, convergence, String::new()),
+        (Method::POST, format!("/hooks/{NAMESPACE}/{WORKSPACE}"), String::new()),
+    ] {
+        let (status, body) = server.send(request(method, &path, &token("a"), body)).await;
+        assert!(status == StatusCode::NOT_IMPLEMENTED && body.contains("can't read the RototoWorkspace"), "{body}");
+    }
+    assert_eq!(server.context.last_turned_away(), turned_away, "other fleets are counted as before");
+    let metrics = server.context.metrics_text();
+    let series = format!("rototo_workspace_unreadable{{namespace=\"{NAMESPACE}\",workspace=\"{WORKSPACE}\"}} 1");
+    assert!(metrics.contains(&series), "{metrics}");
+    // It is not looked for again and again as one that is gone.
+    let requests = server.api().secret_reads;
+    assert!(sweep(&server.context, &server.caches).await.is_empty());
+    assert_eq!(server.api().secret_reads, requests);
+    assert!(server.context.sources().snapshots().has(&TestServer::key(), &fingerprint));
 }

@@ -7,26 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
 use kube::runtime::reflector::Store;
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use rototo_api::names::{ANNOTATION_CA, ANNOTATION_INSTALL, MARKERS};
+use rototo_connection::api_error;
 use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::marker::left_over::{is_of, left_over};
 use crate::marker::map::{self, MapMetadata, WriteError};
 use crate::marker::maps::Maps;
 use crate::marker::problem::PublishProblem;
+use crate::service_account::own_user;
 
 /// The time within which the API server answers; after it, the map is read to see what has become of a write.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The time for which a write that fails at once is sent again: a database that elects a leader fails requests meanwhile. Each
+/// is for one version of the map, so at most one of them happens.
+const SENT_AGAIN_FOR: Duration = Duration::from_secs(1);
+/// The wait before a write is sent again. Each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The number of attempts at taking over a map that others write.
 const ATTEMPTS: u32 = 5;
@@ -94,21 +100,37 @@ impl Markers {
         self.write(namespace, Map::new(), &at).await
     }
 
+    /// Writes the map, unless another write in the namespace had no answer and none is to be sent yet.
     async fn write(&self, namespace: &str, data: Map<String, Value>, at: &MapVersion) -> Result<(), WriteError> {
-        let map = self.answered(namespace, self.metadata().write(&self.client, namespace, data, at)).await?;
+        if let Some(UnansweredWrite { error, .. }) = self.unanswered(namespace) {
+            return Err(WriteError::Unavailable(error));
+        }
+        let metadata = self.metadata();
+        let write = || metadata.write(&self.client, namespace, data.clone(), at);
+        let map = self.answered(namespace, write).await?;
         self.maps.saw(namespace, Some(Arc::new(map)));
         Ok(())
     }
 
     /// Returns the map after a write, or that there was no answer in time, which whoever writes next in the namespace knows.
-    async fn answered(
-        &self,
-        namespace: &str,
-        write: impl Future<Output = Result<ConfigMap, WriteError>>,
-    ) -> Result<ConfigMap, WriteError> {
-        let sent = Instant::now();
-        let written = timeout(ANSWERS_WITHIN, write).await;
-        let written = written.unwrap_or_else(|_| Err(WriteError::Unavailable(no_answer())));
+    async fn answered<F>(&self, namespace: &str, write: impl Fn() -> F) -> Result<ConfigMap, WriteError>
+    where
+        F: Future<Output = Result<ConfigMap, WriteError>>,
+    {
+        let (begun, mut wait) = (Instant::now(), FIRST_WAIT);
+        let (sent, written) = loop {
+            let sent = Instant::now();
+            let written = timeout(ANSWERS_WITHIN, write()).await;
+            let written = written.unwrap_or_else(|_| Err(WriteError::Unavailable(no_answer())));
+            match &written {
+                Err(WriteError::Unavailable(error)) if begun.elapsed() + wait < SENT_AGAIN_FOR => {
+                    debug!(namespace, error, "a write of the ConfigMap failed, and is sent again");
+                }
+                _ => break (sent, written),
+            }
+            sleep(wait).await;
+            wait *= 2;
+        };
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(WriteError::Unavailable(error)) = &written {
             let write = UnansweredWrite { until: Instant::now() + sent.elapsed(), error: error.clone() };
@@ -125,11 +147,18 @@ impl Markers {
         unanswered.get(namespace).filter(|write| Instant::now() < write.until).cloned()
     }
 
+    /// Asks the API server for this process's own user, unless it has said so before. The caller need not hold the turn.
+    pub(crate) async fn learn_user(&self) {
+        if let Err(error) = self.user.get_or_try_init(|| own_user(&self.client)).await {
+            debug!(error = api_error(&error), "the API server does not say who this process is");
+        }
+    }
+
     /// Returns the command that lets this install take over the map of a namespace. The chart's admission policy lets nobody
-    /// else than this process's own user write a map.
-    pub(crate) async fn claim(&self, namespace: &str) -> String {
-        let user = self.user.get_or_init(|| own_user(&self.client)).await;
-        let user = user.as_ref().map_or_else(String::new, |user| format!(" --as={user}"));
+    /// else than this process's own user write a map, which the command names once it [is known](Self::learn_user).
+    pub(crate) fn claim(&self, namespace: &str) -> String {
+        let user = self.user.get().and_then(Option::as_ref);
+        let user = user.map_or_else(String::new, |user| format!(" --as={user}"));
         let install = &self.metadata().install;
         format!("kubectl annotate configmap {MARKERS} -n {namespace} --overwrite {ANNOTATION_INSTALL}={install}{user}")
     }
@@ -211,7 +240,7 @@ impl Markers {
                 return Ok(());
             }
             if let Some(map) = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata().install)) {
-                match self.answered(namespace, map::take_over(&self.client, &map, Timestamp::now())).await {
+                match self.answered(namespace, || map::take_over(&self.client, &map, Timestamp::now())).await {
                     Ok(map) => self.maps.saw(namespace, Some(map.into())),
                     // A write came between: it is read now.
                     Err(WriteError::Conflict) => continue,
@@ -261,13 +290,6 @@ impl Markers {
 
 fn no_answer() -> String {
     format!("the API server did not answer within {ANSWERS_WITHIN:?}")
-}
-
-/// Returns the ServiceAccount of this process, as the API server names it.
-async fn own_user(client: &Client) -> Option<String> {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
-    review.status?.user_info?.username.filter(|user| user.starts_with("system:serviceaccount:"))
 }
 
 #[cfg(test)]
@@ -340,6 +362,10 @@ mod tests {
         // The map is read, and its content known; nothing else is sent.
         assert_eq!(markers.take_over("prod", 1, || true).await, Ok(()));
         assert!(!markers.is_taken_over("prod", 1) && markers.maps.newest("prod").is_some());
+        // Nor is anything that is left of a workspace removed.
+        let gone = BTreeSet::from(["gone".to_owned()]);
+        let removed = markers.remove("prod", &gone, &gone).await;
+        assert!(matches!(removed, Err(WriteError::Unavailable(error)) if error == unanswered.error));
         assert_eq!(patches.load(Ordering::Relaxed), 1);
         tokio::time::advance(ANSWERS_WITHIN).await;
         assert!(markers.unanswered("prod").is_none());
@@ -350,9 +376,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_fails_at_once_delays_no_other() {
-        let (markers, _) = served(|| std::future::ready(500));
-        assert!(matches!(write(&markers).await, Err(WriteError::Unavailable(_))));
+        let (markers, patches) = served(|| std::future::ready(500));
+        assert!(
+            matches!(write(&markers).await, Err(WriteError::Unavailable(error)) if error.contains("webhook failed"))
+        );
         assert!(markers.unanswered("prod").is_none());
+        assert_eq!(patches.load(Ordering::Relaxed), 4, "it is sent again for a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_fails_while_the_database_elects_a_leader_does_not_fail() {
+        let failures = Arc::new(AtomicUsize::new(2));
+        let (markers, patches) = served(move || {
+            let fails = failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            std::future::ready(if fails { 500 } else { 200 })
+        });
+        assert!(write(&markers).await.is_ok());
+        assert_eq!(patches.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_fails_late_is_not_sent_again() {
+        let (markers, patches) = served(|| async {
+            sleep(SENT_AGAIN_FOR).await;
+            500
+        });
+        assert!(matches!(write(&markers).await, Err(WriteError::Unavailable(_))));
+        assert_eq!(patches.load(Ordering::Relaxed), 1);
+        assert!(markers.unanswered("prod").is_some());
     }
 
     #[tokio::test]
@@ -363,12 +414,36 @@ mod tests {
                 let review = review.clone();
                 async move { Ok::<_, Infallible>(Response::new(Body::from(review.into_bytes()))) }
             };
-            Markers::new(Client::new(tower::service_fn(answer), "prod"), install(), Vec::new()).claim("shop").await
+            let markers = Markers::new(Client::new(tower::service_fn(answer), "prod"), install(), Vec::new());
+            markers.learn_user().await;
+            markers.claim("shop")
         };
         let command = "kubectl annotate configmap rototo-markers -n shop --overwrite rototo.dev/install=a/b";
         let user = "system:serviceaccount:a:b-rototo-operator";
         assert_eq!(claim(user).await, format!("{command} --as={user}"));
         assert_eq!(claim("somebody else").await, command);
+    }
+
+    #[tokio::test]
+    async fn a_command_names_the_operators_user_once_the_api_server_has_said_it() {
+        let answers = Arc::new(AtomicUsize::new(0));
+        let answer = move |_: Request<Body>| {
+            let (code, answer) = match answers.fetch_add(1, Ordering::Relaxed) {
+                0 => (500, json!({ "code": 500, "reason": "InternalError", "message": "not now" })),
+                1 => {
+                    let user = json!({ "username": "system:serviceaccount:a:b" });
+                    (201, json!({ "metadata": {}, "status": { "userInfo": user } }))
+                }
+                _ => (500, json!({ "code": 500, "reason": "InternalError", "message": "it is known" })),
+            };
+            let body = Body::from(answer.to_string().into_bytes());
+            std::future::ready(Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap()))
+        };
+        let markers = Markers::new(Client::new(tower::service_fn(answer), "prod"), install(), Vec::new());
+        for named in [false, true, true] {
+            markers.learn_user().await;
+            assert_eq!(markers.claim("shop").ends_with("rototo.dev/install=a/b --as=system:serviceaccount:a:b"), named);
+        }
     }
 
     /// The API server was restored from a copy, whose versions are lower.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rototo_engine::Fingerprint;
 use rototo_protocol::Marked;
+use rototo_protocol::backoff::Backoff;
 use rototo_protocol::fleet::{Fleet, Moment};
 use rototo_protocol::plan::{MapVersion, MarkerMap, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, Publisher};
@@ -15,6 +16,12 @@ use crate::marker::problem::PublishProblem;
 
 /// The time between two attempts to read lost content from git again.
 const RECOVER_EVERY: Duration = Duration::from_secs(30);
+/// The wait after which a write that failed may be sent again.
+const WRITE_AGAIN: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(32) };
+/// The wait after which a reconcile sends it.
+const RECONCILE_AGAIN: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(64) };
+/// Chooses the longest wait of a backoff: one process writes, so nothing has to be spread.
+const LONGEST: f64 = 1.0;
 
 /// The marker of one workspace, as this process has written and seen it.
 #[derive(Debug, Default)]
@@ -90,8 +97,7 @@ impl MarkerRecord {
             self.publisher.refused();
         }
         self.failures = self.failures.saturating_add(1);
-        let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6) - 1));
-        self.next_attempt = Some(now + wait);
+        self.next_attempt = Some(now + WRITE_AGAIN.delay(self.failures, LONGEST));
         self.problem = Some(problem);
     }
 
@@ -168,7 +174,7 @@ impl MarkerRecord {
     /// Returns the time of a reconcile that tries again what failed. It lies later than the time from which a write may
     /// be sent again, which is counted from the failure.
     pub(crate) fn retry_at(&self, now: Instant) -> Option<Instant> {
-        let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
+        let wait = RECONCILE_AGAIN.delay(self.failures.saturating_add(1), LONGEST);
         self.problem.as_ref().map(|_| self.next_attempt.unwrap_or(now).max(now + wait))
     }
 }

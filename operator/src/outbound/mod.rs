@@ -7,3 +7,8 @@
 pub(crate) mod analysis;
 pub(crate) mod notify;
 pub(crate) mod telemetry;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+/// The characters that no part of an address escapes: RFC 3986 calls them unreserved.
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

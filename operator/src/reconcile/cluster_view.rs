@@ -32,9 +32,19 @@ impl ClusterView {
         }
     }
 
-    /// Returns whether the watches show a workspace of this name.
+    /// Returns whether the watches show a workspace of this name, readable or not.
     pub(crate) fn exists(&self, key: &WorkspaceKey) -> bool {
-        self.workspace(key).is_some()
+        self.workspace(key).is_some() || self.is_unreadable(key)
+    }
+
+    /// Returns whether the watches show a workspace of this name that this version can't read.
+    pub(crate) fn is_unreadable(&self, key: &WorkspaceKey) -> bool {
+        self.caches.iter().any(|caches| caches.unreadable().contains(key))
+    }
+
+    /// Returns the workspaces that this version can't read.
+    pub(crate) fn unreadable(&self) -> Vec<WorkspaceKey> {
+        self.caches.iter().flat_map(|caches| caches.unreadable().all()).collect()
     }
 
     /// Returns whether this object, and no namesake, is what the watches have shown last.

@@ -10,6 +10,7 @@ use tracing::{Instrument, debug, info, info_span};
 use crate::outbound::notify::outbox::{Consequences, Destination, FailureKind};
 use crate::outbound::notify::state::{CommitState, commit_state};
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::rehearsal::rules;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -29,8 +30,10 @@ pub(super) fn send_if_due(
     // A status that speaks of another spec, or of a source that can't be read, may name a commit of another repository.
     let is_of_source = status.observed_generation == workspace.metadata.generation
         && status.source.as_ref().is_some_and(|source| source.last_error.is_none());
-    let state = destination.as_ref().filter(|_| is_of_source).and_then(|_| commit_state(status));
     let mut record = shared.lock();
+    let rehearsal = record.rehearsal(rules(workspace, &record));
+    let state = destination.as_ref().filter(|_| is_of_source);
+    let state = state.and_then(|_| commit_state(status, rehearsal.as_ref()));
     record.outbox.follow(destination);
     if let Some(state) = state {
         record.outbox.offer(state, now);

@@ -183,6 +183,7 @@ impl OperatorContext {
     /// Returns the metrics as Prometheus reads them.
     pub(crate) fn metrics_text(&self) -> String {
         let replicas = self.copies.as_ref().map_or(0, |copies| copies.replicas());
+        self.metrics.unreadable(&self.cluster.unreadable());
         self.metrics.text(self.sources.reader(), replicas, self.leadership.is_held(Instant::now()))
     }
 

@@ -12,7 +12,7 @@ use crate::reconcile::asked::Asked;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold_record::{Held, Variables};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
-use crate::source::poll::Candidate;
+use crate::source::candidate::Candidate;
 use crate::workspace_key::WorkspaceKey;
 
 /// Decides whether the newest accepted content is held, before anything is done to publish it.
@@ -229,6 +229,11 @@ mod tests {
             let printed = name_to_allow(&workspace, &record, record.source.accepted().unwrap());
             let expected = if layers == 1 { COMMIT.to_owned() } else { fingerprint("b").to_string() };
             assert_eq!(printed, expected);
+            let shrinking = self::workspace(ANNOTATION_ALLOW_SHRINK, &printed);
+            let mut record = emptied(&shrinking, layers, "b").await;
+            assert!(hold(&shrinking, &mut record, fingerprint("a"), None).is_none(), "{printed}");
+            let refused = self::workspace(ANNOTATION_PUBLISH_ANYWAY, &printed);
+            assert!(is_published_anyway(&refused, &emptied(&refused, layers, "b").await), "{printed}");
         }
     }
 

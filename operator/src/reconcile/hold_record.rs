@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rototo_engine::{DocumentKind, Fingerprint, Tree};
 use rototo_protocol::hold::Shrink;
 
-use crate::source::poll::Candidate;
+use crate::source::candidate::Candidate;
 
 /// The paths of the variables of one content.
 pub(super) type Variables = Arc<[Arc<str>]>;
@@ -89,7 +89,7 @@ mod tests {
     use rototo_api::workspace::{FailOn, WorkspaceStatus};
 
     use super::*;
-    use crate::source::poll::{LintVerdict, PollTimes};
+    use crate::source::candidate::{LintVerdict, PollTimes};
 
     fn candidate(content: &str) -> Candidate {
         let now = Instant::now();

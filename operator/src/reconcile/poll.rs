@@ -44,8 +44,7 @@ pub(crate) fn poll_if_due(
             Err(refused) => Err(refused),
         };
         let ended = Verified { at: Instant::now(), time: Timestamp::now() };
-        let verified = result.as_ref().map_or(ended, |found| ended.asked(found.asked));
-        context.metrics().poll_ended(&key, &result, verified.time);
+        context.metrics().poll_ended(&result);
         let mut record = shared.lock();
         if record.source.poll_ended(now, result, ended, &spec, fastrand::f64()) {
             record.note_other_rules();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rototo_api::UpdatedAt;
 use rototo_api::condition::reason;
-use rototo_api::marker::Gate;
+use rototo_api::marker::{Gate, Stage};
 use rototo_api::rollout::RequestStatus;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::analysis::AnalysisRun;
@@ -61,6 +61,7 @@ pub(crate) async fn publish(
         let Some(_turn) = publishing.wait_for(&turn).await else { return };
         publishing.take_turn(term).await
     };
+    publishing.complete_claim().await;
     context.statuses().send_events(workspace, events);
 }
 
@@ -118,6 +119,23 @@ impl Publishing<'_> {
         }
     }
 
+    /// Completes the command that takes over the map of another install. The API server is asked who this process is while
+    /// nobody waits for the turn.
+    async fn complete_claim(&self) {
+        let foreign = |record: &WorkspaceRecord| match record.marker.problem() {
+            Some(PublishProblem::Foreign { owner, .. }) => Some(owner.clone()),
+            _ => None,
+        };
+        if foreign(&self.shared.lock()).is_none() {
+            return;
+        }
+        self.context.markers().learn_user().await;
+        let mut record = self.shared.lock();
+        if let Some(owner) = foreign(&record) {
+            record.marker.foreign(owner, self.context.markers().claim(&self.key.namespace));
+        }
+    }
+
     /// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards.
     async fn take_turn(&self, term: u64) -> Vec<WorkspaceEvent> {
         let WorkspaceKey { namespace, name } = &self.key;
@@ -143,7 +161,7 @@ impl Publishing<'_> {
                     return events;
                 }
                 MarkerPlan::Forbidden { owner } => {
-                    let claim = self.context.markers().claim(namespace).await;
+                    let claim = self.context.markers().claim(namespace);
                     self.shared.lock().marker.foreign(owner, claim);
                     return events;
                 }
@@ -235,11 +253,13 @@ impl Publishing<'_> {
         // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
         let remembered = if published.is_none() { self.remembered() } else { None };
         let remembered_held = remembered.and_then(|_| remembered_held(self.workspace));
+        let remembered_rollout = remembered.and_then(|_| remembered_rollout(self.workspace));
+        let remembered_rollout = remembered_rollout.filter(|(next, _)| self.keeps(next));
         let (record, steps) = (self.shared.lock(), steps(self.workspace));
         let analyses = runs(self.workspace, &record);
         let queues = queues(self.workspace, &record, self.context);
         let input = input(self.workspace, &record, queues, (&steps, &analyses));
-        let input = PublishInput { remembered, remembered_held, ..input };
+        let input = PublishInput { remembered, remembered_held, remembered_rollout, ..input };
         record.decide(map, input)
     }
 
@@ -247,8 +267,12 @@ impl Publishing<'_> {
     fn remembered(&self) -> Option<Publish> {
         let published = self.workspace.status.as_ref()?.published.as_ref()?;
         let fingerprint = published.fingerprint.parse().ok()?;
-        let kept = self.context.sources().snapshots().has(&self.key, &fingerprint);
-        kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
+        Some(Publish { fingerprint, updated_at: published.updated_at }).filter(|publish| self.keeps(publish))
+    }
+
+    /// Returns whether the content of a publish is on the disk.
+    fn keeps(&self, publish: &Publish) -> bool {
+        self.context.sources().snapshots().has(&self.key, &publish.fingerprint)
     }
 
     /// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide
@@ -271,8 +295,7 @@ impl Publishing<'_> {
         // Others use the disk too: a marker must not name, or announce, content that can't be served. What it already
         // names stays.
         let written = marked.next.or((reason != WriteReason::Announcement).then_some(marked.publish));
-        let is_kept = |publish: &Publish| self.context.sources().snapshots().has(&self.key, &publish.fingerprint);
-        if let Some(Publish { fingerprint, .. }) = written.filter(|written| !is_kept(written)) {
+        if let Some(Publish { fingerprint, .. }) = written.filter(|written| !self.keeps(written)) {
             self.shared.lock().source.content_lost(Instant::now());
             self.note_problem(PublishProblem::NotKept { fingerprint });
             return false;
@@ -370,6 +393,7 @@ pub(super) fn input<'a>(
         accepted: record.publishable(),
         remembered: None,
         remembered_held: None,
+        remembered_rollout: None,
         last_published_name: last_published_name(workspace),
         polled_at: record.source.last_poll_began().map(clock::moment),
         candidate_known: record.knows_source() || is_rejected(workspace, record),
@@ -398,6 +422,14 @@ fn remembered_held(workspace: &RototoWorkspace) -> Option<(Publish, Gate)> {
     Some((Publish { fingerprint: held.fingerprint.parse().ok()?, updated_at }, gate))
 }
 
+/// Returns the publish that is rolled out, and its stage, by status. The time at which the step began is in whole seconds
+/// there.
+fn remembered_rollout(workspace: &RototoWorkspace) -> Option<(Publish, Stage)> {
+    let rollout = workspace.status.as_ref()?.rollout.as_ref()?;
+    let next = Publish { fingerprint: rollout.fingerprint.as_ref()?.parse().ok()?, updated_at: rollout.announced_as? };
+    Some((next, Stage { step: rollout.step, since: rollout.since.0, below: rollout.below? }))
+}
+
 /// Returns the last name of a publish that status knows of.
 fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
     let status = workspace.status.as_ref()?;
@@ -412,8 +444,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::source::poll::{Candidate, LintRefusal, LintVerdict, PollResult};
+    use crate::source::candidate::{Candidate, LintRefusal, LintVerdict};
+    use crate::source::poll::PollResult;
     use crate::source::poll_error::PollError;
+    use crate::source::record::tests::signatures::Repository;
     use crate::source::record::tests::{found, poll};
 
     const SOURCE: &str = "git+https://example.com/config.git#main";
@@ -511,6 +545,49 @@ mod tests {
         read(&mut record, &other);
         assert!(!record.is_awaited(next));
         assert!(record.is_awaited(publish("b", 30)), "another rollout");
+    }
+
+    #[tokio::test]
+    async fn an_announcement_is_withdrawn_while_the_newest_commit_has_no_signature_and_nothing_names_its_own() {
+        let repository = Repository::new();
+        repository.trust(&repository.key("alice").1);
+        repository.commit(None);
+        let next = publish("b", 20);
+        let rollout = |revision: &str| {
+            json!({ "rollout": {
+                "revision": revision, "announcedAs": next.updated_at, "step": 0, "steps": 2,
+                "since": "2026-11-20T18:40:20Z", "next": "1/1", "stable": "2/2", "promote": "", "abort": "",
+            } })
+        };
+        for (status, is_withdrawn) in [
+            (json!({}), true),
+            // The status was deleted, and the revision was not known any more when it was written again.
+            (rollout(&next.fingerprint.to_string()), true),
+            (rollout("main@sha1:4d123d6100000000000000000000000000000000"), false),
+        ] {
+            let started = workspace(json!({ "source": SOURCE }), status);
+            let started = RototoWorkspace { spec: repository.spec.clone(), ..started };
+            let mut record = rolling(&started, next);
+            assert_eq!(decided_on(&started, &record), (false, false), "nobody knows what the source has");
+            repository.poll(&mut record.source).await.unwrap_err();
+            assert_eq!(decided_on(&started, &record), (false, is_withdrawn));
+        }
+    }
+
+    #[test]
+    fn status_remembers_what_is_rolled_out_and_in_which_pods() {
+        let next = publish("b", 20);
+        let rollout = |fingerprint: Option<String>| {
+            let status = json!({ "rollout": {
+                "revision": "main@sha1:4d123d6", "announcedAs": next.updated_at, "fingerprint": fingerprint, "below": 7,
+                "step": 1, "steps": 2, "since": "2026-11-20T18:40:25Z", "next": "1/1", "stable": "2/2", "promote": "",
+                "abort": "",
+            } });
+            remembered_rollout(&workspace(json!({ "source": SOURCE }), status))
+        };
+        let stage = Stage { step: 1, since: "2026-11-20T18:40:25Z".parse().unwrap(), below: 7 };
+        assert_eq!(rollout(Some(next.fingerprint.to_string())), Some((next, stage)));
+        assert_eq!(rollout(None), None);
     }
 
     #[test]

@@ -48,7 +48,10 @@ impl RecordStore {
         }
         let had_namesake = known.is_some() || all.removed.contains_key(&WorkspaceKey::of(workspace));
         let start = || if !had_namesake && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
-        let fleet = inherited(&uid).unwrap_or_else(|| Fleet::new(start(), heartbeat, clock::now()));
+        let mut fleet = inherited(&uid).unwrap_or_else(|| Fleet::new(start(), heartbeat, clock::now()));
+        if let Some(announced) = workspace.status.as_ref().and_then(|status| status.last_announced) {
+            fleet.know_name(announced);
+        }
         let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet));
         if let Some(namesake) = all.records.insert(WorkspaceKey::of(workspace), record.clone()) {
             namesake.lock().end_tasks();
@@ -207,6 +210,20 @@ mod tests {
         restarted.status = Some(serde_json::from_value(serde_json::json!({ "history": history })).unwrap());
         let record = RecordStore::default().of(&restarted, HEARTBEAT, || false, |_| None);
         assert!(record.lock().kept(&restarted).contains(&earlier.parse().unwrap()));
+    }
+
+    /// A process that stays in a stage that is over names what was announced.
+    #[test]
+    fn the_last_announced_name_is_known_after_a_restart() {
+        let known = |status: serde_json::Value| {
+            let mut restarted = workspace("1");
+            restarted.status = Some(serde_json::from_value(status).unwrap());
+            let record = RecordStore::default().of(&restarted, HEARTBEAT, || false, |_| None);
+            record.lock().newest_announced()
+        };
+        let name = "2026-11-20T18:40:00.000000Z";
+        assert_eq!(known(serde_json::json!({ "lastAnnounced": name })), Some(name.parse().unwrap()));
+        assert_eq!(known(serde_json::json!({})), None);
     }
 
     #[test]

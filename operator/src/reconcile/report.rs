@@ -76,7 +76,8 @@ pub(crate) async fn report(
     let wrote = shared.lock().status.last_write();
     let StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses } =
         derive_status(workspace, shared, context);
-    show_in_metrics(&WorkspaceKey::of(workspace), &next, &fleet, context);
+    let verified = shared.lock().source.verified().map(|verified| verified.time);
+    show_in_metrics(&WorkspaceKey::of(workspace), &next, (&fleet, verified), context);
     if !rehearses {
         send_if_due(workspace, shared, context, &next, term);
     }
@@ -112,9 +113,15 @@ pub(crate) async fn report(
     }
 }
 
-/// Sets the metrics of a workspace.
-fn show_in_metrics(key: &WorkspaceKey, status: &RototoWorkspaceStatus, fleet: &FleetView, context: &OperatorContext) {
+/// Sets the metrics of a workspace, all of them: a process that leads again shows each of its workspaces anew.
+fn show_in_metrics(
+    key: &WorkspaceKey,
+    status: &RototoWorkspaceStatus,
+    (fleet, verified): (&FleetView, Option<Timestamp>),
+    context: &OperatorContext,
+) {
     context.metrics().fleet(key, fleet);
+    context.metrics().verified(key, verified);
     context.metrics().stale(key, status.is(STALE, "True"));
     context.metrics().held(key, status.held.is_some());
 }
@@ -175,10 +182,8 @@ pub(crate) fn convergence(
     let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
     });
-    let refuses = next.rejected.is_some();
-    let refused = next.rejected.as_ref().and_then(|rejected| rejected.revision.clone());
-    let held = next.held.as_ref().map(|held| held.revision.clone());
-    let source_revision = next.source.and_then(|source| source.revision);
+    let settled = is_settled(&next);
+    let source = next.source.unwrap_or_default();
     let published = next.published;
     let revisions = published.as_ref().map(|published| published.revisions.clone()).unwrap_or_default();
     let fleet = next.fleet.unwrap_or_default();
@@ -188,15 +193,10 @@ pub(crate) fn convergence(
         observed_generation: next.observed_generation,
         fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
         updated_at: published.map(|published| published.updated_at),
-        settled: match &source_revision {
-            Some(newest) => {
-                revisions.contains(newest) || refused.as_ref() == Some(newest) || held.as_ref() == Some(newest)
-            }
-            // A source without commits.
-            None => refuses || held.is_some(),
-        },
+        settled,
         revisions,
-        source_revision,
+        source_revision: source.revision,
+        source_fingerprint: source.fingerprint,
         status,
         reason,
         message,
@@ -205,6 +205,15 @@ pub(crate) fn convergence(
         applied: fleet.applied,
         behind: fleet.behind,
     }
+}
+
+/// Returns whether the newest content of the source is published, refused, or held.
+fn is_settled(status: &RototoWorkspaceStatus) -> bool {
+    let Some(source) = &status.source else { return false };
+    let Some(newest) = &source.fingerprint else { return false };
+    let is_published = status.published.as_ref().is_some_and(|published| published.fingerprint == *newest);
+    let is_held = status.held.as_ref().is_some_and(|held| held.fingerprint == *newest);
+    is_published || is_held || status.rejected.as_ref().is_some_and(|rejected| rejected.revision == source.revision)
 }
 
 /// Returns whether a rehearsal that nothing holds has just begun.
@@ -227,6 +236,7 @@ fn status_input<'a>(
         now: Timestamp::now(),
         source: SourceInput {
             candidate: source.candidate(),
+            seen: source.seen(),
             last_success: source.verified().map(|verified| verified.time),
             verified_ago: record.verified_ago(now),
             failures: source.failures(),
@@ -236,6 +246,7 @@ fn status_input<'a>(
                 transient: failure.transient,
             }),
             current: is_current(workspace, record, previous),
+            confirmed: source.is_confirmed(),
             unread_for: source.unread_since().map(|since| now.saturating_duration_since(since)),
         },
         published: record.marker.publisher().published(),
@@ -244,6 +255,7 @@ fn status_input<'a>(
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal, context),
         rollout: rollout(workspace, record, context),
+        newest_announced: record.newest_announced(),
         rehearsal,
         steering: steering(workspace, record, rehearsal, context),
         problem: record.marker.problem(),
@@ -321,6 +333,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::server_tests::TestServer;
     use crate::source::poll_error::PollError;
     use crate::source::record::tests::{found, poll, spec};
 
@@ -346,6 +359,26 @@ mod tests {
         PollError::TimedOut(Duration::from_secs(1))
     }
 
+    #[tokio::test]
+    async fn a_process_that_leads_again_shows_all_metrics_of_a_workspace_anew() {
+        let (server, now) = (TestServer::start().await, Instant::now());
+        let (context, found) = (&server.context, found(false).await);
+        let workspace = context.cluster().workspace(&TestServer::key()).unwrap();
+        let shared = context.record(&workspace);
+        poll(&mut shared.lock().source, (&workspace.spec, 1), Ok(found), now);
+        shared.lock().marker.foreign(None, String::new());
+        let term = context.leadership().term(now).unwrap();
+        for _ in 0..2 {
+            report(&workspace, &shared, context, term).await.unwrap();
+            let shown = context.metrics_text();
+            for name in ["processes", "source_verified_timestamp_seconds", "workspace_stale", "workspace_held"] {
+                assert!(shown.contains(&format!("rototo_{name}{{namespace=\"prod\"")), "{name}: {shown}");
+            }
+            // The Lease has lapsed for a moment, and nobody has polled the source meanwhile.
+            assert!(!context.metrics().text(context.sources().reader(), 0, false).contains("rototo_processes{"));
+        }
+    }
+
     #[test]
     fn a_status_waits_for_a_rehearsal_that_has_just_begun_and_goes_on() {
         let view = RehearsalView {
@@ -362,6 +395,27 @@ mod tests {
         // The rollout of what has passed begins in a moment.
         assert!(is(RehearsalVerdict::Waiting) && is(RehearsalVerdict::Passed));
         assert!(!is(RehearsalVerdict::Refused) && !is(RehearsalVerdict::Incomplete));
+    }
+
+    /// The revision of a layered source stays when a base moves.
+    #[test]
+    fn an_answer_is_settled_once_the_newest_content_is_published_or_will_not_be() {
+        const REVISION: &str = "main@sha1:4d123d61";
+        let is = |newest: &str, beside: serde_json::Value| {
+            let mut status = json!({
+                "source": { "revision": REVISION, "fingerprint": newest },
+                "published": { "fingerprint": "sha256:1", "revision": REVISION, "revisions": [REVISION],
+                    "updatedAt": "2026-11-20T18:40:00.000000Z" },
+            });
+            status.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+            is_settled(&serde_json::from_value(status).unwrap())
+        };
+        let since = "2026-11-20T18:40:00Z";
+        let held = json!({ "held": { "revision": REVISION, "fingerprint": "sha256:2", "reason": "ShrinkHeld",
+            "since": since, "release": "" } });
+        let rejected = json!({ "rejected": { "revision": REVISION, "time": since, "errors": 1, "warnings": 0 } });
+        assert!(is("sha256:1", json!({})) && !is("sha256:2", json!({})));
+        assert!(is("sha256:2", held.clone()) && !is("sha256:3", held) && is("sha256:2", rejected));
     }
 
     #[tokio::test]

@@ -44,14 +44,17 @@ pub(super) fn awaited(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> 
 }
 
 /// Returns the revision of the announced content: as the source has it, or as the status names it once the source has newer
-/// content.
+/// content, or as it was read before a status could name it.
 pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord, next: Publish) -> Option<String> {
     let candidate = record.source.candidate_of(next.fingerprint);
     let shown = || {
         let rollout = record.status.rollout(workspace)?;
-        (rollout.announced_as == Some(next.updated_at)).then(|| rollout.revision.clone())
+        let is_named = rollout.revision != next.fingerprint.to_string();
+        (rollout.announced_as == Some(next.updated_at) && is_named).then(|| rollout.revision.clone())
     };
-    candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string).or_else(shown)
+    let seen = || record.source.seen().of(next.fingerprint).first().cloned();
+    let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
+    revision.or_else(shown).or_else(seen)
 }
 
 /// Returns whether newer content waits for the end of a rollout. It does not once the content of the rollout is lost: nobody
@@ -61,10 +64,14 @@ pub(super) fn queues(workspace: &RototoWorkspace, record: &WorkspaceRecord, cont
     awaited(workspace, record).is_some_and(|next| record.is_awaited(next) && kept(&next))
 }
 
-/// Returns whether the source has found that the announced revision has no valid signature.
+/// Returns whether the source has found that the announced revision has no valid signature, or may have none: nobody knows
+/// which revision it is, as after a restart without a status, and the newest one has none.
 pub(super) fn is_rejected(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
     let Some(next) = record.marker.publisher().marked().and_then(|marked| marked.next) else { return false };
     let own = revision_of(workspace, record, next);
+    if own.is_none() {
+        return record.source.unsigned().is_some();
+    }
     let layers = record.source.candidate_of(next.fingerprint).map(|candidate| candidate.layers.as_slice());
     let of_layers = layers.unwrap_or_default().iter().filter_map(|layer| layer.commit.clone());
     own.into_iter().chain(of_layers).any(|revision| record.source.rejects(&revision))

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fleet::pods::PodIndex;
 use crate::reconcile::scope::WatchScope;
+use crate::reconcile::unreadable::UnreadableWorkspaces;
 use crate::reconcile::watch_health::WatchHealth;
 use crate::workspace_key::WorkspaceKey;
 
@@ -22,6 +23,7 @@ use crate::workspace_key::WorkspaceKey;
 pub(crate) struct WatchCaches {
     scope: WatchScope,
     workspaces: Store<RototoWorkspace>,
+    unreadable: UnreadableWorkspaces,
     maps: Store<ConfigMap>,
     pods: PodIndex,
     requeues: UnboundedSender<ObjectRef<RototoWorkspace>>,
@@ -40,7 +42,8 @@ impl WatchCaches {
         requeues: UnboundedSender<ObjectRef<RototoWorkspace>>,
     ) -> Self {
         let (pods, sweeps, listed) = (PodIndex::default(), Notify::new(), AtomicBool::new(false));
-        Self { scope, workspaces, maps, pods, requeues, sweeps, health: WatchHealth::default(), listed }
+        let (unreadable, health) = (UnreadableWorkspaces::default(), WatchHealth::default());
+        Self { scope, workspaces, unreadable, maps, pods, requeues, sweeps, health, listed }
     }
 
     /// Returns the namespaces that these watches cover.
@@ -51,6 +54,11 @@ impl WatchCaches {
     /// Returns the workspaces of the scope.
     pub(crate) fn workspaces(&self) -> &Store<RototoWorkspace> {
         &self.workspaces
+    }
+
+    /// Returns the workspaces of the scope that this version can't read.
+    pub(crate) fn unreadable(&self) -> &UnreadableWorkspaces {
+        &self.unreadable
     }
 
     /// Returns the marker maps of the scope.

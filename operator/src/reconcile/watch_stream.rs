@@ -11,7 +11,6 @@ use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::core::DeserializeGuard;
-use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use rototo_protocol::backoff::Backoff;
 use serde::de::DeserializeOwned;
@@ -59,15 +58,16 @@ where
     restarting(move || watcher(api.clone(), config.clone()), report)
 }
 
-/// Leaves out the objects that this version can't read, as one with a value that a later version has added, and gives
-/// them to `report`: one of them must not stop the watch of all others. A deletion needs no more of an object than its
-/// metadata, from which `named` makes one.
+/// Leaves out the objects that this version can't read, as one with a value that a later version has added: one of them
+/// must not stop the watch of all others. `observe` sees each event first, as the watch has it. A deletion needs no more
+/// of an object than its metadata, from which `named` makes one.
 pub(crate) fn readable_objects<K>(
     events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
     named: impl Fn(ObjectMeta) -> K,
-    mut report: impl FnMut(&InvalidObject),
+    mut observe: impl FnMut(&Event<DeserializeGuard<K>>),
 ) -> impl Stream<Item = watcher::Result<Event<K>>> {
     events.try_filter_map(move |event| {
+        observe(&event);
         let readable = match event {
             Event::Init => Some(Event::Init),
             Event::InitDone => Some(Event::InitDone),
@@ -76,15 +76,9 @@ pub(crate) fn readable_objects<K>(
             Event::Delete(DeserializeGuard(object)) => {
                 Some(Event::Delete(object.unwrap_or_else(|invalid| named(invalid.metadata))))
             }
-            Event::InitApply(DeserializeGuard(Err(invalid))) => {
-                report(&invalid);
-                None
-            }
+            Event::InitApply(DeserializeGuard(Err(_))) => None,
             // What was read of it before is out of date.
-            Event::Apply(DeserializeGuard(Err(invalid))) => {
-                report(&invalid);
-                Some(Event::Delete(named(invalid.metadata)))
-            }
+            Event::Apply(DeserializeGuard(Err(invalid))) => Some(Event::Delete(named(invalid.metadata))),
         };
         future::ok(readable)
     })

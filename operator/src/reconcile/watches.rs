@@ -3,7 +3,7 @@
 //!
 //! [`Watches::run`] is the entry point. Its functions say which events requeue which workspaces.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -110,7 +109,9 @@ impl Watches {
 
         let objects = scope.api::<DeserializeGuard<RototoWorkspace>>(client);
         let objects = keep_watching(objects, watched(), report(WatchedKind::Workspaces));
-        let objects = readable_objects(objects, named_workspace, log_unreadable());
+        let observed = caches.clone();
+        let observe = move |event: &_| observed.unreadable().observe(event);
+        let objects = readable_objects(objects, named_workspace, observe);
         let objects = objects.reflect(workspaces).inspect_ok({
             let (context, caches) = (context.clone(), caches.clone());
             move |event| {
@@ -175,23 +176,6 @@ fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContex
 /// Returns a workspace of which only the metadata is known.
 fn named_workspace(metadata: ObjectMeta) -> RototoWorkspace {
     RototoWorkspace { metadata, ..RototoWorkspace::new("", RototoWorkspaceSpec::default()) }
-}
-
-/// Returns a function that logs that a workspace can't be read. The first line about a version of it is a warning.
-fn log_unreadable() -> impl FnMut(&InvalidObject) {
-    let mut known = HashMap::new();
-    move |InvalidObject { error, metadata }| {
-        let key = WorkspaceKey::of(&named_workspace(metadata.clone()));
-        let version = metadata.resource_version.clone();
-        let is_known = known.insert(key.clone(), version.clone()) == Some(version);
-        let WorkspaceKey { namespace, name } = key;
-        match is_known {
-            false => {
-                warn!(namespace, name, error, "this version can't read a RototoWorkspace, and does nothing for it")
-            }
-            true => debug!(namespace, name, error, "this version still can't read a RototoWorkspace"),
-        }
-    }
 }
 
 fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
@@ -284,6 +268,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::reconcile::cluster_view::ClusterView;
 
     fn workspace(name: &str, fleet: Value) -> RototoWorkspace {
         let spec = json!({ "source": "https://example.com/config.git", "fleet": fleet });
@@ -334,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_workspace_that_cannot_be_read_hides_no_other_and_counts_as_absent() {
+    async fn a_workspace_that_cannot_be_read_hides_no_other_and_is_known_to_exist() {
         let object = |name: &str, version: &str, fail_on: &str| {
             json!({
                 "apiVersion": "rototo.dev/v1alpha1", "kind": "RototoWorkspace",
@@ -350,22 +335,36 @@ mod tests {
             event("MODIFIED", object("b", "5", "warning")),
         ];
         let api = WatchScope::Cluster.api::<DeserializeGuard<RototoWorkspace>>(&server(items, events));
-        let mut unreadable = Vec::new();
         let (store, writer) = reflector::store();
-        let report = |invalid: &InvalidObject| unreadable.push(invalid.metadata.resource_version.clone().unwrap());
+        let (requeues, _) = unbounded_channel();
+        let caches = WatchCaches::new(WatchScope::Cluster, store.clone(), reflector::store().0, requeues);
+        let caches = Arc::new(caches);
+        let cluster = ClusterView::new(vec![caches.clone()]);
         let objects = keep_watching(api, watched(), |_| ());
-        let shown = readable_objects(objects, named_workspace, report).reflect(writer).map(|event| {
+        let observe = |event: &_| caches.unreadable().observe(event);
+        let shown = readable_objects(objects, named_workspace, observe).reflect(writer).map(|event| {
             let known = store.state().into_iter().map(|object| object.name_any()).collect::<Vec<_>>().concat();
-            match event.unwrap() {
-                watcher::Event::Init => "lists".to_owned(),
-                watcher::Event::InitApply(object) => format!("{} is listed", object.name_any()),
-                watcher::Event::InitDone => format!("listed: {known}"),
-                watcher::Event::Apply(object) => format!("{} is changed: {known}", object.name_any()),
-                watcher::Event::Delete(object) => format!("{} is absent: {known}", object.name_any()),
-            }
+            let key = |name: &&str| WorkspaceKey { namespace: "prod".to_owned(), name: (*name).to_owned() };
+            let exist = ["a", "b"].into_iter().filter(|name| cluster.exists(&key(name))).collect::<String>();
+            let (read, exists) = match event.unwrap() {
+                watcher::Event::Init => ("lists".to_owned(), String::new()),
+                watcher::Event::InitApply(object) => (format!("{} is listed", object.name_any()), String::new()),
+                watcher::Event::InitDone => (format!("listed: {known}"), exist),
+                watcher::Event::Apply(object) => (format!("{} is changed: {known}", object.name_any()), exist),
+                watcher::Event::Delete(object) => (format!("{} is not read: {known}", object.name_any()), exist),
+            };
+            format!("{read}; {exists}")
         });
         let shown: Vec<_> = shown.take(6).collect().await;
-        let expected = ["lists", "b is listed", "listed: b", "b is absent: ", "a is absent: ", "b is changed: b"];
-        assert_eq!((shown, unreadable), (expected.map(str::to_owned).to_vec(), ["1", "3"].map(str::to_owned).to_vec()));
+        let expected = [
+            "lists; ",
+            "b is listed; ",
+            "listed: b; ab",
+            "b is not read: ; ab",
+            "a is not read: ; b",
+            "b is changed: b; b",
+        ];
+        assert_eq!(shown, expected);
+        assert!(cluster.unreadable().is_empty());
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
+use rototo_api::UpdatedAt;
 use rototo_api::condition::reason;
 use rototo_api::convergence::Straggler;
 use rototo_api::evidence::FleetEvidence;
@@ -33,7 +34,7 @@ use crate::outbound::notify::outbox::{Destination, Outbox};
 use crate::outbound::notify::state::CommitState;
 use crate::outbound::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
 use crate::reconcile::hold_record::{Held, HoldRecord};
-use crate::source::poll::{Candidate, LintVerdict, PollTimes};
+use crate::source::candidate::{Candidate, LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;
 use crate::workspace_key::WorkspaceKey;
@@ -308,6 +309,11 @@ impl WorkspaceRecord {
         let view = self.fleet.view(clock::now());
         self.traces.counted(&view, self.marker.publisher().published(), clock::now());
         view
+    }
+
+    /// Returns the newest name that was announced, as far as this process knows.
+    pub(super) fn newest_announced(&self) -> Option<UpdatedAt> {
+        self.fleet.newest_announced()
     }
 
     /// Returns the processes of the fleet as it was counted last, one by one.

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use kube::Client;
-use rototo_connection::api_server;
-
-use rototo_source::{Egress, EgressRules};
+use rototo_connection::sign_in;
 
 use crate::reconcile::watches::WATCH_LASTS;
 use crate::run::error::StartError;
@@ -26,7 +24,7 @@ pub(crate) struct ApiServer {
 pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<ApiServer, StartError> {
     let config = rototo_connection::config(kubeconfig, None).await?;
     let hosts = hosts(&config.cluster_url, |name| std::env::var(name).ok());
-    Ok(ApiServer { client: api_server(config, IDLE)?, hosts })
+    Ok(ApiServer { client: sign_in(config, IDLE).await?, hosts })
 }
 
 /// Returns the host of the API server's URL, and the one that the kubelet names to pods.
@@ -39,12 +37,6 @@ fn hosts(url: &Uri, variable: impl Fn(&str) -> Option<String>) -> Vec<(String, u
     let mut hosts: Vec<(String, u16)> = configured.into_iter().chain(of_pods).collect();
     hosts.dedup();
     hosts
-}
-
-/// Returns the addresses that sources may have: anybody who may create a RototoWorkspace names sources, and must not
-/// reach through the operator what only the operator's pod reaches.
-pub(crate) fn egress(allows_loopback: bool, api_server: Vec<(String, u16)>) -> Egress {
-    Egress::Checked(EgressRules { loopback: allows_loopback, denied: api_server, ..EgressRules::default() })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
-use rototo_source::{Egress, FileSources, GitSetup, HttpClient, Limits, Reader, ReaderOptions};
+use rototo_source::{Egress, EgressRules, FileSources, GitSetup, HttpClient, Limits, Reader, ReaderOptions};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -45,7 +45,7 @@ use crate::reconcile::progress::Progress;
 use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
-use crate::run::connect::{ApiServer, connect, egress};
+use crate::run::connect::{ApiServer, connect};
 use crate::run::options::Options;
 use crate::source::custom_rules::CustomRules;
 use crate::source::programs;
@@ -175,6 +175,12 @@ fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics
 /// Returns the size of the file system that has `directory`; as large as can be if the system does not say.
 fn file_system_bytes(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(u64::MAX, |found| found.f_blocks.saturating_mul(found.f_frsize))
+}
+
+/// Returns the addresses that sources may have: anybody who may create a RototoWorkspace names sources, and must not
+/// reach through the operator what only the operator's pod reaches.
+fn egress(allows_loopback: bool, api_server: Vec<(String, u16)>) -> Egress {
+    Egress::Checked(EgressRules { loopback: allows_loopback, denied: api_server, ..EgressRules::default() })
 }
 
 /// Returns the options with which this operator reads sources, whose authors need not be its administrators.

@@ -300,7 +300,7 @@ impl Options {
         CertificateSettings {
             namespace: self.namespace.clone(),
             secret: self.tls_secret.clone(),
-            provided: self.tls_from_secret.clone(),
+            provided_secret: self.tls_from_secret.clone(),
             host: host.to_owned(),
             overlap: SignedDuration::from_secs(self.authority_overlap_seconds.into()),
         }

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use rototo_api::names::ANNOTATION_HOSTS;
 use rototo_api::workspace::{RototoWorkspaceSpec, SecretRef, VerifyMode, VerifySpec};
 use rototo_source::{Credentials, InvalidCredentials, InvalidSigners, SignaturePolicy, SignedObject, Source};
 
+use crate::service_account::{namespace_and_name, own_user};
 use crate::workspace_key::WorkspaceKey;
 
 /// The reason why there are no credentials.
@@ -171,10 +170,8 @@ fn check_host(secret: &Secret, field: &'static str, name: &str, host: Option<&st
 
 /// Returns the operator's ServiceAccount as `namespace/name`, for messages.
 async fn own_service_account(client: &Client) -> String {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-    let user = review.ok().and_then(|review| review.status?.user_info?.username);
-    let account = user.as_deref().and_then(|user| user.strip_prefix("system:serviceaccount:")?.split_once(':'));
+    let user = own_user(client).await.ok().flatten();
+    let account = user.as_deref().and_then(namespace_and_name);
     account.map_or_else(|| "NAMESPACE/SERVICE_ACCOUNT".to_owned(), |(namespace, name)| format!("{namespace}/{name}"))
 }
 

@@ -23,8 +23,20 @@ const QUEUE: TurnLimits = TurnLimits { at_once: 64, per_key: 4, waiting: 65_536,
 #[derive(Clone, Debug)]
 pub struct CustomRules(Option<Arc<SandboxProgram>>);
 
-/// The turn of a workspace to run its rules, and its place among those that wait for one.
-pub(crate) type RulesTurn = (Option<Turn<String>>, Option<Turn<String>>);
+/// The turn of a workspace to run its rules, and its place among those that wait for one. Both are `None` where rules
+/// are not run.
+#[derive(Debug)]
+pub(crate) struct RulesTurn {
+    _queued: Option<Turn<String>>,
+    _running: Option<Turn<String>>,
+}
+
+impl RulesTurn {
+    /// Joins a place in the queue and a turn.
+    pub(crate) fn new(queued: Option<Turn<String>>, running: Option<Turn<String>>) -> Self {
+        Self { _queued: queued, _running: running }
+    }
+}
 
 #[derive(Debug)]
 struct SandboxProgram {
@@ -60,9 +72,9 @@ impl CustomRules {
     /// Takes the turn of a workspace of `namespace` to run its rules, if it is free.
     pub(crate) fn try_both(&self, namespace: &str) -> Option<RulesTurn> {
         let queued = self.try_queue(namespace)?;
-        let Some(sandbox) = &self.0 else { return Some((None, queued)) };
+        let Some(sandbox) = &self.0 else { return Some(RulesTurn::new(queued, None)) };
         let turn = sandbox.turns.try_take(&namespace.to_owned())?;
-        Some((Some(turn), queued))
+        Some(RulesTurn::new(queued, Some(turn)))
     }
 
     /// Waits until a workspace of `namespace` may wait for its turn. It waits, or runs its rules, until the returned value

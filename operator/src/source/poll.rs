@@ -6,17 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, WorkspaceStatus};
 use rototo_engine::lint::expiry_dates;
-use rototo_engine::{Date, Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
-use rototo_source::{
-    Access, CommitInfo, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
-};
+use rototo_engine::{Date, Fingerprint, Linted, Parsed, Tree};
+use rototo_source::{Access, CommitInfo, PinnedSource, Reader, SignaturePolicy, SnapshotStore, SourceError};
 
 use crate::load::background;
 use crate::load::turns::{Crowded, Turn};
+use crate::source::candidate::{
+    Candidate, LintVerdict, PollTimes, VerifiedSignature, contents, finding, layer, no_tests, refusal,
+};
 use crate::source::custom_rules::{CustomRules, RulesTurn};
 use crate::source::disk::DiskShares;
 use crate::source::memory::{self, DocumentMemory, KeptLint};
@@ -26,95 +25,6 @@ use crate::source::poll_turn::{PollTurn, SLOW_AFTER};
 /// The workspaces among which one waits, in the words of messages.
 const LARGE: &str = "large workspaces";
 const WITH_RULES: &str = "workspaces with custom rules";
-
-/// The largest number of findings in a status.
-const NAMED_FINDINGS: usize = 10;
-
-/// The newest content of a source.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The layers that the content comes from, the source itself last.
-    pub layers: Vec<SourceLayer>,
-    /// The commit, where the source has commits.
-    pub revision: Option<Revision>,
-    /// The author and the subject of that commit.
-    pub commit: Option<CommitInfo>,
-    /// True if the source always names the same content.
-    pub immutable: bool,
-    /// The fingerprint of the content.
-    pub fingerprint: Fingerprint,
-    /// The numbers of variables, qualifiers, resources, and documents.
-    pub contents: WorkspaceStatus,
-    /// The days from which variables and rules have expired, the earliest first.
-    pub expiries: Arc<[Date]>,
-    /// The signer, where the spec asks for a signature.
-    pub signature: Option<VerifiedSignature>,
-    /// The lowest severity that lint refuses. Another severity needs another verdict.
-    pub fail_on: FailOn,
-    /// Lint's verdict.
-    pub verdict: LintVerdict,
-    /// Custom rules were left out for lack of time or of a process, so the next poll lints again.
-    pub provisional: bool,
-    /// The times of the steps of the poll.
-    pub times: PollTimes,
-}
-
-impl Candidate {
-    /// The number of variables and rules that have expired on the day of `now` in UTC.
-    #[must_use]
-    pub fn expired(&self, now: Timestamp) -> u32 {
-        let today: Result<Date, _> = now.to_zoned(TimeZone::UTC).date().to_string().parse();
-        // Only the years from 0 to 9999 are dates.
-        today.map_or(0, |today| count(self.expiries.partition_point(|date| *date <= today)))
-    }
-}
-
-/// The signature of a candidate that was verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedSignature {
-    /// The name and the key of the signer.
-    pub signer: String,
-    /// The policy by which it was verified. Another policy needs another verification.
-    policy: Digest,
-}
-
-impl VerifiedSignature {
-    /// Returns whether another signature was verified by the same policy.
-    pub(crate) fn has_policy_of(&self, other: &Self) -> bool {
-        self.policy == other.policy
-    }
-}
-
-/// Lint's verdict on a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LintVerdict {
-    /// The candidate may be published.
-    Accepted,
-    /// The candidate may not be published.
-    Refused(LintRefusal),
-}
-
-/// The reasons why lint refuses a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LintRefusal {
-    /// The number of errors.
-    pub errors: u32,
-    /// The number of warnings.
-    pub warnings: u32,
-    /// The first findings, without values.
-    pub findings: Vec<RejectedDiagnostic>,
-}
-
-/// The times of the steps of a poll, on this process's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct PollTimes {
-    /// The source named its commit.
-    pub detected: Instant,
-    /// The files had been read.
-    pub fetched: Instant,
-    /// Lint had ended, and content that it accepts was on disk.
-    pub linted: Instant,
-}
 
 /// One poll.
 #[derive(Clone, Debug)]
@@ -180,7 +90,7 @@ impl Poll {
             (false, true) => self.rules_turn(reader, fetched, turn).await?,
             (false, false) => {
                 self.in_turn("polls", turn.resume()).await?;
-                (fetched, (Some(turn), None, None))
+                (fetched, LintTurns { _poll: Some(turn), ..LintTurns::default() })
             }
         };
         let (timeout, end) = (self.timeout, self.end());
@@ -203,20 +113,20 @@ impl Poll {
         if rules.is_some() == has_rules
             && let Some(large) = self.memory.try_turn(namespace)
         {
-            return Ok((fetched, (None, rules, Some(large))));
+            return Ok((fetched, LintTurns { rules, large: Some(large), _poll: None }));
         }
         drop(turn);
         let waits = Fetched { tree: Tree::default(), ..fetched };
         let rules = match rules {
             None if has_rules => {
                 let queued = self.in_turn(WITH_RULES, self.custom_rules.queue(namespace)).await?;
-                Some((self.in_turn(WITH_RULES, self.custom_rules.turn(namespace)).await?, queued))
+                Some(RulesTurn::new(queued, self.in_turn(WITH_RULES, self.custom_rules.turn(namespace)).await?))
             }
             rules => rules,
         };
         let large = self.in_turn(LARGE, self.memory.turn(namespace)).await?;
         let fetched = self.in_time(PollError::TimedOut, self.fetch_large(reader, waits)).await??;
-        Ok((fetched, (None, rules, Some(large))))
+        Ok((fetched, LintTurns { rules, large: Some(large), _poll: None }))
     }
 
     /// Reads the documents of a large workspace again, once it is its turn. A source that takes long leaves the turn to
@@ -256,7 +166,7 @@ impl Poll {
         };
         drop(turn);
         let running = self.in_turn(WITH_RULES, self.custom_rules.turn(namespace)).await?;
-        Ok((fetched, (None, Some((running, queued)), None)))
+        Ok((fetched, LintTurns { rules: Some(RulesTurn::new(queued, running)), ..LintTurns::default() }))
     }
 
     /// Waits for a turn among these workspaces, within `spec.timeout`.
@@ -292,7 +202,7 @@ impl Poll {
         turns: LintTurns,
     ) -> Result<PollResult, PollError> {
         // A clock limits custom rules, whose process would have the low priority too.
-        let in_background = turns.1.is_none() && turns.2.is_some();
+        let in_background = turns.rules.is_none() && turns.large.is_some();
         let lint_fetched = move || {
             let result = self.lint_fetched(fetched, &store, in_background);
             drop(turns);
@@ -341,33 +251,17 @@ impl Poll {
         let before = kept.map_or(&nothing, |kept| kept.linted());
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
-        let known = self.known.as_ref().map(|known| &known.candidate);
-        let known = known.filter(|known| !known.provisional);
-        let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
-        // Paths and tests beside the documents are no content, but lint reports them.
-        let last = before.parsed().tree();
-        let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
-        // Without tests, the verdict depends on whether the spec asks for some.
-        let has_tests = tree.tests().next().is_some();
-        let known =
-            known.filter(|known| has_tests || known.verdict == LintVerdict::Accepted && !self.access.reads_tests());
-        let (verdict, contents, expiries, provisional, linted) = match known {
-            Some(known) => (known.verdict.clone(), known.contents, known.expiries.clone(), false, kept.cloned()),
-            None => {
-                let lint = || self.lint_new(tree.clone(), before);
-                let linted = if in_background { background::run(lint) } else { Some(lint()) };
-                let (verdict, contents, linted) = linted.ok_or(PollError::Interrupted)??;
-                let provisional = linted.lint().custom.interrupted;
-                let expiries: Arc<[Date]> = expiry_dates(linted.parsed()).into();
-                (verdict, contents, expiries, provisional, self.memory.keep(linted))
-            }
+        let judgement = match self.known_judgement(&tree, fingerprint, before.parsed().tree()) {
+            Some(known) => Judgement::of(known, kept.cloned()),
+            None => self.judge(tree.clone(), before, in_background)?,
         };
-        if verdict == LintVerdict::Accepted {
+        if judgement.verdict == LintVerdict::Accepted {
             if !store.contains(&fingerprint) {
                 self.disk.admit(&self.namespace, memory::bytes(&tree))?;
             }
             store.put(&tree)?;
         }
+        let Judgement { verdict, contents, expiries, provisional, linted } = judgement;
         let candidate = Candidate {
             revision: pinned.revision(),
             commit,
@@ -385,17 +279,48 @@ impl Poll {
         Ok(PollResult { candidate: Arc::new(candidate), pinned, asked, linted })
     }
 
-    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Linted), PollError> {
+    /// Returns the known candidate, if lint would judge these documents as it has judged that one. The last lint was of
+    /// the documents `last`.
+    fn known_judgement(&self, tree: &Tree, fingerprint: Fingerprint, last: &Tree) -> Option<&Candidate> {
+        let known = &self.known.as_ref()?.candidate;
+        if known.provisional || known.fingerprint != fingerprint || known.fail_on != self.fail_on {
+            return None;
+        }
+        // Paths and tests beside the documents are no content, but lint reports them.
+        if !tree.has_same_unread_paths(last) || !tree.has_same_tests(last) {
+            return None;
+        }
+        // Without tests, the verdict depends on whether the spec asks for some.
+        let has_tests = tree.tests().next().is_some();
+        let holds = has_tests || known.verdict == LintVerdict::Accepted && !self.access.reads_tests();
+        holds.then_some(known)
+    }
+
+    fn judge(&self, tree: Tree, before: &Linted, in_background: bool) -> Result<Judgement, PollError> {
+        let lint = || self.lint(tree, before);
+        let linted = if in_background { background::run(lint) } else { Some(lint()) };
+        let (verdict, linted) = linted.ok_or(PollError::Interrupted)??;
+        Ok(Judgement {
+            verdict,
+            contents: contents(linted.parsed()),
+            expiries: expiry_dates(linted.parsed()).into(),
+            provisional: linted.lint().custom.interrupted,
+            linted: self.memory.keep(linted),
+        })
+    }
+
+    fn lint(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, Linted), PollError> {
         let parsed = rototo_engine::parse_after(before.parsed(), tree);
         let linted = self.custom_rules.lint(before, &parsed);
         let lint = linted.lint();
         let failed_tests = if lint.has_errors() { Vec::new() } else { self.failed_tests(&parsed)? };
         let refused = lint.has_errors() || self.fail_on == FailOn::Warning && lint.warnings() > 0;
-        let verdict = match refused || !failed_tests.is_empty() {
-            true => LintVerdict::Refused(refusal(lint, failed_tests)),
-            false => LintVerdict::Accepted,
+        let verdict = if refused || !failed_tests.is_empty() {
+            LintVerdict::Refused(refusal(lint, failed_tests))
+        } else {
+            LintVerdict::Accepted
         };
-        Ok((verdict, contents(&parsed), linted))
+        Ok((verdict, linted))
     }
 
     /// Runs the tests of a workspace without errors, if the spec asks for them.
@@ -441,52 +366,27 @@ impl Fetched {
 }
 
 /// The turns in which a workspace is linted: that of its poll, or those for its custom rules and its size.
-type LintTurns = (Option<PollTurn>, Option<RulesTurn>, Option<Turn<String>>);
-
-fn layer(layer: &Layer) -> SourceLayer {
-    SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
+#[derive(Default)]
+struct LintTurns {
+    _poll: Option<PollTurn>,
+    rules: Option<RulesTurn>,
+    large: Option<Turn<String>>,
 }
 
-fn contents(parsed: &Parsed) -> WorkspaceStatus {
-    let summary = parsed.summary();
-    WorkspaceStatus {
-        variables: count(summary.variables),
-        qualifiers: count(summary.qualifiers),
-        resources: count(summary.resources),
-        documents: count(summary.documents),
-        expired: 0,
+/// Lint's verdict on documents, and what is known of them from then on.
+struct Judgement {
+    verdict: LintVerdict,
+    contents: WorkspaceStatus,
+    expiries: Arc<[Date]>,
+    /// Custom rules were left out for lack of time or of a process.
+    provisional: bool,
+    linted: Option<Arc<KeptLint>>,
+}
+
+impl Judgement {
+    /// Returns the judgement on a candidate, whose lint may still be in memory.
+    fn of(known: &Candidate, linted: Option<Arc<KeptLint>>) -> Self {
+        let Candidate { verdict, contents, expiries, .. } = known;
+        Self { verdict: verdict.clone(), contents: *contents, expiries: expiries.clone(), provisional: false, linted }
     }
-}
-
-/// Returns the refusal for what lint and the tests have found. Tests run only if lint finds no errors.
-fn refusal(lint: &Lint, failed_tests: Vec<RejectedDiagnostic>) -> LintRefusal {
-    let errors = count(lint.errors() + failed_tests.len());
-    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().collect();
-    diagnostics.sort_by_key(|diagnostic| diagnostic.severity != Severity::Error);
-    let findings = failed_tests.into_iter().chain(diagnostics.into_iter().map(finding)).take(NAMED_FINDINGS).collect();
-    LintRefusal { errors, warnings: count(lint.warnings()), findings }
-}
-
-/// Returns the finding in a workspace that has no test although its spec asks for tests. A directory of tests that was
-/// renamed would else let every change pass.
-fn no_tests() -> RejectedDiagnostic {
-    RejectedDiagnostic {
-        rule: "rototo/test-invalid".to_owned(),
-        path: Some("tests".to_owned()),
-        line: None,
-        message: "there are no tests: add tests/NAME.toml, or set spec.lint.tests to false".to_owned(),
-    }
-}
-
-fn finding(diagnostic: &Diagnostic) -> RejectedDiagnostic {
-    RejectedDiagnostic {
-        rule: diagnostic.rule.to_string(),
-        path: Some(diagnostic.location.path.to_string()),
-        line: diagnostic.location.range.map(|range| count(range.start.line)),
-        message: diagnostic.masked_message(),
-    }
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rototo_api::condition::reason;
-use rototo_source::{InvalidSource, SourceError, SourceFault, StoreError};
+use rototo_engine::Digest;
+use rototo_source::{InvalidSource, SignaturePolicy, SourceError, SourceFault, StoreError};
 
 use crate::source::credentials::SecretError;
 use crate::source::disk::DiskFull;
@@ -20,6 +21,15 @@ pub enum PollError {
     /// The source could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The source lacks a signature that this policy asks for.
+    #[error("{error}")]
+    Unverified {
+        /// The fault.
+        #[source]
+        error: Box<SourceError>,
+        /// The digest of the policy.
+        policy: Digest,
+    },
     /// The source did not answer in the time that the spec gives it.
     #[error("the source did not answer within {0:?} (spec.timeout)")]
     TimedOut(Duration),
@@ -59,6 +69,25 @@ pub enum PollError {
 }
 
 impl PollError {
+    /// Notes the policy by which signatures were verified.
+    pub(super) fn verified_by(self, policy: Option<&SignaturePolicy>) -> Self {
+        match (self, policy) {
+            (Self::Source(error), Some(policy)) if matches!(root(&error), SourceFault::Signature(_)) => {
+                Self::Unverified { error: Box::new(error), policy: policy.digest() }
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// Returns the fault for which the source could not be read, below the layers through which it was found.
+    pub(super) fn fault(&self) -> Option<&SourceFault> {
+        match self {
+            Self::Source(error) => Some(root(error)),
+            Self::Unverified { error, .. } => Some(root(error)),
+            _ => None,
+        }
+    }
+
     /// Returns a code for the failure, for metrics and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -66,6 +95,7 @@ impl PollError {
             Self::Invalid(_) => "invalid_source",
             Self::Secret(_) => "secret_unusable",
             Self::Source(error) => error.code(),
+            Self::Unverified { error, .. } => error.code(),
             Self::TimedOut(_) => "timed_out",
             Self::WaitedForTurn(..) => "turn_timed_out",
             Self::LintTimedOut(_) => "lint_timed_out",
@@ -85,6 +115,9 @@ impl PollError {
         match self {
             Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
             Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
+            Self::Unverified { error, .. } if matches!(error.fault(), SourceFault::Signature(_)) => {
+                reason::SIGNATURE_INVALID
+            }
             Self::DiskFull(_) | Self::TooManyWorkspaces(_) | Self::Displaced(_) => reason::LIMIT_REACHED,
             _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
             _ => reason::SOURCE_REFUSED,
@@ -96,6 +129,7 @@ impl PollError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Source(error) => error.retry_after(),
+            Self::Unverified { error, .. } => error.retry_after(),
             _ => None,
         }
     }
@@ -106,6 +140,7 @@ impl PollError {
         match self {
             Self::Invalid(_) => false,
             Self::Source(error) => error.is_transient(),
+            Self::Unverified { error, .. } => error.is_transient(),
             // A Secret that is created or mended does not change the spec.
             Self::Secret(_)
             | Self::TimedOut(_)
@@ -120,4 +155,13 @@ impl PollError {
             | Self::Interrupted => true,
         }
     }
+}
+
+/// Returns the fault of a source, below the layers through which it was found.
+fn root(error: &SourceError) -> &SourceFault {
+    let mut fault = error.fault();
+    while let SourceFault::Parent { fault: parent, .. } = fault {
+        fault = parent;
+    }
+    fault
 }

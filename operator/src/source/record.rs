@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_api::workspace::{FailOn, RototoWorkspaceSpec, SecretRef, VerifySpec};
-use rototo_engine::{Fingerprint, Tree};
+use rototo_engine::{Digest, Fingerprint, Tree};
 use rototo_source::{PinnedSource, SignatureFault, SourceFault, UntrustedObject};
 use tokio::task::JoinHandle;
 
 use crate::load::owned_task::OwnedTask;
+use crate::source::candidate::{Candidate, LintVerdict};
 use crate::source::credentials::SecretError;
 use crate::source::memory::KeptLint;
-use crate::source::poll::{Candidate, LintVerdict, PollResult};
+use crate::source::poll::PollResult;
 use crate::source::poll_error::PollError;
 use crate::source::schedule::{PollReason, PollTrigger, Schedule};
+use crate::source::seen_revisions::SeenRevisions;
 
 /// The source of one workspace as the polls found it.
 #[derive(Debug, Default)]
 pub(crate) struct SourceRecord {
     candidate: Option<Arc<Candidate>>,
+    /// The revisions that have its content, and those of the contents before.
+    seen: SeenRevisions,
     pinned: Option<PinnedSource>,
     linted: Option<Arc<KeptLint>>,
     /// The last answer.
@@ -97,6 +101,8 @@ pub(crate) struct PollFailure {
     refuses: bool,
     /// The commit or tag without a valid signature.
     unsigned: Option<UntrustedObject>,
+    /// The digest of the policy by which it was verified.
+    policy: Option<Digest>,
     /// The part of the spec that the poll was about.
     asked: ContentSpec,
 }
@@ -111,6 +117,10 @@ impl PollFailure {
             transient: error.is_transient(),
             refuses: of_secret || !error.is_transient(),
             unsigned: unsigned(error),
+            policy: match error {
+                PollError::Unverified { policy, .. } => Some(*policy),
+                _ => None,
+            },
             asked: ContentSpec::of(spec),
         }
     }
@@ -118,12 +128,7 @@ impl PollFailure {
 
 /// Returns the commit or tag that has no valid signature, if the poll failed for that.
 fn unsigned(error: &PollError) -> Option<UntrustedObject> {
-    let PollError::Source(error) = error else { return None };
-    let mut fault = error.fault();
-    while let SourceFault::Parent { fault: parent, .. } = fault {
-        fault = parent;
-    }
-    match fault {
+    match error.fault()? {
         SourceFault::Signature(SignatureFault::Unsigned(object) | SignatureFault::NotTrusted { object, .. }) => {
             Some(object.clone())
         }
@@ -239,6 +244,12 @@ impl SourceRecord {
                 let answered = Some(ContentSpec::of(spec));
                 let other_spec = self.wanted == answered && std::mem::take(&mut self.has_other_rules);
                 let changed = other_spec || self.has_other_signers(&candidate);
+                if self.answered != answered {
+                    self.seen = SeenRevisions::default();
+                }
+                if let Some(revision) = &candidate.revision {
+                    self.seen.add(candidate.fingerprint, revision.to_string());
+                }
                 self.linted = linted;
                 self.candidate = Some(candidate);
                 self.pinned = Some(pinned);
@@ -294,6 +305,11 @@ impl SourceRecord {
     /// Returns the newest content of the source.
     pub(crate) fn candidate(&self) -> Option<&Candidate> {
         self.candidate.as_deref()
+    }
+
+    /// Returns the revisions that the polls found, by content.
+    pub(crate) fn seen(&self) -> &SeenRevisions {
+        &self.seen
     }
 
     /// Returns the newest content of the source, if lint accepts it.
@@ -352,17 +368,34 @@ impl SourceRecord {
         self.unread_since
     }
 
-    /// Returns whether what was read is about the spec as it is now, and nothing but faults of hosts that pass came since.
-    /// Otherwise nobody knows whether the newest content is still accepted.
+    /// Returns whether what was read is about the spec as it is now, and nothing came since but faults of hosts that pass, and
+    /// commits without a valid signature. Otherwise nobody knows whether the newest content is still accepted.
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.unread_since.is_none() && self.error.as_ref().is_none_or(|error| !error.refuses)
+        let passes = |error: &PollFailure| !error.refuses || self.is_about_others(error);
+        self.unread_since.is_none() && self.error.as_ref().is_none_or(passes)
+    }
+
+    /// Returns whether a failure says nothing about the newest content: another commit has no valid signature, by the policy
+    /// by which that content was verified. Whoever can push a commit without a signature stops nothing.
+    fn is_about_others(&self, error: &PollFailure) -> bool {
+        let (Some(object), Some(policy), Some(candidate)) = (&error.unsigned, error.policy, self.candidate()) else {
+            return false;
+        };
+        let same_policy = candidate.signature.as_ref().is_some_and(|signature| signature.is_by(policy));
+        let own = candidate.revision.iter().map(ToString::to_string);
+        let mut read = own.chain(candidate.layers.iter().filter_map(|layer| layer.commit.clone()));
+        Some(&error.asked) == self.wanted.as_ref() && same_policy && !read.any(|revision| is_about(object, &revision))
     }
 
     /// Returns whether the last poll, of the spec as it is now, found that this revision has no valid signature.
     pub(crate) fn rejects(&self, revision: &str) -> bool {
+        self.unsigned().is_some_and(|object| is_about(object, revision))
+    }
+
+    /// Returns what the last poll, of the spec as it is now, found without a valid signature.
+    pub(crate) fn unsigned(&self) -> Option<&UntrustedObject> {
         let error = self.error.as_ref().filter(|error| Some(&error.asked) == self.wanted.as_ref());
-        let unsigned = error.and_then(|error| error.unsigned.as_ref());
-        unsigned.is_some_and(|object| is_about(object, revision))
+        error.and_then(|error| error.unsigned.as_ref())
     }
 
     /// Returns whether another poll makes no sense before somebody acts.

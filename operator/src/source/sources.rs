@@ -2,9 +2,11 @@
 //!
 //! [`Sources`] alone has what that needs: the reader, the Secrets, the sandbox of custom rules, and the snapshots.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use kube::Client;
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
@@ -13,16 +15,18 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::load::metrics::LoadMetrics;
+use crate::source::candidate::LintVerdict;
 use crate::source::credentials::{credentials, signature_policy};
 use crate::source::custom_rules::CustomRules;
 use crate::source::disk::{DiskLimits, DiskShares};
 use crate::source::memory::DocumentMemory;
-use crate::source::poll::{LintVerdict, Poll, PollResult};
+use crate::source::poll::{Poll, PollResult};
 use crate::source::poll_error::PollError;
 use crate::source::poll_turn::{PollTurn, PollTurns};
 use crate::source::record::DuePoll;
 use crate::source::recovery::{at_revision, recover};
-use crate::source::snapshots::Snapshots;
+use crate::source::snapshot_cache::SnapshotRequest;
+use crate::source::snapshots::{ServeSnapshotError, Snapshots};
 use crate::workspace_key::WorkspaceKey;
 
 /// The way to all sources, and the content that was read from them.
@@ -136,6 +140,7 @@ impl Sources {
             tokio::time::timeout(limit, secrets).await.map_err(|_| PollError::TimedOut(limit))??;
         self.make_room(&key.namespace).await;
         let (custom_rules, fail_on) = (self.custom_rules.clone(), spec.fail_on());
+        let policy = signatures.clone();
         let (disk, memory, namespace) = (self.disk.clone(), self.memory.clone(), key.namespace.clone());
         let poll = Poll {
             access,
@@ -151,7 +156,20 @@ impl Sources {
             namespace,
         };
         let polled = poll.run(&self.reader, self.snapshots.store(key)?, turn);
-        self.reader.charged_to(&key.namespace, Box::pin(polled)).await
+        let polled = self.reader.charged_to(&key.namespace, Box::pin(polled)).await;
+        polled.map_err(|error| error.verified_by(policy.as_ref()))
+    }
+
+    /// Keeps the copy of a snapshot that another replica has sent, as [`Snapshots::take_copy`] says. A process that does not
+    /// lead reads no sources: without room, what an earlier process has left of them goes here.
+    pub(crate) async fn take_copy(
+        &self,
+        request: SnapshotRequest,
+        packed: Bytes,
+        kept: Option<BTreeSet<Fingerprint>>,
+    ) -> Result<(), ServeSnapshotError> {
+        self.make_room(&request.key.namespace).await;
+        self.snapshots.take_copy(request, packed, kept).await
     }
 
     /// Removes what is kept for a namespace, and for all, beyond their shares of the disk. The readings that are under way

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::source::poll::PollTimes;
+use crate::source::candidate::PollTimes;
 
 fn sources(folder: &std::path::Path, custom_rules: CustomRules) -> Arc<Sources> {
     limited_sources(folder, custom_rules, PollLimits::default())
@@ -418,4 +418,20 @@ async fn the_wait_for_custom_rules_is_part_of_the_poll() {
     assert!(matches!(waits, Err(PollError::WaitedForTurn("workspaces with custom rules", _))), "{waits:?}");
     assert_eq!(sources.polls.taken(), 0, "a poll that waits for custom rules has given its turn back");
     poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_takes_the_room_of_repositories_that_an_earlier_process_has_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("git").join(format!("{}.git", rototo_engine::Digest::of(b"left")));
+    std::fs::create_dir_all(left.join("objects/pack")).unwrap();
+    std::fs::write(left.join("objects/pack/a.pack"), vec![0; 100_000]).unwrap();
+    let disk = DiskLimits { total: 50_000, per_namespace: 50_000 };
+    let sources = limited_sources(folder.path(), CustomRules::off(), PollLimits { disk, ..PollLimits::default() });
+    let tree: rototo_engine::Tree =
+        [("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec())].into_iter().collect();
+    let (key, fingerprint) = (key("team", 0), tree.fingerprint());
+    let request = SnapshotRequest { key: key.clone(), fingerprint, base: None };
+    sources.take_copy(request, rototo_source::snapshot::pack(&tree, None).unwrap().into(), None).await.unwrap();
+    assert!(sources.snapshots().has(&key, &fingerprint) && !left.exists());
 }

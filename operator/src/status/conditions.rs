@@ -10,8 +10,8 @@ use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, StageCounts, Verdict as Fleet};
 
 use crate::marker::problem::PublishProblem;
-use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, RolloutInput, StatusInput};
+use crate::source::candidate::LintVerdict;
+use crate::status::input::{HeldReason, RolloutInput, SourceProblem, StatusInput};
 use crate::status::short::{MESSAGE, REQUEST, bounded, short_fingerprint, short_revision};
 
 /// The most bytes of the install that owns a marker map: two names of Kubernetes. Others write it.
@@ -221,14 +221,24 @@ fn failed_analysis(analysis: &AnalysisStatus) -> String {
 /// published although nothing holds it. Like a held one it hinders `Ready` alone.
 fn rehearsing(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
     let waits = input.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting);
+    if waits.is_none() && !is_on_its_way(input, status) {
+        return None;
+    }
     let message = match waits {
+        _ if let Some(error) = stopped(input) => {
+            format!("the newest revision is not published before the source is read again: {}", error.message)
+        }
         Some(RehearsalView { prepared, expected, .. }) => {
             format!("{prepared} of {expected} processes have prepared the newest revision")
         }
-        None if is_on_its_way(input, status) => "the newest revision is not published yet".to_owned(),
-        None => return None,
+        None => "the newest revision is not published yet".to_owned(),
     };
     Some(ConditionState::fails(reason::REHEARSING, message))
+}
+
+/// Returns the failure of the source that keeps new content from being published, if there is one.
+fn stopped<'a>(input: &'a StatusInput<'_>) -> Option<&'a SourceProblem> {
+    input.source.error.as_ref().filter(|_| !input.source.confirmed)
 }
 
 /// Returns whether the source has other content than what is published, and nothing else in the status says why.
@@ -453,7 +463,8 @@ fn reconciling(
         };
         return Some(ConditionState::warns(reason::POLLING, message));
     }
-    if let Some(rehearsing) = rehearsing {
+    // What waits for somebody to repair the source is not moving.
+    if let Some(rehearsing) = rehearsing.filter(|_| stopped(input).is_none()) {
         return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));
     }
     let moving = input.rollout.is_some() || matches!(input.fleet.verdict, Fleet::Progressing { .. });

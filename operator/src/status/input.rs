@@ -14,7 +14,8 @@ use rototo_protocol::fleet::{FleetView, RehearsalView, StageCounts};
 use rototo_protocol::hold::Shrink;
 
 use crate::marker::problem::PublishProblem;
-use crate::source::poll::Candidate;
+use crate::source::candidate::Candidate;
+use crate::source::seen_revisions::SeenRevisions;
 use crate::status::command::AnnotateCommand;
 
 /// Everything about a workspace at one moment that its status is derived from.
@@ -41,6 +42,8 @@ pub struct StatusInput<'a> {
     pub held: Option<HeldInput>,
     /// The rollout of the newest content, while only a part of the fleet runs it.
     pub rollout: Option<RolloutInput>,
+    /// The newest name that was announced, if any is known.
+    pub newest_announced: Option<UpdatedAt>,
     /// The rehearsal of the announced publish.
     pub rehearsal: Option<&'a RehearsalView>,
     /// The requests of people.
@@ -158,6 +161,8 @@ impl HeldReason {
 pub struct SourceInput<'a> {
     /// The newest content, if it was read since the operator started.
     pub candidate: Option<&'a Candidate>,
+    /// The revisions that were read since, by content.
+    pub seen: &'a SeenRevisions,
     /// The time of the source's last answer.
     pub last_success: Option<Timestamp>,
     /// The age of that answer, by the monotonic clock.
@@ -168,6 +173,8 @@ pub struct SourceInput<'a> {
     pub error: Option<SourceProblem>,
     /// The spec as it is now has been read, or can't be.
     pub current: bool,
+    /// Nothing has said since that the content may not be read any more. Otherwise nothing new is published.
+    pub confirmed: bool,
     /// The time for which the spec has asked for something that was not read, if it does.
     pub unread_for: Option<Duration>,
 }

@@ -36,6 +36,7 @@ pub struct Metrics {
     verified: Family<WorkspaceLabels, Gauge>,
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
+    unreadable: Family<WorkspaceLabels, Gauge>,
     measurements: Family<OutcomeLabels, Counter>,
     commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
@@ -119,6 +120,11 @@ impl Metrics {
             verified: in_seconds(to, "source_verified_timestamp", "The last answer of the source, in Unix time"),
             stale: registered(to, "workspace_stale", "1 where the condition Stale is True, and else 0"),
             held: registered(to, "workspace_held", "1 where the newest revision is held, and else 0"),
+            unreadable: registered(
+                to,
+                "workspace_unreadable",
+                "1 for each workspace that this version of the operator can't read",
+            ),
             measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
             commit_statuses: registered(to, "commit_statuses", "Commit statuses for git hosts, by outcome"),
             publishes: registered(to, "publishes", "Markers written because content changed"),
@@ -178,10 +184,7 @@ impl Metrics {
     }
 
     /// Records that a poll of a source has ended.
-    pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
-        if result.is_ok() {
-            self.verified.get_or_create(&workspace(key)).set(now.as_second());
-        }
+    pub fn poll_ended(&self, result: &Result<PollResult, PollError>) {
         let outcome = result.as_ref().map_or_else(PollError::code, |_| "success");
         self.polls.get_or_create(&OutcomeLabels { outcome }).inc();
     }
@@ -275,6 +278,13 @@ impl Metrics {
         }
     }
 
+    /// Records the time of the source's last answer, if it has answered.
+    pub(crate) fn verified(&self, key: &WorkspaceKey, last: Option<Timestamp>) {
+        if let Some(last) = last {
+            self.verified.get_or_create(&workspace(key)).set(last.as_second());
+        }
+    }
+
     /// Records that the status of a workspace was derived. A pinned or suspended workspace is never stale.
     pub(crate) fn stale(&self, key: &WorkspaceKey, is_stale: bool) {
         self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
@@ -283,6 +293,14 @@ impl Metrics {
     /// Records that the newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
+    }
+
+    /// Records the workspaces that this version can't read. Others have no such series.
+    pub(crate) fn unreadable(&self, keys: &[WorkspaceKey]) {
+        self.unreadable.clear();
+        for key in keys {
+            self.unreadable.get_or_create(&workspace(key)).set(1);
+        }
     }
 
     /// Records that a status of a commit was sent (`sent`), or not, and is tried again (`retried`, or
@@ -308,6 +326,7 @@ impl Metrics {
         self.verified.clear();
         self.stale.clear();
         self.held.clear();
+        self.unreadable.clear();
     }
 
     /// Removes the series of a workspace that is gone.
@@ -393,7 +412,10 @@ mod tests {
         assert_eq!(shows(true), [true; 4]);
         assert_eq!(shows(false), [false; 4], "its Lease has lapsed");
         metrics.stale(&key, false);
+        metrics.verified(&key, None);
         assert_eq!(shows(true), [false, false, true, false], "it leads again, and reports");
+        metrics.verified(&key, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(shows(true), [false, true, true, false], "it also reports the last answer");
     }
 
     #[test]

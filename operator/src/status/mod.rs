@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rototo_api::UpdatedAt;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::{STALLED, reason};
 use rototo_api::marker::Gate;
@@ -29,7 +30,8 @@ use rototo_api::workspace::{
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
 
-use crate::source::poll::{Candidate, LintVerdict};
+use crate::source::candidate::{Candidate, LintVerdict};
+use crate::source::seen_revisions::{REVISIONS, SeenRevisions};
 use crate::status::input::{HeldReason, RolloutInput, StatusInput, SteeringInput};
 use crate::status::short::{
     AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
@@ -37,8 +39,6 @@ use crate::status::short::{
 
 /// The number of publishes that a status remembers.
 const HISTORY: usize = 10;
-/// The number of revisions of one content that a status names.
-const REVISIONS: usize = 10;
 
 /// Derives the status of a workspace.
 #[must_use]
@@ -66,7 +66,8 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .handled_request
             .map(|request| bounded(request, REQUEST))
             .or_else(|| input.previous.last_handled_reconcile_at.clone()),
-        rollout: input.rollout.as_ref().map(|under_way| rollout(under_way, &source, input.previous)),
+        rollout: input.rollout.as_ref().map(|under_way| rollout(under_way, input.source.seen, &source, input.previous)),
+        last_announced: last_announced(input, published.as_ref()),
         source: Some(source),
         history,
         workspace: match (accepted_candidate, &published) {
@@ -101,7 +102,7 @@ fn source(input: &StatusInput<'_>) -> SourceStatus {
     let known = &input.source;
     let before = input.previous.source.clone().unwrap_or_default();
     let revisions = match known.candidate {
-        Some(candidate) => revisions_of(candidate, &before),
+        Some(candidate) => revisions_of(candidate, known.seen, &before),
         None => before.revisions,
     };
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
@@ -124,10 +125,11 @@ fn source(input: &StatusInput<'_>) -> SourceStatus {
 
 /// Returns the revisions that were seen to have the newest content. Commits that change nothing in the workspace follow each
 /// other, and somebody may wait for any of them.
-fn revisions_of(candidate: &Candidate, before: &SourceStatus) -> Vec<String> {
+fn revisions_of(candidate: &Candidate, seen: &SeenRevisions, before: &SourceStatus) -> Vec<String> {
     let newest = candidate.revision.as_ref().map(ToString::to_string);
     let same = before.fingerprint == Some(candidate.fingerprint.to_string());
-    distinct(newest.iter().chain(before.revisions.iter().filter(|_| same)))
+    let seen = seen.of(candidate.fingerprint);
+    distinct(newest.iter().chain(seen).chain(before.revisions.iter().filter(|_| same)))
 }
 
 /// Returns these revisions without repetition, the newest first, as many as a status names.
@@ -159,17 +161,20 @@ fn published(input: &StatusInput<'_>, source: &SourceStatus) -> Option<Published
     // The source may have newer content already that waited for the end of the rollout.
     let rolled_out = input.previous.rollout.as_ref();
     let rolled_out = rolled_out.filter(|rollout| rollout.announced_as == Some(publish.updated_at));
+    let seen = input.source.seen.of(publish.fingerprint);
     let revision = candidate
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
         .or_else(|| before.and_then(|before| before.revision.clone()))
         // A source without commits is rolled out by its fingerprint, which is no revision.
-        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()).filter(|revision| *revision != fingerprint));
+        .or_else(|| rolled_out.map(|rollout| rollout.revision.clone()).filter(|revision| *revision != fingerprint))
+        // No status has named it.
+        .or_else(|| seen.first().cloned());
     let lists = [
         Some(&source.revisions).filter(|_| source.fingerprint.as_ref() == Some(&fingerprint)),
         rolled_out.map(|rollout| &rollout.revisions),
         before.map(|before| &before.revisions),
     ];
-    let revisions = distinct(revision.iter().chain(lists.into_iter().flatten().flatten()));
+    let revisions = distinct(seen.iter().chain(&revision).chain(lists.into_iter().flatten().flatten()));
     let commit = match candidate {
         Some(candidate) => candidate.commit.as_ref().map(words),
         None => before.and_then(|before| before.commit.clone()),
@@ -237,7 +242,12 @@ fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
     })
 }
 
-fn rollout(rollout: &RolloutInput, source: &SourceStatus, previous: &RototoWorkspaceStatus) -> RolloutStatus {
+fn rollout(
+    rollout: &RolloutInput,
+    seen: &SeenRevisions,
+    source: &SourceStatus,
+    previous: &RototoWorkspaceStatus,
+) -> RolloutStatus {
     let RolloutInput { revision, next, queued, stage, steps, counts, analysis, command } = rollout;
     let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
     let of = format!("{} of={}", commit(revision), next.updated_at);
@@ -247,8 +257,10 @@ fn rollout(rollout: &RolloutInput, source: &SourceStatus, previous: &RototoWorks
     let lists = [Some(&source.revisions).filter(|_| of_source), before.map(|before| &before.revisions)];
     RolloutStatus {
         revision: bounded(revision, REVISION),
-        revisions: distinct(lists.into_iter().flatten().flatten()),
+        revisions: distinct(seen.of(next.fingerprint).iter().chain(lists.into_iter().flatten().flatten())),
         announced_as: Some(next.updated_at),
+        fingerprint: Some(next.fingerprint.to_string()),
+        below: Some(stage.below),
         queued: queued.as_deref().map(|queued| bounded(queued, REVISION)),
         step: stage.step,
         steps: u32::try_from(*steps).unwrap_or(u32::MAX),
@@ -259,6 +271,12 @@ fn rollout(rollout: &RolloutInput, source: &SourceStatus, previous: &RototoWorks
         promote: setting(format!("promote {of} step={}", stage.step)),
         abort: setting(format!("abort {of}")),
     }
+}
+
+/// Returns the newest name that was announced, while it is later than that of what is published.
+fn last_announced(input: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Option<UpdatedAt> {
+    let published = published.map(|published| published.updated_at);
+    input.newest_announced.filter(|announced| Some(*announced) > published)
 }
 
 fn request(request: &RequestStatus) -> RequestStatus {

@@ -7,6 +7,7 @@ mod sources;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rototo_api::UpdatedAt;
 use rototo_api::condition::{CONVERGED, reason};
 use rototo_api::rollout::RequestState;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
@@ -18,13 +19,14 @@ use rototo_source::CommitInfo;
 
 use super::*;
 use crate::marker::problem::PublishProblem;
-use crate::source::poll::{Candidate, LintRefusal, PollTimes};
+use crate::source::candidate::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
 use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
     candidate: Option<Arc<Candidate>>,
+    seen: SeenRevisions,
     error: Option<(&'static str, bool)>,
     fault: Option<&'static str>,
     verified_ago: Option<Duration>,
@@ -38,8 +40,10 @@ struct StatusCase {
     behind_for: Option<Duration>,
     selector_usable: bool,
     current: bool,
+    confirmed: bool,
     unread_for: Option<Duration>,
     rollout: Option<RolloutInput>,
+    newest_announced: Option<UpdatedAt>,
     rehearsal: Option<RehearsalView>,
     steering: SteeringInput,
     previous: RototoWorkspaceStatus,
@@ -110,6 +114,7 @@ impl StatusCase {
         let mut case = Self {
             spec: serde_json::from_str(r#"{"source":"git+https://git.example.com/config.git#main:prod"}"#).unwrap(),
             candidate: Some(candidate("A", 'a', LintVerdict::Accepted)),
+            seen: SeenRevisions::default(),
             error: None,
             fault: None,
             verified_ago: Some(Duration::from_secs(3)),
@@ -123,8 +128,10 @@ impl StatusCase {
             behind_for: None,
             selector_usable: true,
             current: true,
+            confirmed: true,
             unread_for: None,
             rollout: None,
+            newest_announced: None,
             rehearsal: None,
             steering: SteeringInput::default(),
             previous: RototoWorkspaceStatus::default(),
@@ -150,11 +157,13 @@ impl StatusCase {
             now: time,
             source: SourceInput {
                 candidate: self.candidate.as_deref(),
+                seen: &self.seen,
                 last_success: Some(time),
                 verified_ago: self.verified_ago,
                 failures: u32::from(error.is_some()),
                 error,
                 current: self.current,
+                confirmed: self.confirmed,
                 unread_for: self.unread_for,
             },
             published: self.published,
@@ -163,6 +172,7 @@ impl StatusCase {
             alone: self.alone,
             held: self.held.clone(),
             rollout: self.rollout.clone(),
+            newest_announced: self.newest_announced,
             rehearsal: self.rehearsal.as_ref(),
             steering: self.steering.clone(),
             problem: self.problem.as_ref(),

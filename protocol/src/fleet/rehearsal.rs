@@ -191,6 +191,12 @@ impl Fleet {
         self.newest_announced = self.newest_announced.max(Some(name));
     }
 
+    /// Returns the newest name that this operator, or an earlier one, has announced, as far as this one knows.
+    #[must_use]
+    pub fn newest_announced(&self) -> Option<UpdatedAt> {
+        self.newest_announced
+    }
+
     /// Records the publish that the marker announces, whoever wrote it.
     pub fn announcement_observed(&mut self, next: Option<Publish>, now: Moment) {
         if self.announced_publish() == next {

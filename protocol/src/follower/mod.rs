@@ -78,6 +78,8 @@ pub struct FollowerState {
     watch: Option<Fault>,
     /// The time by which the watch should have shown what a report response has named.
     watch_due: Option<Duration>,
+    /// True from a report response that disagrees with the marker until the watch shows the marker anew.
+    in_doubt: bool,
     /// The application's own `staleAfter`, which overrides the operator's.
     stale_after: Option<Duration>,
     /// The time at which the running content becomes stale.
@@ -151,6 +153,7 @@ impl FollowerState {
             standby: Standby::default(),
             watch: None,
             watch_due: None,
+            in_doubt: false,
             stale_after,
             fresh_until: stale_after.unwrap_or(STALE_AFTER),
             report: Reporting::default(),
@@ -189,7 +192,7 @@ pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (
 impl FollowerState {
     fn observe_marker(&mut self, marker: ObservedMarker) {
         self.watch = None;
-        self.watch_due = None;
+        (self.watch_due, self.in_doubt) = (None, false);
         self.standby.clear();
         self.desired = match marker {
             ObservedMarker::Published(marked) => Desired::Publish(self.standby.observe(marked)),
@@ -402,11 +405,9 @@ impl FollowerState {
         if agrees && (answered_publish.is_some() || self.running.is_none()) {
             self.confirm(&answer, tick);
         }
-        if agrees && self.shows_next(&answer) {
-            self.watch_due = None;
-        } else if self.watch_due.is_none() {
-            self.watch_due = Some(tick.now + WATCH_LAG);
-        }
+        self.in_doubt = !(agrees && self.shows_next(&answer));
+        let due = self.watch_due.unwrap_or(tick.now + WATCH_LAG);
+        self.watch_due = self.in_doubt.then_some(due);
         if let Some(answered_publish) =
             answered_publish.filter(|answered_publish| self.running == Some(*answered_publish))
             && answer.revision.is_some()

@@ -207,9 +207,12 @@ impl FollowerState {
         self.fetch_of_desired().map_or(0, |fetch| fetch.failures)
     }
 
-    /// Returns whether neither a fetch of the desired content nor a report is under way.
+    /// Returns whether neither a fetch of the desired content nor a report is under way, and the marker is the one that the
+    /// operator named last, as far as the watch can show it.
     pub fn is_at_rest(&self) -> bool {
-        !self.report.is_under_way() && self.fetch_of_desired().is_none_or(|fetch| fetch.waiting.is_some())
+        let fetches = self.fetch_of_desired().is_some_and(|fetch| fetch.waiting.is_none());
+        let awaits_marker = self.in_doubt && self.watch.is_none();
+        !self.report.is_under_way() && !fetches && !awaits_marker
     }
 
     /// Returns the time at which a step is due even if nothing happens.

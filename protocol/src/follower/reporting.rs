@@ -39,6 +39,8 @@ pub(super) fn heartbeat(answer: &ReportResponse) -> Duration {
 #[derive(Clone, Debug)]
 pub(super) struct Reporting {
     under_way: bool,
+    /// True if another report was asked for while one was under way, whose response may be older than that.
+    again: bool,
     sent: Option<ReportedState>,
     /// The time after applying a change within which the operator wants the report.
     within: Duration,
@@ -56,6 +58,7 @@ impl Default for Reporting {
     fn default() -> Self {
         Self {
             under_way: false,
+            again: false,
             sent: None,
             within: Duration::ZERO,
             held: None,
@@ -120,7 +123,8 @@ impl Reporting {
         self.failures = 0;
         self.trouble = None;
         self.heartbeat = next;
-        self.due = tick.now + self.heartbeat;
+        let again = std::mem::take(&mut self.again);
+        self.due = if again { tick.now } else { tick.now + self.heartbeat };
     }
 
     /// Returns the time between two reports that the operator asked for last.
@@ -136,7 +140,7 @@ impl Reporting {
 
     /// Records that the operator did not take the report.
     pub(super) fn failed(&mut self, fault: Fault, tick: StepTime) {
-        self.under_way = false;
+        (self.under_way, self.again) = (false, false);
         self.failures = self.failures.saturating_add(1);
         self.due = tick.now + delay(&fault, self.backoff(), self.failures, tick);
         self.trouble = Some(fault);
@@ -149,9 +153,10 @@ impl Reporting {
         }
     }
 
-    /// Makes a report due now.
+    /// Makes a report due now, or as soon as the one under way has ended.
     pub(super) fn send_soon(&mut self, tick: StepTime) {
         self.due = tick.now;
+        self.again = self.under_way;
     }
 
     /// Returns whether the operator knows that this publish is applied here.

@@ -71,9 +71,9 @@ fn a_changed_marker_does_not_publish_what_is_rehearsed() {
     // Any process can report a name that nobody has published.
     let map = announcing(publish(A, 10), publish(B, 20));
     let reported = Some(publish(C, 25).updated_at);
-    // The name of what is put back is later than the reported one, so that of the announcement can't stay.
+    // The name of what is put back is later than the reported one, and the announcement keeps its own.
     let made_up = PlanInput { verified_again: true, announced, reported, ..rehearsed(map) };
-    assert_eq!(written(made_up), (publish(A, 30), WriteReason::PutBack));
+    assert_eq!(put_back(made_up), (publish(A, 30), Some(publish(B, 20))));
 }
 
 #[test]
@@ -138,15 +138,31 @@ fn a_newer_candidate_supersedes_the_announcement_with_one_write() {
 }
 
 #[test]
-fn an_announcement_that_somebody_else_changed_is_written_again() {
+fn an_announcement_that_somebody_else_changed_is_written_again_under_its_name_and_with_its_stage() {
     let own = announced(publish(B, 20), Rehearsed::NotYet);
-    for map in [ours(marker(A, 10)), announcing(publish(A, 10), publish(C, 25))] {
-        let next = announcement(PlanInput { announced: own, ..rehearsed(map) });
-        assert_eq!(next, publish(B, 30));
+    let changed = [
+        ours(marker(A, 10)),
+        announcing(publish(A, 10), publish(C, 25)),
+        announcing(publish(A, 10), publish(B, 40)),
+        announcing(publish(A, 10), publish(B, 15)),
+    ];
+    for map in changed {
+        let next = announcement(PlanInput { announced: own, ..rehearsed(map.clone()) });
+        assert_eq!(next, publish(B, 20), "{map:?}");
+        let stays = passed(map.clone(), RolloutDecision::Stay { until: None });
+        let restored = MarkerPlan::Write { marked: staged(1), at: at_7(), reason: WriteReason::Announcement };
+        assert_eq!(plan(PlanInput { known_stage: Some(stage(1)), ..stays }), restored, "{map:?}");
     }
-    let renamed = announcing(publish(A, 10), publish(B, 40));
-    let next = announcement(PlanInput { announced: own, ..rehearsed(renamed) });
-    assert!(next.updated_at > publish(B, 40).updated_at, "{next:?}");
+    // Somebody gives what is published the name of the announcement, or a later one.
+    for second in [20, 25] {
+        let map = ours(marker(A, second));
+        let edited = PlanInput { announced: own, verified_again: true, ..rehearsed(map) };
+        assert_eq!(put_back(edited), (publish(A, 30), Some(publish(B, 20))));
+    }
+    // Two publishes never have one name.
+    let same = PlanInput { announced: own, known: Some(publish(A, 20)), ..rehearsed(ours(marker(A, 20))) };
+    let MarkerPlan::Write { marked, .. } = plan(same) else { panic!("the announcement should be written") };
+    assert_eq!((marked.publish, marked.next), (publish(A, 20), Some(publish(B, 30))));
 }
 
 #[test]
@@ -259,10 +275,10 @@ fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
     let there = || ours(MarkerEntry::Published(staged(0)));
     assert_eq!(plan(passed(there(), RolloutDecision::Stay { until: None })), MarkerPlan::Keep(staged(0)));
     assert_eq!(written(passed(there(), RolloutDecision::Publish)), (publish(B, 20), WriteReason::ContentChanged));
-    // Somebody else has changed the announcement: it is announced anew, under a later name and without a stage.
+    // Somebody else has changed the announcement: it is put back, and no step begins with that.
     let edited = announcing(publish(A, 10), publish(C, 40));
-    let again = announcement(passed(edited, RolloutDecision::Enter(stage(0))));
-    assert!(again.updated_at > publish(C, 40).updated_at && again.fingerprint == publish(B, 0).fingerprint);
+    let again = MarkerPlan::Write { marked: waits, at: at_7(), reason: WriteReason::Announcement };
+    assert_eq!(plan(passed(edited, RolloutDecision::Enter(stage(0)))), again);
     // A newer commit supersedes the rollout, and begins with its own rehearsal.
     let superseded =
         PlanInput { accepted: Some(publish(C, 0).fingerprint), ..passed(there(), RolloutDecision::Publish) };
@@ -300,9 +316,46 @@ fn a_marker_is_put_back_with_its_rollout_under_the_announced_name() {
             assert_eq!(put_back(PlanInput { accepted, ..edited(map.clone()) }).1, None);
         }
     }
-    // Somebody has written a later name, which processes may run.
-    let (back, next) = put_back(edited(ours(marker(C, 20))));
-    assert!(back.updated_at > publish(C, 20).updated_at && next.is_none(), "{back:?} {next:?}");
+    // Somebody has written a later name, or a process reports one. Requests name the announcement, so it keeps its name.
+    let reported =
+        PlanInput { reported: Some(publish(C, 25).updated_at), ..edited(ours(MarkerEntry::Published(staged(1)))) };
+    for later in [edited(ours(marker(C, 20))), edited(ours(marker(C, 25))), edited(ours(marker(B, 25))), reported] {
+        let marked = Marked { publish: publish(A, 30), ..staged(1) };
+        assert_eq!(plan(later), MarkerPlan::Write { marked, at: at_7(), reason: WriteReason::PutBack });
+    }
+    // Then it is published under a later name in the end.
+    let there = ours(MarkerEntry::Published(Marked { publish: publish(A, 30), ..staged(1) }));
+    let over = PlanInput { known: Some(publish(A, 30)), ..passed(there, RolloutDecision::Publish) };
+    let (published, reason) = written(over);
+    assert!(published > publish(B, 30) && reason == WriteReason::ContentChanged, "{published:?}");
+    // The rollout of a workspace that was removed is over, also for its namesake.
+    assert_eq!(put_back(edited(ours(MarkerEntry::Removed(publish(A, 15).updated_at)))), (publish(A, 30), None));
+}
+
+#[test]
+fn a_marker_that_was_lost_before_a_restart_is_restored_with_the_rollout_that_the_status_remembers() {
+    let started = |map| PlanInput {
+        known: None,
+        remembered: Some(publish(A, 10)),
+        remembered_rollout: Some((publish(B, 20), stage(1))),
+        last_published_name: Some(publish(A, 10).updated_at),
+        rollout: Some(RolloutDecision::Stay { until: None }),
+        ..rehearsed(map)
+    };
+    for map in [ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable), MarkerMap::Missing] {
+        for unanswered in [false, true] {
+            let accepted = started(map.clone()).accepted.filter(|_| !unanswered);
+            let input = PlanInput { accepted, source_known: !unanswered, ..started(map.clone()) };
+            let MarkerPlan::Write { marked, reason, .. } = plan(input) else { panic!("{map:?}") };
+            assert_eq!((reason, marked.next, marked.stage), (WriteReason::PutBack, staged(1).next, staged(1).stage));
+            assert!(marked.publish > publish(A, 10) && marked.publish.updated_at < publish(B, 20).updated_at);
+        }
+        // The source has other content, or the content was taken back.
+        let other = PlanInput { accepted: Some(publish(C, 0).fingerprint), ..started(map.clone()) };
+        assert_eq!(put_back(other), (publish(A, 30), None));
+        let taken_back = PlanInput { known_held: Some((publish(B, 20), Gate::Aborted)), ..started(map) };
+        assert_eq!(put_back(taken_back).1, None);
+    }
 }
 
 #[test]
@@ -375,5 +428,6 @@ fn a_changed_marker_publishes_nothing_that_was_taken_back_or_has_steps() {
     // Somebody publishes what is at a step by hand.
     let forged = passed(ours(marker(B, 40)), RolloutDecision::Stay { until: None });
     assert_eq!(plan(forged.clone()), MarkerPlan::VerifyAgain);
-    assert_eq!(written(PlanInput { verified_again: true, ..forged }).0.fingerprint, publish(A, 0).fingerprint);
+    let (back, next) = put_back(PlanInput { verified_again: true, ..forged });
+    assert_eq!((back.fingerprint, next), (publish(A, 0).fingerprint, Some(publish(B, 20))));
 }

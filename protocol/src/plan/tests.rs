@@ -36,6 +36,7 @@ pub(super) fn observed(accepted: Option<char>, map: MarkerMap) -> PlanInput {
         known: None,
         attempted: None,
         remembered: None,
+        remembered_rollout: None,
         last_published_name: None,
         reported: None,
         rehearses: false,

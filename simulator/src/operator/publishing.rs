@@ -169,11 +169,13 @@ impl World {
         let Some(record) = self.operators[operator].record.as_mut() else { return };
         let Record { fleet, publisher, .. } = record;
         let remembered_held = record.status.1.as_ref().and_then(|claim| claim.held);
+        let remembered_rollout = record.status.1.as_ref().and_then(|claim| claim.rollout);
         let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
         let input = PublishInput {
             accepted: accepted.map(content),
             remembered,
             remembered_held,
+            remembered_rollout,
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
             candidate_known,
@@ -331,8 +333,12 @@ impl World {
             self.api.names.push(publish);
         }
         let Some(next) = next.filter(|next| announced != Some(*next)) else { return };
-        // A name that was withdrawn is known to nobody.
-        let forgotten = self.clock_jumped || self.api.edited || self.api.announcement_edited;
+        // A name that was withdrawn is known to nobody. An announcement that somebody has changed keeps its name.
+        let edited = self.api.edited || self.api.announcement_edited;
+        if edited && self.api.announced.contains(&next) {
+            return;
+        }
+        let forgotten = self.clock_jumped || edited;
         let withdrawn = self.api.last_announced.filter(|_| !forgotten);
         let follows = withdrawn.max(announced.map(|next| next.updated_at)).max(Some(publish.updated_at));
         if follows >= Some(next.updated_at) {

@@ -36,6 +36,7 @@ impl World {
         let figures = figures.filter_map(|(name, all)| Some((*name, (*all)?))).collect();
         self.records += 1;
         let inheritance = self.inheritance(operator, uid);
+        let last_announced = status.as_ref().and_then(|claim| claim.last_announced);
         let mut record = Record {
             number: self.records,
             uid,
@@ -53,6 +54,7 @@ impl World {
             detection: None,
             patching: None,
             patched: now,
+            last_announced,
             received_a_stage_that_is_over: false,
             announcements: BTreeSet::new(),
             writing_status: false,
@@ -70,6 +72,7 @@ impl World {
         if let Some(inheritance) = inheritance {
             record.inherit(inheritance, MIN_HEARTBEAT, now);
         }
+        last_announced.into_iter().for_each(|name| record.fleet.know_name(name));
         self.operators[operator].record = Some(record);
         self.poll(operator);
     }

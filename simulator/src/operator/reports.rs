@@ -69,7 +69,8 @@ impl World {
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let stays = publish.is_some_and(|publish| self.stays_in_a_stage(publish));
         let record = self.operators[operator].record.as_mut()?;
-        record.received_a_stage_that_is_over |= stays;
+        let is_known = publish.is_some_and(|publish| record.last_announced >= Some(publish.updated_at));
+        record.received_a_stage_that_is_over |= stays && !is_known;
         let sequence = report.sequence;
         let known = record.received_reports.get(&process);
         // Reports of an older client count in the order of their arrival.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rototo_api::UpdatedAt;
 use rototo_protocol::fleet::{FleetView, Moment, RehearsalView, Verdict};
 use rototo_protocol::publisher::PublishInput;
 use rototo_protocol::rollout::RolloutDecision;
@@ -119,8 +120,24 @@ impl World {
         // A part of the fleet runs something else on purpose.
         let converged = view.verdict == Verdict::Converged && !record.fleet.is_staged();
         let counted = (view.processes + view.unaccounted) as usize;
-        let held = record.publisher.marked().and_then(|marked| marked.held);
-        Some(Claim { published, converged, held, history, counted, members, as_of, counted_at: self.now })
+        let marked = record.publisher.marked();
+        let (held, rollout) =
+            (marked.and_then(|marked| marked.held), marked.and_then(|marked| marked.next.zip(marked.stage)));
+        let is_later = |announced: &UpdatedAt| published.is_none_or(|publish| *announced > publish.updated_at);
+        let last_announced = record.fleet.newest_announced().filter(is_later);
+        let counted_at = self.now;
+        Some(Claim {
+            published,
+            converged,
+            held,
+            rollout,
+            last_announced,
+            history,
+            counted,
+            members,
+            as_of,
+            counted_at,
+        })
     }
 
     pub fn status_arrives(&mut self, operator: usize, record: u64, version: u64, claim: Claim) {

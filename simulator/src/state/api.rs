@@ -32,6 +32,8 @@ pub struct Api {
     pub stage_edited: bool,
     /// Every publish that the marker has named, whoever wrote it.
     pub published: BTreeSet<Publish>,
+    /// Every publish that the marker has announced, whoever wrote it.
+    pub announced: BTreeSet<Publish>,
     /// The highest threshold of a stage under which the marker has announced each publish, whoever wrote it.
     pub staged: BTreeMap<Publish, u64>,
     /// When the marker came to name the stage that it names.
@@ -75,6 +77,7 @@ impl Api {
             announcement_edited: false,
             stage_edited: false,
             published: BTreeSet::new(),
+            announced: BTreeSet::new(),
             staged: BTreeMap::new(),
             stage_since: Moment::ZERO,
             taken_back: BTreeMap::new(),

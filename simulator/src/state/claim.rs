@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
-use rototo_api::marker::Gate;
+use rototo_api::marker::{Gate, Stage};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
 
@@ -13,6 +13,10 @@ pub struct Claim {
     pub converged: bool,
     /// What was taken back, and the gate that it did not pass.
     pub held: Option<(Publish, Gate)>,
+    /// What is rolled out, and its stage.
+    pub rollout: Option<(Publish, Stage)>,
+    /// The last name that was announced, while it is later than that of what is published.
+    pub last_announced: Option<UpdatedAt>,
     /// The figure of each publish, the newest first.
     pub history: Vec<(UpdatedAt, Option<u64>)>,
     /// The number of processes that it counts.
@@ -28,7 +32,9 @@ pub struct Claim {
 impl Claim {
     /// Returns whether another claim says the same, at whatever time.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let said = |claim: &Self| (claim.published, claim.converged, claim.held, claim.counted);
+        let said = |claim: &Self| {
+            (claim.published, claim.converged, claim.held, claim.rollout, claim.last_announced, claim.counted)
+        };
         said(self) == said(other) && self.history == other.history
     }
 

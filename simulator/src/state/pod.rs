@@ -85,7 +85,9 @@ impl PodObject {
         let object_state = match before.map(|before| before.object_state) {
             Some(object_state) if object_state != PodObjectState::Exists => object_state,
             _ if self.exists => PodObjectState::Exists,
-            _ if running => PodObjectState::Vanished { seen: now },
+            // A kubelet removes an object once the containers have ended. What else removes one has not seen that: a container
+            // that waited may have run since.
+            _ if running || !self.deleting => PodObjectState::Vanished { seen: now },
             _ => PodObjectState::Ended { seen: now },
         };
         let seen_running = match before {
@@ -101,5 +103,36 @@ impl PodObject {
             passing: Vec::new(),
             object_state,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::Client;
+
+    #[test]
+    fn only_a_pod_whose_containers_were_seen_to_end_has_ended() {
+        let plan = PodPlan {
+            labelled: true,
+            second: false,
+            cache: false,
+            sidecar: false,
+            mute: false,
+            direct: false,
+            unprepared: false,
+            client: Client::Current,
+        };
+        let mut pod = PodTruth::new("a".to_owned(), plan);
+        let before = pod.object(false).seen("a", None, Moment::ZERO);
+        let mut state = |exists, deleting, running| {
+            (pod.exists, pod.deleting, pod.running) = (exists, deleting, running);
+            pod.object(false).seen("a", before.as_ref(), Moment::ZERO).map(|pod| pod.object_state)
+        };
+        let seen = Moment::ZERO;
+        assert_eq!(state(true, true, false), Some(PodObjectState::Exists));
+        assert_eq!(state(false, true, false), Some(PodObjectState::Ended { seen }));
+        assert_eq!(state(false, true, true), Some(PodObjectState::Vanished { seen }));
+        assert_eq!(state(false, false, false), Some(PodObjectState::Vanished { seen }), "it may have run again since");
     }
 }

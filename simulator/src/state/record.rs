@@ -53,8 +53,10 @@ pub struct Record {
     pub dropped: BTreeSet<usize>,
     pub figures: BTreeMap<UpdatedAt, u64>,
     pub landed: BTreeMap<UpdatedAt, Members>,
-    /// A process has reported that it runs what a stage ran that is over. An operator that starts does not know under which names
-    /// an earlier one announced content, and takes it for a process that follows somebody else's marker.
+    /// The last announced name in the status when this record began.
+    pub last_announced: Option<UpdatedAt>,
+    /// A process has reported that it runs what a stage ran that is over, under a name that was not in the status when this
+    /// record began. An operator that starts takes it for a process that follows somebody else's marker.
     pub received_a_stage_that_is_over: bool,
     /// The names under which this record has announced publishes.
     pub announcements: BTreeSet<UpdatedAt>,

@@ -11,7 +11,7 @@ use rototo_engine::Digest;
 use tokio::time::Instant;
 
 use crate::http::access::{
-    Account, ApprovalWindow, Denied, Grant, REFUSAL_EACH, REFUSALS, REMEMBERED, REVIEWS, post, turn,
+    Account, ApprovalWindow, Denied, Grant, REFUSAL_EACH, REFUSALS, REMEMBERED, REVIEWS, RefusalBudget, post, turn,
 };
 use crate::load::budgets::Budgets;
 use crate::load::turns::Turns;
@@ -198,9 +198,7 @@ impl Grants {
     /// allowed before is reviewed all the same: it must not lose that because of what else it asks for.
     fn may_ask(&self, asked: &AccessReview, was_given: bool) -> Result<(), Denied> {
         match self.refusals.wait(&asked.source, Instant::now()).filter(|_| !was_given) {
-            Some(wait) => {
-                Err(Denied::TooManyRefusals { refused: "requests without a grant", sender: "pod or account", wait })
-            }
+            Some(wait) => Err(Denied::TooManyRefusals { budget: RefusalBudget::MissingGrants, wait }),
             None => Ok(()),
         }
     }

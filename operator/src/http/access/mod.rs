@@ -16,7 +16,7 @@ mod grants;
 mod tokens;
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,7 @@ use crate::http::access::grants::{AccessReview, Grants};
 use crate::http::access::tokens::Tokens;
 use crate::http::connections::Peer;
 use crate::load::turns::{TurnLimits, Turns};
+use crate::service_account::namespace_and_name;
 use crate::workspace_key::WorkspaceKey;
 
 #[cfg(test)]
@@ -120,18 +121,44 @@ pub enum Denied {
     #[error("the API server can't be asked who this is; try again: {0}")]
     Unavailable(String),
     /// The sender has caused too many reviews that ended in a refusal.
-    #[error("too many {refused} came from this {sender}: try again in {} s", wait.as_secs() + 1)]
+    #[error("too many {budget}: try again in {} s", wait.as_secs() + 1)]
     TooManyRefusals {
-        /// The refused request.
-        refused: &'static str,
-        /// The caller whose budget is spent.
-        sender: &'static str,
+        /// The budget that is spent.
+        budget: RefusalBudget,
         /// The time until the next one is reviewed.
         wait: Duration,
     },
     /// Too many reviews wait already.
     #[error("too many tokens and grants wait for the API server's answer; try again")]
     Crowded,
+}
+
+/// A budget of reviews that end in a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalBudget {
+    /// Bad tokens, by address.
+    BadTokens,
+    /// Requests without a grant, by pod, or by account where there is no pod.
+    MissingGrants,
+}
+
+impl RefusalBudget {
+    /// Returns the name of the limit in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BadTokens => "bad_tokens",
+            Self::MissingGrants => "missing_grants",
+        }
+    }
+}
+
+impl fmt::Display for RefusalBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadTokens => "bad tokens came from this address",
+            Self::MissingGrants => "requests without a grant came from this pod or account",
+        })
+    }
 }
 
 /// The time for which an approval is remembered, and the time that must be left of it.
@@ -217,8 +244,7 @@ impl Caller {
     /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.
     #[must_use]
     pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
-        let account = self.account.subject.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
-        let (own, _) = account.split_once(':')?;
+        let (own, _) = namespace_and_name(self.account.subject.name.as_ref()?)?;
         self.pod.clone().filter(|_| own == namespace)
     }
 }

@@ -14,7 +14,7 @@ use rototo_protocol::fleet::PodIdentity;
 use tokio::time::Instant;
 
 use crate::http::access::{
-    Account, ApprovalWindow, Caller, Denied, REFUSAL_EACH, REFUSALS, REMEMBERED, REVIEWS, post, turn,
+    Account, ApprovalWindow, Caller, Denied, REFUSAL_EACH, REFUSALS, REMEMBERED, REVIEWS, RefusalBudget, post, turn,
 };
 use crate::http::connections::Peer;
 use crate::load::budgets::Budgets;
@@ -105,7 +105,7 @@ impl Tokens {
         let now = Instant::now();
         let wait = self.refusals.wait(&claimed.0, now).max(self.refusals_of_subject.wait(claimed, now));
         match wait.filter(|_| self.known.get(token, now).is_none()) {
-            Some(wait) => Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait }),
+            Some(wait) => Err(Denied::TooManyRefusals { budget: RefusalBudget::BadTokens, wait }),
             None => Ok(()),
         }
     }

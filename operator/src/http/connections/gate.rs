@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::http::connections::activity::Activity;
 use crate::http::connections::drain::DrainPlaces;
-use crate::http::connections::open::{Connections, Full, Peer};
+use crate::http::connections::open::{Connections, Peer};
 use crate::http::connections::service::GuardedService;
 use crate::http::connections::stream::GuardedStream;
 use crate::http::connections::{ConnectionLimits, Refused};
@@ -40,11 +40,7 @@ impl Gate {
         let activity = Arc::new(Activity::new(Instant::now()));
         let counted = || self.load.connected(self.name);
         let place = self.connections.take(peer, &activity, &self.limits, counted).map_err(|full| {
-            let reason = match full {
-                Full::Address => "address",
-                Full::Connections => "connections",
-            };
-            self.load.connection_refused(self.name, reason);
+            self.load.connection_refused(self.name, full.name());
             (self.refused)();
             io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections")
         })?;

@@ -53,6 +53,16 @@ pub(super) enum Full {
     Connections,
 }
 
+impl Full {
+    /// Returns the name of the limit in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Connections => "connections",
+        }
+    }
+}
+
 impl Connections {
     /// Gives a new connection a place. `counted` counts it as open.
     pub(super) fn take(

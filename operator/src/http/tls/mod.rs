@@ -7,8 +7,8 @@
 //! a reader of it can pose as the operator to processes, though never make them run content that does not match a
 //! marker.
 
-mod given;
 mod issue;
+mod provided;
 #[cfg(test)]
 mod replicas_tests;
 mod rotation;
@@ -22,7 +22,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tracing::{error, info};
 
-use crate::http::tls::given::Given;
+use crate::http::tls::provided::{ProvidedCertificate, ProvidedError};
 use crate::http::tls::rotation::{RotationInput, RotationStep, SecretContent, after, replaced, step};
 
 /// The reason why a Secret that does not exist can't be used.
@@ -95,7 +95,7 @@ pub(crate) struct CertificateSettings {
     /// The Secret that the operator writes.
     pub(crate) secret: String,
     /// The Secret in which somebody else provides a certificate.
-    pub(crate) provided: Option<String>,
+    pub(crate) provided_secret: Option<String>,
     /// The host that the serving certificate is for.
     pub(crate) host: String,
     /// The time for which two authorities are trusted, before and after the second one begins to sign.
@@ -109,7 +109,7 @@ pub(crate) struct Certificates {
     held: SecretContent,
     /// The Secret that was read last. `None` if it is gone.
     found: Option<Secret>,
-    given: Option<Result<Given, String>>,
+    provided: Option<Result<ProvidedCertificate, ProvidedError>>,
     /// The reason why the Secret that was read last can't be used.
     unusable: Option<String>,
 }
@@ -124,17 +124,17 @@ impl Certificates {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         for _ in 0..5 {
             let found = get(&secrets, &settings.secret).await?;
-            let given = provided(&secrets, &settings, now).await?;
-            let input = input(&settings, given.as_ref().and_then(|given| given.as_ref().ok()), 0, now);
+            let provided = read_provided(&secrets, &settings, now).await?;
+            let input = input(&settings, provided.as_ref().and_then(|provided| provided.as_ref().ok()), 0, now);
             let read = found.as_ref().map(secret::read);
             let next = match read {
                 Some(Ok(held)) if can_serve(&held, &settings.host, now) => {
-                    return Ok(Self { secrets, settings, held, found, given, unusable: None });
+                    return Ok(Self { secrets, settings, held, found, provided, unusable: None });
                 }
-                _ if let Some(Err(reason)) = &given => {
-                    return Err(match (reason.as_str(), &settings.provided) {
-                        (GONE, Some(secret)) => TlsError::NotProvided(secret.clone()),
-                        _ => refused(&settings, reason),
+                _ if let Some(Err(error)) = &provided => {
+                    return Err(match error {
+                        ProvidedError::Missing => TlsError::NotProvided(provided_secret(&settings)),
+                        ProvidedError::Unusable(_) => refused(&settings, error),
                     });
                 }
                 Some(Ok(held)) => replaced(&held, &input)?,
@@ -153,14 +153,14 @@ impl Certificates {
     /// Reads the Secrets again. What can't be used changes nothing.
     pub(crate) async fn read(&mut self, now: Timestamp) -> Result<(), TlsError> {
         let found = get(&self.secrets, &self.settings.secret).await?;
-        self.given = provided(&self.secrets, &self.settings, now).await?;
+        self.provided = read_provided(&self.secrets, &self.settings, now).await?;
         self.unusable = match found.as_ref().map(secret::read) {
             None => Some(GONE.to_owned()),
             Some(Err(reason)) => Some(reason),
             // An operator with another address takes over; this one serves under its own until it ends.
-            Some(Ok(held)) if held.names != self.held.names => {
-                let SecretContent { leaf, names, .. } = self.held.clone();
-                self.held = SecretContent { leaf, names, ..held };
+            Some(Ok(held)) if held.host != self.held.host => {
+                let SecretContent { leaf, host, .. } = self.held.clone();
+                self.held = SecretContent { leaf, host, ..held };
                 None
             }
             Some(Ok(held)) => match issue::check(&held.authorities(), &held.leaf, &self.settings.host, now) {
@@ -178,44 +178,49 @@ impl Certificates {
     /// Makes the next change of the Secret, if one is due. `unnamed` is the number of marker maps that don't name all
     /// authorities. Returns whether it has changed.
     pub(crate) async fn lead(&mut self, unnamed: usize, now: Timestamp) -> Result<bool, TlsError> {
-        let given = match &self.given {
+        let provided = match &self.provided {
             Some(Err(_)) => return Ok(false),
-            Some(Ok(given)) => Some(given),
+            Some(Ok(provided)) => Some(provided),
             None => None,
         };
-        let input = input(&self.settings, given, unnamed, now);
-        let (next, what) = if self.unusable.is_some() {
-            // Whoever deletes the Secret wants another authority; what processes trust goes on meanwhile.
-            let asked = (self.found.is_none() && input.given.is_none()) || self.held.asked;
-            let held = SecretContent { asked, ..self.held.clone() };
-            if can_serve(&held, &self.settings.host, now) {
-                (held, "the Secret with the operator's certificate was restored")
-            } else {
-                (replaced(&held, &input)?, "the serving certificate, which could no longer serve, was replaced at once")
-            }
-        } else {
-            let own = self.found.as_ref().and_then(|found| secret::read(found).ok());
-            let same_names = own.is_some_and(|own| own.names == self.held.names);
-            let step = step(&self.held, &input);
-            let what = match step {
-                RotationStep::Keep => return Ok(false),
-                _ if !same_names && step != RotationStep::Renew => return Ok(false),
-                RotationStep::Renew => "the serving certificate was renewed",
-                RotationStep::Begin => "another authority was chosen; the marker maps name both from now on",
-                RotationStep::Named => "every marker map names the next authority",
-                RotationStep::NamedNoMore => "a marker map does not name the next authority, and is written again",
-                RotationStep::Switch => "the next authority signs the serving certificate from now on",
-                RotationStep::Drop => "the previous authority is no longer trusted",
-            };
-            (after(&self.held, step, &input)?, what)
-        };
+        let input = input(&self.settings, provided, unnamed, now);
+        let change = if self.unusable.is_some() { Some(self.restored(&input)?) } else { self.after_step(&input)? };
+        let Some((next, what)) = change else { return Ok(false) };
         let written = put(&self.secrets, &self.settings.secret, &next, self.found.as_ref()).await?;
-        if let Some(written) = written {
-            info!(secret = self.settings.secret, "{what}");
-            (self.held, self.found, self.unusable) = (next, Some(written), None);
-            return Ok(true);
+        let Some(written) = written else { return Ok(false) };
+        info!(secret = self.settings.secret, "{what}");
+        (self.held, self.found, self.unusable) = (next, Some(written), None);
+        Ok(true)
+    }
+
+    /// Returns the content in place of a Secret that can't be used, and a sentence for the log.
+    fn restored(&self, input: &RotationInput<'_>) -> Result<(SecretContent, &'static str), rcgen::Error> {
+        // Whoever deletes the Secret wants another authority; what processes trust goes on meanwhile.
+        let is_deleted = self.found.is_none() && input.provided.is_none();
+        let replacement_requested = is_deleted || self.held.replacement_requested;
+        let held = SecretContent { replacement_requested, ..self.held.clone() };
+        if can_serve(&held, &self.settings.host, input.now) {
+            return Ok((held, "the Secret with the operator's certificate was restored"));
         }
-        Ok(false)
+        Ok((replaced(&held, input)?, "the serving certificate, which could no longer serve, was replaced at once"))
+    }
+
+    /// Returns the content after the next step, and a sentence for the log; `None` if no step is due.
+    fn after_step(&self, input: &RotationInput<'_>) -> Result<Option<(SecretContent, &'static str)>, rcgen::Error> {
+        let own = self.found.as_ref().and_then(|found| secret::read(found).ok());
+        let has_same_host = own.is_some_and(|own| own.host == self.held.host);
+        let step = step(&self.held, input);
+        let what = match step {
+            RotationStep::Keep => return Ok(None),
+            _ if !has_same_host && step != RotationStep::Renew => return Ok(None),
+            RotationStep::Renew => "the serving certificate was renewed",
+            RotationStep::Begin => "another authority was chosen; the marker maps name both from now on",
+            RotationStep::Named => "every marker map names the next authority",
+            RotationStep::NamedNoMore => "a marker map does not name the next authority, and is written again",
+            RotationStep::Switch => "the next authority signs the serving certificate from now on",
+            RotationStep::Drop => "the previous authority is no longer trusted",
+        };
+        Ok(Some((after(&self.held, step, input)?, what)))
     }
 
     /// Returns what to serve with.
@@ -237,8 +242,8 @@ impl Certificates {
     /// Returns what is wrong with the Secrets that were read last.
     pub(crate) fn problem(&self) -> Option<String> {
         let CertificateSettings { secret, .. } = &self.settings;
-        if let Some(Err(reason)) = &self.given {
-            return Some(refused(&self.settings, reason).to_string());
+        if let Some(Err(error)) = &self.provided {
+            return Some(refused(&self.settings, error).to_string());
         }
         let reason = self.unusable.as_ref()?;
         Some(format!("the Secret {secret} with the operator's certificate can't be used: {reason}"))
@@ -246,21 +251,25 @@ impl Certificates {
 }
 
 fn can_serve(held: &SecretContent, host: &str, now: Timestamp) -> bool {
-    held.names == host && issue::check(&held.authorities(), &held.leaf, host, now).is_ok()
+    held.host == host && issue::check(&held.authorities(), &held.leaf, host, now).is_ok()
 }
 
 fn input<'a>(
     settings: &'a CertificateSettings,
-    given: Option<&'a Given>,
+    provided: Option<&'a ProvidedCertificate>,
     unnamed: usize,
     now: Timestamp,
 ) -> RotationInput<'a> {
-    RotationInput { now, overlap: settings.overlap, names: &settings.host, unnamed, given }
+    RotationInput { now, overlap: settings.overlap, host: &settings.host, unnamed, provided }
 }
 
-fn refused(settings: &CertificateSettings, reason: &str) -> TlsError {
-    let secret = settings.provided.clone().unwrap_or_default();
-    TlsError::Provided { secret, reason: reason.to_owned() }
+fn refused(settings: &CertificateSettings, error: &ProvidedError) -> TlsError {
+    TlsError::Provided { secret: provided_secret(settings), reason: error.to_string() }
+}
+
+/// Returns the name of the Secret in which somebody else provides a certificate.
+fn provided_secret(settings: &CertificateSettings) -> String {
+    settings.provided_secret.clone().unwrap_or_default()
 }
 
 async fn get(secrets: &Api<Secret>, name: &str) -> Result<Option<Secret>, TlsError> {
@@ -269,14 +278,15 @@ async fn get(secrets: &Api<Secret>, name: &str) -> Result<Option<Secret>, TlsErr
 }
 
 /// Returns the certificate that somebody else provides, or the reason why it can't be used, if one is asked for.
-async fn provided(
+async fn read_provided(
     secrets: &Api<Secret>,
     settings: &CertificateSettings,
     now: Timestamp,
-) -> Result<Option<Result<Given, String>>, TlsError> {
-    let Some(name) = &settings.provided else { return Ok(None) };
-    let secret = get(secrets, name).await?;
-    Ok(Some(secret.map_or_else(|| Err(GONE.to_owned()), |secret| given::given(&secret, &settings.host, now))))
+) -> Result<Option<Result<ProvidedCertificate, ProvidedError>>, TlsError> {
+    let Some(name) = &settings.provided_secret else { return Ok(None) };
+    let secret = get(secrets, name).await?.ok_or(ProvidedError::Missing);
+    let read = |secret| provided::read(&secret, &settings.host, now).map_err(ProvidedError::Unusable);
+    Ok(Some(secret.and_then(read)))
 }
 
 /// Writes the Secret in place of `found`. `None` if it has changed meanwhile: what another replica has written is as

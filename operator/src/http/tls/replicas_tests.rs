@@ -10,8 +10,8 @@ use kube::client::Body;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::http::tls::given::Given;
-use crate::http::tls::given::tests::{now, provided, secret};
+use crate::http::tls::provided::ProvidedCertificate;
+use crate::http::tls::provided::tests::{now, provided, secret};
 use crate::http::tls::{CertificateSettings, Certificates, TlsError, issue};
 
 const SECRET: &str = "tls";
@@ -69,7 +69,7 @@ impl Secrets {
         let settings = CertificateSettings {
             namespace: "ns".to_owned(),
             secret: SECRET.to_owned(),
-            provided: provided.then(|| PROVIDED.to_owned()),
+            provided_secret: provided.then(|| PROVIDED.to_owned()),
             host: HOST.to_owned(),
             overlap: SignedDuration::from_hours(1),
         };
@@ -142,10 +142,10 @@ async fn a_provided_certificate_is_waited_for_and_one_that_is_gone_later_stops_n
     let wrong = secrets.replica(true).await.err().unwrap();
     assert!(!wrong.is_transient() && wrong.to_string().contains("other.example"), "{wrong}");
     assert_eq!(secrets.version(), None, "nothing is written for it");
-    let given = provided(HOST);
-    secrets.put(PROVIDED, secret(&given));
+    let provided = provided(HOST);
+    secrets.put(PROVIDED, secret(&provided));
     let mut replica = secrets.replica(true).await.unwrap();
-    assert!(replica.identity().authorities == given.authority);
+    assert!(replica.identity().authorities == provided.authority);
     secrets.0.lock().unwrap().remove(PROVIDED);
     replica.read(hours(0)).await.unwrap();
     assert!(replica.problem().unwrap().contains("does not exist"));
@@ -173,10 +173,14 @@ async fn outlived(leader: &mut Certificates, at: Timestamp) {
 async fn a_provided_certificate_that_comes_after_the_end_of_the_one_before_is_served() {
     let after_end = now() + issue::days(issue::SERVING_DAYS + 1);
     let (authority, key) = issue::authority(now()).unwrap();
-    let given = |at| Given { authority: authority.clone(), leaf: issue::leaf(&authority, &key, HOST, at).unwrap() };
-    let (first, renewed) = (given(now()), given(after_end));
+    let provided = |at| ProvidedCertificate {
+        authority: authority.clone(),
+        leaf: issue::leaf(&authority, &key, HOST, at).unwrap(),
+    };
+    let (first, renewed) = (provided(now()), provided(after_end));
     let (other, other_key) = issue::authority(after_end).unwrap();
-    let other = Given { leaf: issue::leaf(&other, &other_key, HOST, after_end).unwrap(), authority: other };
+    let other =
+        ProvidedCertificate { leaf: issue::leaf(&other, &other_key, HOST, after_end).unwrap(), authority: other };
     for next in [renewed, other] {
         let secrets = Secrets::default();
         secrets.put(PROVIDED, secret(&first));

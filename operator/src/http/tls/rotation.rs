@@ -14,8 +14,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::http::tls::given::Given;
 use crate::http::tls::issue::{self, Leaf, days};
+use crate::http::tls::provided::ProvidedCertificate;
 
 /// The remaining days below which a serving certificate is replaced.
 const RENEW_DAYS: i64 = 120;
@@ -57,23 +57,23 @@ pub(super) struct SecretContent {
     /// The authority that has signed the serving certificate.
     pub(super) authority: Authority,
     pub(super) leaf: Leaf,
-    /// The names that the serving certificate is for.
-    pub(super) names: String,
+    /// The host that the serving certificate is for.
+    pub(super) host: String,
     pub(super) other: Option<Other>,
-    /// Somebody asks for another authority.
-    pub(super) asked: bool,
+    /// Somebody has requested another authority.
+    pub(super) replacement_requested: bool,
 }
 
 /// Everything beside the Secret that decides its next change.
 pub(super) struct RotationInput<'a> {
     pub(super) now: Timestamp,
     pub(super) overlap: SignedDuration,
-    /// The names that the serving certificate must be for.
-    pub(super) names: &'a str,
+    /// The host that the serving certificate must be for.
+    pub(super) host: &'a str,
     /// The number of marker maps that don't name all authorities of the Secret.
     pub(super) unnamed: usize,
     /// The certificate that somebody else provides, if the operator does not make its own.
-    pub(super) given: Option<&'a Given>,
+    pub(super) provided: Option<&'a ProvidedCertificate>,
 }
 
 /// The next change of the Secret.
@@ -153,25 +153,25 @@ pub(super) fn step(held: &SecretContent, input: &RotationInput<'_>) -> RotationS
 }
 
 fn is_wanted(next: &Authority, input: &RotationInput<'_>) -> bool {
-    match input.given {
-        Some(given) => next.certificate == given.authority,
+    match input.provided {
+        Some(provided) => next.certificate == provided.authority,
         None => next.key.is_some(),
     }
 }
 
 fn is_replaced(held: &SecretContent, input: &RotationInput<'_>) -> bool {
-    match input.given {
-        Some(given) => held.authority.certificate != given.authority,
+    match input.provided {
+        Some(provided) => held.authority.certificate != provided.authority,
         None => {
             let lasts = ends_after(&held.authority.certificate, days(REPLACE_DAYS), input.now);
-            held.asked || held.authority.key.is_none() || !lasts
+            held.replacement_requested || held.authority.key.is_none() || !lasts
         }
     }
 }
 
 fn is_renewed(held: &SecretContent, input: &RotationInput<'_>) -> bool {
-    match input.given {
-        Some(given) if held.authority.certificate == given.authority => held.leaf != given.leaf,
+    match input.provided {
+        Some(provided) if held.authority.certificate == provided.authority => held.leaf != provided.leaf,
         _ if held.authority.key.is_none() => false,
         // While an operator with another address takes over, each would replace the other's certificate.
         _ => !ends_after(&held.leaf.certificate, days(RENEW_DAYS), input.now),
@@ -191,7 +191,7 @@ pub(super) fn after(
         RotationStep::Begin => {
             let authority = next(input)?;
             held.other = Some(Other::Next { authority, begun: input.now, named: None });
-            held.asked = false;
+            held.replacement_requested = false;
         }
         RotationStep::Named | RotationStep::NamedNoMore => {
             if let Some(Other::Next { named, .. }) = &mut held.other {
@@ -204,21 +204,21 @@ pub(super) fn after(
                 let before = std::mem::replace(&mut held.authority, authority);
                 let Authority { certificate, peer_key, .. } = before;
                 held.other = Some(Other::Previous { certificate, peer_key, replaced: input.now });
-                held.names = input.names.to_owned();
+                held.host = input.host.to_owned();
             }
         }
         RotationStep::Drop => held.other = None,
     }
     if step == RotationStep::Renew {
-        held.names = input.names.to_owned();
+        held.host = input.host.to_owned();
     }
     Ok(held)
 }
 
 /// Returns the content in place of what can't serve: without an overlap, because no process could connect meanwhile.
 pub(super) fn replaced(held: &SecretContent, input: &RotationInput<'_>) -> Result<SecretContent, rcgen::Error> {
-    let same = input.given.is_none_or(|given| given.authority == held.authority.certificate);
-    let signs = (input.given.is_some() || held.authority.key.is_some()) && same;
+    let same = input.provided.is_none_or(|provided| provided.authority == held.authority.certificate);
+    let signs = (input.provided.is_some() || held.authority.key.is_some()) && same;
     if signs && issue::end(&held.authority.certificate).is_ok_and(|end| end > input.now) {
         after(held, RotationStep::Renew, input)
     } else {
@@ -230,13 +230,13 @@ pub(super) fn replaced(held: &SecretContent, input: &RotationInput<'_>) -> Resul
 pub(super) fn first(input: &RotationInput<'_>) -> Result<SecretContent, rcgen::Error> {
     let authority = next(input)?;
     let leaf = leaf(&authority, input)?.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
-    Ok(SecretContent { authority, leaf, names: input.names.to_owned(), other: None, asked: false })
+    Ok(SecretContent { authority, leaf, host: input.host.to_owned(), other: None, replacement_requested: false })
 }
 
 fn next(input: &RotationInput<'_>) -> Result<Authority, rcgen::Error> {
-    if let Some(given) = input.given {
+    if let Some(provided) = input.provided {
         let peer_key = issue::random_key()?;
-        return Ok(Authority { certificate: given.authority.clone(), key: None, peer_key });
+        return Ok(Authority { certificate: provided.authority.clone(), key: None, peer_key });
     }
     let (certificate, key) = issue::authority(input.now)?;
     let peer_key = issue::peer_key(&key);
@@ -245,10 +245,10 @@ fn next(input: &RotationInput<'_>) -> Result<Authority, rcgen::Error> {
 
 /// Returns a new serving certificate of an authority. `None` if the authority has none to give.
 fn leaf(authority: &Authority, input: &RotationInput<'_>) -> Result<Option<Leaf>, rcgen::Error> {
-    let given = input.given.filter(|given| given.authority == authority.certificate);
-    if let Some(given) = given {
-        return Ok(Some(given.leaf.clone()));
+    let provided = input.provided.filter(|provided| provided.authority == authority.certificate);
+    if let Some(provided) = provided {
+        return Ok(Some(provided.leaf.clone()));
     }
     let Some(key) = &authority.key else { return Ok(None) };
-    issue::leaf(&authority.certificate, key, input.names, input.now).map(Some)
+    issue::leaf(&authority.certificate, key, input.host, input.now).map(Some)
 }

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::http::tls::given::Given;
-use crate::http::tls::given::tests::{now, provided};
 use crate::http::tls::issue::{self, Leaf};
+use crate::http::tls::provided::ProvidedCertificate;
+use crate::http::tls::provided::tests::{now, provided};
 use crate::http::tls::rotation::{Other, RotationInput, RotationStep, SecretContent, after, first, step};
 use crate::http::tls::secret;
 
@@ -15,19 +15,19 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 struct Install {
     held: SecretContent,
     now: Timestamp,
-    given: Option<Given>,
+    provided: Option<ProvidedCertificate>,
     unnamed: usize,
 }
 
 impl Install {
-    fn new(given: Option<Given>) -> Self {
-        let mut install = Self { held: held(&input(now(), given.as_ref(), 0)), now: now(), given, unnamed: 0 };
+    fn new(provided: Option<ProvidedCertificate>) -> Self {
+        let mut install = Self { held: held(&input(now(), provided.as_ref(), 0)), now: now(), provided, unnamed: 0 };
         install.restarted();
         install
     }
 
     fn input(&self) -> RotationInput<'_> {
-        input(self.now, self.given.as_ref(), self.unnamed)
+        input(self.now, self.provided.as_ref(), self.unnamed)
     }
 
     /// Takes the next step after `hours`, by a leader that has just read the Secret. What a process trusted before the
@@ -60,8 +60,8 @@ impl Install {
     }
 }
 
-fn input(now: Timestamp, given: Option<&Given>, unnamed: usize) -> RotationInput<'_> {
-    RotationInput { now, overlap: OVERLAP, names: HOST, unnamed, given }
+fn input(now: Timestamp, provided: Option<&ProvidedCertificate>, unnamed: usize) -> RotationInput<'_> {
+    RotationInput { now, overlap: OVERLAP, host: HOST, unnamed, provided }
 }
 
 fn held(input: &RotationInput<'_>) -> SecretContent {
@@ -70,7 +70,7 @@ fn held(input: &RotationInput<'_>) -> SecretContent {
 
 fn asked() -> Install {
     let mut install = Install::new(None);
-    install.held.asked = true;
+    install.held.replacement_requested = true;
     install
 }
 
@@ -153,7 +153,7 @@ fn the_serving_certificate_is_renewed_in_every_phase() {
             now() - issue::days(300),
         );
         install.held.leaf = leaf.unwrap();
-        install.held.asked = false;
+        install.held.replacement_requested = false;
         let steps = [install.next(0), install.next(0)];
         assert!(steps.contains(&RotationStep::Renew), "after {phases} steps: {steps:?}");
     }
@@ -167,9 +167,9 @@ fn a_provided_certificate_is_served_at_once_if_its_authority_stays() {
     // Of the same authority.
     let (authority, key) = issue::authority(now()).unwrap();
     let leaf = || issue::leaf(&authority, &key, HOST, now()).unwrap();
-    let mut install = Install::new(Some(Given { authority: authority.clone(), leaf: leaf() }));
+    let mut install = Install::new(Some(ProvidedCertificate { authority: authority.clone(), leaf: leaf() }));
     let renewed = leaf();
-    install.given = Some(Given { authority: authority.clone(), leaf: renewed.clone() });
+    install.provided = Some(ProvidedCertificate { authority: authority.clone(), leaf: renewed.clone() });
     assert_eq!(install.next(0), RotationStep::Renew);
     assert_eq!(install.held.leaf, renewed);
     assert_eq!(install.next(0), RotationStep::Keep);
@@ -179,15 +179,15 @@ fn a_provided_certificate_is_served_at_once_if_its_authority_stays() {
 fn a_provided_authority_takes_over_with_the_overlap_and_another_one_meanwhile_begins_it_anew() {
     let (second, third) = (provided(HOST), provided(HOST));
     let mut install = Install::new(Some(provided(HOST)));
-    install.given = Some(second);
+    install.provided = Some(second);
     assert_eq!((install.next(0), install.next(0)), (RotationStep::Begin, RotationStep::Named));
-    install.given = Some(third.clone());
+    install.provided = Some(third.clone());
     assert_eq!((install.next(23), install.authorities()), (RotationStep::Begin, 2));
     assert_eq!((install.next(1), install.next(24)), (RotationStep::Named, RotationStep::Switch));
     assert_eq!(install.held.leaf, third.leaf);
     assert_eq!(install.next(24), RotationStep::Drop);
     // And back to an authority of the operator's own.
-    install.given = None;
+    install.provided = None;
     assert_eq!(
         (install.next(0), install.next(0), install.next(24)),
         (RotationStep::Begin, RotationStep::Named, RotationStep::Switch)
@@ -202,7 +202,7 @@ fn a_provided_certificate_that_ends_is_replaced_without_the_overlap() {
     install.now = now() + issue::days(issue::SERVING_DAYS - 2);
     let (authority, key) = issue::authority(install.now).unwrap();
     let leaf = issue::leaf(&authority, &key, HOST, install.now).unwrap();
-    install.given = Some(Given { authority, leaf });
+    install.provided = Some(ProvidedCertificate { authority, leaf });
     install.unnamed = 1;
     assert_eq!(install.next(0), RotationStep::Begin);
     assert_eq!(install.next(0), RotationStep::Keep);
@@ -231,7 +231,7 @@ fn what_others_wrote_on_the_secret_stays() {
     annotations.insert("example.com/owner".to_owned(), "us".to_owned());
     annotations.insert(secret::REPLACE.to_owned(), "2026-11".to_owned());
     let asked = secret::read(&found).unwrap();
-    assert!(asked.asked);
+    assert!(asked.replacement_requested);
     let next = after(&asked, RotationStep::Begin, &input(now(), None, 0)).unwrap();
     let annotations = secret::write(&next, "s", Some(&found)).metadata.annotations.unwrap();
     assert!(annotations.contains_key("example.com/owner") && !annotations.contains_key(secret::REPLACE));

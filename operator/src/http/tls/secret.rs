@@ -21,8 +21,8 @@ use crate::http::tls::rotation::{Authority, Other, SecretContent};
 
 /// The end of the serving certificate.
 const NOT_AFTER: &str = "rototo.dev/serving-not-after";
-/// The names that the serving certificate is for.
-const NAMES: &str = "rototo.dev/serving-names";
+/// The host that the serving certificate is for.
+const HOST: &str = "rototo.dev/serving-names";
 /// Asks for another authority, with any value. The operator removes it when it has chosen one.
 pub(super) const REPLACE: &str = "rototo.dev/replace-authority";
 /// The time at which the next authority was chosen.
@@ -32,7 +32,7 @@ const NAMED: &str = "rototo.dev/next-authority-named-at";
 /// The time at which the authority took the place of the previous one.
 const REPLACED: &str = "rototo.dev/authority-replaced-at";
 /// The annotations that this file writes. Others stay.
-const OWN: [&str; 6] = [NOT_AFTER, NAMES, REPLACE, BEGUN, NAMED, REPLACED];
+const OWN: [&str; 6] = [NOT_AFTER, HOST, REPLACE, BEGUN, NAMED, REPLACED];
 
 /// Returns the content of a Secret, or the reason why it can't be used.
 pub(super) fn read(secret: &Secret) -> Result<SecretContent, String> {
@@ -66,15 +66,15 @@ pub(super) fn read(secret: &Secret) -> Result<SecretContent, String> {
     Ok(SecretContent {
         authority: authority("")?,
         leaf: Leaf { certificate: needed("tls.crt")?, key: needed("tls.key")? },
-        names: annotation(NAMES).cloned().unwrap_or_default(),
+        host: annotation(HOST).cloned().unwrap_or_default(),
         other,
-        asked: annotation(REPLACE).is_some(),
+        replacement_requested: annotation(REPLACE).is_some(),
     })
 }
 
 /// Returns the Secret with this content, in place of `found`.
 pub(super) fn write(held: &SecretContent, name: &str, found: Option<&Secret>) -> Secret {
-    let SecretContent { authority, leaf, names, other, asked } = held;
+    let SecretContent { authority, leaf, host, other, replacement_requested } = held;
     let end = issue::end(&leaf.certificate).map(|end| end.to_string()).unwrap_or_default();
     let mut data = vec![("tls.crt", &leaf.certificate), ("tls.key", &leaf.key)];
     data.extend(entries(["ca.crt", "ca.key", "peer.key"], authority));
@@ -82,8 +82,8 @@ pub(super) fn write(held: &SecretContent, name: &str, found: Option<&Secret>) ->
     annotations.retain(|name, _| !OWN.contains(&&**name));
     let mut annotate = |name: &str, value: String| annotations.insert(name.to_owned(), value);
     annotate(NOT_AFTER, end);
-    annotate(NAMES, names.clone());
-    if *asked {
+    annotate(HOST, host.clone());
+    if *replacement_requested {
         annotate(REPLACE, "true".to_owned());
     }
     match other {

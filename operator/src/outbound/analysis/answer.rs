@@ -32,7 +32,7 @@ pub(crate) enum NoResult {
     /// Several series match.
     #[error("the query returned {0} series, and must return one number: add sum() or max()")]
     Several(usize),
-    /// The query returns a series over time, or a text.
+    /// The query returns a series over time, a histogram, or a text.
     #[error("the query returned a {0}, and must return one number")]
     NoNumber(&'static str),
 }
@@ -76,9 +76,13 @@ enum Data {
     String(serde::de::IgnoredAny),
 }
 
+/// One series has a number, or a histogram.
 #[derive(Deserialize)]
 struct Series {
-    value: (f64, String),
+    #[serde(default)]
+    value: Option<(f64, String)>,
+    #[serde(default)]
+    histogram: Option<serde::de::IgnoredAny>,
 }
 
 /// Returns the number that an answer has. It need not be finite.
@@ -94,7 +98,9 @@ pub(super) fn number(status: u16, body: &[u8]) -> Result<f64, NoResult> {
     let text = match answer.and_then(|answer| answer.data).ok_or(NoResult::Unreadable)? {
         Data::Scalar((_, text)) => text,
         Data::Vector(series) => match <[Series; 1]>::try_from(series) {
-            Ok([Series { value: (_, text) }]) => text,
+            Ok([Series { value: Some((_, text)), .. }]) => text,
+            Ok([Series { histogram: Some(_), .. }]) => return Err(NoResult::NoNumber("histogram")),
+            Ok(_) => return Err(NoResult::Unreadable),
             Err(series) if series.is_empty() => return Err(NoResult::Empty),
             Err(series) => return Err(NoResult::Several(series.len())),
         },
@@ -130,6 +136,7 @@ mod tests {
     fn anything_else_is_no_number_and_says_why() {
         let one = r#"{"metric":{},"value":[1,"2"]}"#;
         let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[]}]}}"#;
+        let histogram = r#"{"metric":{},"histogram":[1,{"count":"2","sum":"3","buckets":[[1,"0","1","2"]]}]}"#;
         let refused = r#"{"status":"error","errorType":"bad_data","error":"1:5: parse error"}"#;
         let other = r#"{"status":"error","errorType":"of another service","error":"x"}"#;
         for (status, body, expected) in [
@@ -137,6 +144,8 @@ mod tests {
             (200, &vector(&format!("{one},{one}")), "several"),
             (200, &vector(&one.replace("\"2\"", "\"two\"")), "unreadable"),
             (200, matrix, "no_number"),
+            (200, &vector(histogram), "no_number"),
+            (200, &vector(r#"{"metric":{}}"#), "unreadable"),
             (200, "<html>", "unreadable"),
             (200, "{}", "unreadable"),
             (200, "", "unreadable"),
@@ -147,5 +156,7 @@ mod tests {
         ] {
             assert_eq!(read(status, body), Err(expected), "{body}");
         }
+        let error = number(200, vector(histogram).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("returned a histogram, and must return one number"), "{error}");
     }
 }

@@ -1,12 +1,12 @@
 //! Fills in a query. Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use rototo_api::analysis::{FINGERPRINT, PODS};
+
+use crate::outbound::UNRESERVED;
 
 /// The most pods that a query names. The query is a part of the line of a request, which servers and proxies limit.
 const NAMED: usize = 100;
-/// The characters that a query has in an address as they are.
-const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Returns the query for these pods and this content.
 pub(super) fn filled_in(query: &str, pods: &[String], fingerprint: &str) -> String {
@@ -34,7 +34,7 @@ fn any_of(names: &[String]) -> String {
 
 /// Returns the query as the part of an address.
 pub(super) fn in_address(query: &str) -> String {
-    format!("query={}", utf8_percent_encode(query, &ENCODED))
+    format!("query={}", utf8_percent_encode(query, &UNRESERVED))
 }
 
 #[cfg(test)]

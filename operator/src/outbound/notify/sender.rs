@@ -154,12 +154,14 @@ impl CommitStatuses {
 
 /// Decides whether the host has the state. Nothing of what it says is shown: the text may be of another service.
 fn judge(host_type: GitHostType, HttpAnswer { status, retry_after, body }: HttpAnswer) -> Result<(), SendError> {
-    let retry_after = retry_after.map(|wait| wait.min(LONGEST_WAIT));
+    let is_limited = retry_after.is_some();
+    // A limit that by this clock was reset before says nothing about the wait: one of both clocks is wrong.
+    let retry_after = retry_after.filter(|wait| !wait.is_zero()).map(|wait| wait.min(LONGEST_WAIT));
     match status {
         200..=299 => Ok(()),
         400 if host_type == GitHostType::GitLab && holds(&body, GITLAB_SAME_STATE) => Ok(()),
         429 => Err(SendError::Busy { status, wait: retry_after.or(Some(AFTER_LIMIT)) }),
-        403 if retry_after.is_some() => Err(SendError::Busy { status, wait: retry_after }),
+        403 if is_limited => Err(SendError::Busy { status, wait: retry_after.or(Some(AFTER_LIMIT)) }),
         // 404 is also the answer to a token that may not see the repository.
         401 | 403 | 404 | 407 => Err(SendError::Denied(status)),
         408 | 409 | 425 | 500..=599 => Err(SendError::Busy { status, wait: retry_after }),
@@ -196,9 +198,12 @@ mod tests {
         for (status, wait, expected) in [
             (500, None, (Passing, None)),
             (503, Some(7), (Passing, Some(7))),
+            (503, Some(0), (Passing, None)),
             (429, None, (Passing, Some(60))),
             (429, Some(7), (Passing, Some(7))),
             (403, Some(7), (Passing, Some(7))),
+            (403, Some(0), (Passing, Some(60))),
+            (429, Some(0), (Passing, Some(60))),
             (403, None, (Access, Some(60))),
             (401, None, (Access, None)),
             (404, None, (Access, None)),

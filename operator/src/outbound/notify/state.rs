@@ -3,6 +3,7 @@
 use rototo_api::UpdatedAt;
 use rototo_api::condition::{CONVERGED, READY, reason};
 use rototo_api::workspace::{FleetStatus, HeldStatus, RejectedStatus, RototoWorkspaceStatus};
+use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView};
 use rototo_source::Commit;
 
 use crate::status::commit as commit_of;
@@ -83,7 +84,8 @@ impl CommitState {
 }
 
 /// Returns the state of the newest commit that `status` knows of; `None` while there is nothing to say about it.
-pub(crate) fn commit_state(status: &RototoWorkspaceStatus) -> Option<CommitState> {
+/// `rehearsal` is that of the announced publish, if one is announced.
+pub(crate) fn commit_state(status: &RototoWorkspaceStatus, rehearsal: Option<&RehearsalView>) -> Option<CommitState> {
     let revision = status.source.as_ref()?.revision.as_deref()?;
     let (_, commit) = revision.rsplit_once("@sha1:")?;
     commit.parse::<Commit>().ok()?;
@@ -100,7 +102,7 @@ pub(crate) fn commit_state(status: &RototoWorkspaceStatus) -> Option<CommitState
         (CommitStep::RollingOut(rollout.step), format!("rolling out, step {step} of {}", rollout.steps))
     } else if status.published.as_ref().is_some_and(|published| published.revisions.iter().any(|one| is_it(one))) {
         published(status, commit)?
-    } else if status.condition(READY)?.reason == reason::REHEARSING {
+    } else if status.condition(READY)?.reason == reason::REHEARSING && is_prepared(status, rehearsal) {
         (CommitStep::Rehearsing, "the processes prepare it before it is published".to_owned())
     } else {
         return None;
@@ -108,6 +110,15 @@ pub(crate) fn commit_state(status: &RototoWorkspaceStatus) -> Option<CommitState
     let published = status.published.as_ref().filter(|published| published.revisions.iter().any(|one| is_it(one)));
     let publish = published.map(|published| published.updated_at);
     Some(CommitState { commit: commit.to_owned(), publish, step, description })
+}
+
+/// Returns whether processes prepare the newest content now. The reason of `Ready` is also that of content which waits to be
+/// announced.
+fn is_prepared(status: &RototoWorkspaceStatus, rehearsal: Option<&RehearsalView>) -> bool {
+    let newest = status.source.as_ref().and_then(|source| source.fingerprint.as_ref());
+    rehearsal.is_some_and(|view| {
+        view.verdict == RehearsalVerdict::Waiting && newest == Some(&view.next.fingerprint.to_string())
+    })
 }
 
 /// Names the first finding, by its rule and place alone: messages of custom rules are their authors'.
@@ -174,6 +185,9 @@ fn applied(status: &RototoWorkspaceStatus, fleet: &FleetStatus, total: u32, comm
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rototo_protocol::Publish;
     use serde_json::{Value, json};
 
     use super::*;
@@ -186,9 +200,14 @@ mod tests {
 
     /// Derives the state from a status with these fields and the newest revision.
     fn state(fields: &Value) -> Option<(Verdict, String)> {
+        state_while(None, fields)
+    }
+
+    /// Derives the state while the announced publish has this rehearsal.
+    fn state_while(rehearsal: Option<&RehearsalView>, fields: &Value) -> Option<(Verdict, String)> {
         let mut status = json!({ "source": { "revision": revision() } });
         status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        let state = commit_state(&serde_json::from_value(status).unwrap())?;
+        let state = commit_state(&serde_json::from_value(status).unwrap(), rehearsal)?;
         assert_eq!(state.commit, COMMIT);
         Some((state.step.verdict(), state.description))
     }
@@ -259,11 +278,38 @@ mod tests {
             "next": "1/1", "stable": "2/2", "promote": "", "abort": "" });
         let pending = |words: &str| Some((Verdict::Pending, words.to_owned()));
         assert_eq!(state(&json!({ "rollout": rollout })), pending("rolling out, step 1 of 3"));
-        let rehearsing = json!({ "conditions": conditions("Ready", "False", "Rehearsing") });
-        assert_eq!(state(&rehearsing), pending("the processes prepare it before it is published"));
         assert_eq!(state(&published(1, "Progressing", None, true)), pending("published, 1 of 3 processes run it"));
         let late = state(&published(2, "DeadlineExceeded", None, true));
         assert_eq!(late, pending("published, late: 2 of 3 processes run it"));
+    }
+
+    #[test]
+    fn processes_prepare_a_commit_only_while_its_content_is_rehearsed() {
+        let next = |digit: &str| Publish {
+            fingerprint: format!("sha256:{}", digit.repeat(64)).parse().unwrap(),
+            updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap(),
+        };
+        let rehearsal = |next, verdict| RehearsalView {
+            next,
+            since: Duration::ZERO,
+            verdict,
+            prepared: 1,
+            expected: 3,
+            refused: Vec::new(),
+            missing: Vec::new(),
+            next_change: None,
+        };
+        let source = json!({ "revision": revision(), "fingerprint": next("b").fingerprint.to_string() });
+        let fields = json!({ "source": source, "conditions": conditions("Ready", "False", "Rehearsing") });
+        let waiting = rehearsal(next("b"), RehearsalVerdict::Waiting);
+        let prepared = (Verdict::Pending, "the processes prepare it before it is published".to_owned());
+        assert_eq!(state_while(Some(&waiting), &fields), Some(prepared));
+        // Nothing is announced, something else is, or nobody waits for its rehearsal.
+        let other = rehearsal(next("c"), RehearsalVerdict::Waiting);
+        let passed = rehearsal(next("b"), RehearsalVerdict::Passed);
+        for rehearsal in [None, Some(&other), Some(&passed)] {
+            assert_eq!(state_while(rehearsal, &fields), None);
+        }
     }
 
     #[test]
@@ -291,7 +337,7 @@ mod tests {
         let mut status = published(3, "Converged", None, true);
         for revision in [Value::Null, json!("main"), json!("main@sha1:../../x"), json!("main@sha1:")] {
             status["source"] = json!({ "revision": revision });
-            assert_eq!(commit_state(&serde_json::from_value(status.clone()).unwrap()), None);
+            assert_eq!(commit_state(&serde_json::from_value(status.clone()).unwrap(), None), None);
         }
     }
 

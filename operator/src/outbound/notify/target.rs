@@ -1,11 +1,10 @@
 //! Finds the API of a git host, and the repository there, from a source and the spec. Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use rototo_api::notify::{CommitStatusSpec, GitHostType};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+use rototo_api::notify::{CommitStatusSpec, GitHostType, main_host};
 use rototo_source::{HttpAddress, InvalidAddress, InvalidSource, Source};
 
-/// The characters that one part of a path has as they are.
-const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::outbound::UNRESERVED;
 
 /// A repository in the API of its git host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +59,8 @@ impl Target {
             None => {
                 let host = host.ok_or(NoTarget::NoHost)?;
                 // The port of ssh is that of another server.
-                let host = if source.to_string().starts_with("git+https://") { host } else { without_port(host) };
+                let is_https = source.to_string().starts_with("git+https://");
+                let host = if is_https { host } else { main_host(without_port(host)) };
                 default_address(host_type, host, before).parse()?
             }
         };
@@ -80,7 +80,7 @@ impl Target {
 }
 
 fn encoded(part: &str) -> String {
-    utf8_percent_encode(part, &ENCODED).to_string()
+    utf8_percent_encode(part, &UNRESERVED).to_string()
 }
 
 fn without_port(host: &str) -> &str {
@@ -164,6 +164,10 @@ mod tests {
             ("git+ssh://git@GitHub.com/acme/config", None, "https://api.github.com", "acme/config"),
             ("git+https://gitlab.com/acme/team/config.git", None, "https://gitlab.com/api/v4", "acme/team/config"),
             ("git+ssh://git@bitbucket.org/acme/config.git", None, "https://api.bitbucket.org/2.0", "acme/config"),
+            ("git+ssh://git@ssh.github.com:443/acme/config.git", None, "https://api.github.com", "acme/config"),
+            ("git+ssh://git@ssh.github.com:443/acme/config", Some(GitHub), "https://api.github.com", "acme/config"),
+            ("git+ssh://git@altssh.gitlab.com:443/a/b/c.git", None, "https://gitlab.com/api/v4", "a/b/c"),
+            ("git+ssh://git@altssh.bitbucket.org:443/a/b.git", None, "https://api.bitbucket.org/2.0", "a/b"),
             ("git+https://x.example/acme/config.git", Some(GitHub), "https://x.example/api/v3", "acme/config"),
             ("git+https://acme.ghe.com/acme/config.git", Some(GitHub), "https://api.acme.ghe.com", "acme/config"),
             ("git+ssh://acme@acme.ghe.com:22/acme/config", Some(GitHub), "https://api.acme.ghe.com", "acme/config"),
@@ -204,6 +208,8 @@ mod tests {
             ("https://x.example/a.tar.gz", gitea, None, "no git repository"),
             ("git+https://x.example/a/b.git", None, None, "commitStatus.type"),
             ("git+https://github.com.evil.example/a/b.git", None, None, "commitStatus.type"),
+            ("git+ssh://git@ssh.github.com.evil.example/a/b.git", None, None, "commitStatus.type"),
+            ("git+ssh://git@altssh.github.com/a/b.git", None, None, "commitStatus.type"),
             ("git+file:///a/b", gitea, None, "commitStatus.address"),
             ("git+https://x.example/b.git", gitea, None, "an owner and a repository"),
             ("git+https://x.example/a/%2e%2e", gitea, None, "an owner and a repository"),

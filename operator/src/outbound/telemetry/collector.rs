@@ -208,8 +208,9 @@ pub(super) fn resource(identity: &str) -> Resource {
     ];
     let given = Resource::builder().with_attributes(own.clone()).build();
     let name = given.get(&"service.name".into());
-    match name.is_some_and(|name| !name.as_str().starts_with("unknown_service")) {
-        true => given,
-        false => Resource::builder().with_service_name(OPERATOR).with_attributes(own).build(),
+    if name.is_some_and(|name| !name.as_str().starts_with("unknown_service")) {
+        given
+    } else {
+        Resource::builder().with_service_name(OPERATOR).with_attributes(own).build()
     }
 }

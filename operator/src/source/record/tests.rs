@@ -1,12 +1,14 @@
 //! Tests of what is known about a source, and the results of polls for other tests.
 
+pub(crate) mod signatures;
+
 use std::sync::Arc;
 
 use rototo_api::workspace::WorkspaceStatus;
 use rototo_source::{FileSources, Reader, ReaderOptions, Source};
 
 use super::*;
-use crate::source::poll::PollTimes;
+use crate::source::candidate::PollTimes;
 
 /// Returns the spec of a workspace with this source and interval.
 pub(crate) fn spec(source: &str, interval: &str) -> RototoWorkspaceSpec {
@@ -51,6 +53,12 @@ pub(crate) fn poll(
     let _ = record.poll_ended(now, result, Verified { at: now, time: Timestamp::now() }, spec, 0.0);
 }
 
+/// Returns the result with this revision.
+fn at(revision: &str, result: &PollResult) -> PollResult {
+    let candidate = Candidate { revision: Some(revision.parse().unwrap()), ..(*result.candidate).clone() };
+    PollResult { candidate: Arc::new(candidate), ..result.clone() }
+}
+
 const A: &str = "git+https://example.com/config.git#0123456789012345678901234567890123456789";
 const B: &str = "git+https://example.com/other.git#main";
 
@@ -74,6 +82,18 @@ async fn a_call_for_many_takes_an_answer_that_another_of_them_asked_for_after_it
     poll(&mut record, (&spec(B, "10s"), 1), timed_out(), at(21));
     record.webhook_called(at(30));
     assert_eq!(due(&mut record, 30), Some(None), "the failure of another is no answer");
+}
+
+#[tokio::test]
+async fn a_revision_whose_content_another_one_has_too_is_remembered_while_the_spec_asks_for_the_same() {
+    let (mut record, now, result) = (SourceRecord::default(), Instant::now(), found(false).await);
+    let [first, second] = ['a', 'b'].map(|digit| format!("main@sha1:{}", digit.to_string().repeat(40)));
+    poll(&mut record, (&spec(B, "10s"), 1), Ok(at(&first, &result)), now);
+    poll(&mut record, (&spec(B, "10s"), 1), timed_out(), now);
+    poll(&mut record, (&spec(B, "20s"), 2), Ok(at(&second, &result)), now);
+    assert_eq!(record.seen().of(result.candidate.fingerprint), [second.clone(), first]);
+    poll(&mut record, (&spec(A, "20s"), 3), Ok(at(&second, &result)), now);
+    assert_eq!(record.seen().of(result.candidate.fingerprint), [second]);
 }
 
 #[tokio::test]

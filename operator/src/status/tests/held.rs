@@ -1,6 +1,5 @@
 //! Revisions that are held until a person allows them.
 
-use rototo_api::UpdatedAt;
 use rototo_api::analysis::AnalysisStatus;
 use rototo_api::marker::{Gate, Stage};
 use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView, StageCounts};
@@ -242,6 +241,27 @@ fn a_rehearsal_under_way_is_a_change_on_its_way() {
 }
 
 #[test]
+fn a_revision_that_waits_for_a_source_to_be_repaired_is_not_on_its_way() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    (world.confirmed, world.fault) = (false, Some(reason::SOURCE_REFUSED));
+    for verdict in [RehearsalVerdict::Waiting, RehearsalVerdict::Passed] {
+        world.rehearsal = Some(rehearsal(verdict));
+        for (transient, expected) in [(false, "Ready=False/SourceRefused"), (true, "Ready=False/Rehearsing")] {
+            world.error = Some(("the token was revoked", transient));
+            let conditions = world.conditions();
+            assert_eq!(conditions[0], expected);
+            assert!(!conditions.iter().any(|condition| condition.starts_with("Reconciling")), "{conditions:?}");
+            let message = &world.status().conditions[0].message;
+            assert!(message.contains("the token was revoked"), "{message}");
+        }
+    }
+    // A fault of the host passes by itself.
+    world.confirmed = true;
+    assert_eq!(world.conditions()[..2], ["Ready=False/Rehearsing", "Reconciling=True/Rehearsing"]);
+}
+
+#[test]
 fn a_revision_that_is_not_published_yet_is_on_its_way_although_nothing_waits_for_processes() {
     let mut world = StatusCase::new();
     world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
@@ -348,6 +368,41 @@ fn revisions_that_follow_each_other_before_their_content_is_published_stay_known
     // A revert of what had waited.
     world.candidate = Some(candidate("B", 'f', LintVerdict::Accepted));
     assert_eq!(world.status().published.unwrap().revisions, ["f", "d", "c", "b"].map(revision));
+}
+
+#[test]
+fn the_last_announced_name_is_remembered_until_a_later_one_is_published() {
+    let mut world = StatusCase::new();
+    assert_eq!(world.status().last_announced, None);
+    for (announced, remembered) in [(9, true), (1, false)] {
+        world.newest_announced = Some(publish("B", announced).updated_at);
+        assert_eq!(world.status().last_announced, world.newest_announced.filter(|_| remembered));
+    }
+}
+
+/// In a monorepo, two commits are polled within the second between two writes of a status.
+#[test]
+fn a_revision_that_no_status_has_named_before_others_were_read_is_known_where_its_content_is() {
+    let revision = |commit: &str| format!("main@sha1:{}", commit.repeat(40));
+    let read = |world: &mut StatusCase, content: &str, commit: char| {
+        let found = candidate(content, commit, LintVerdict::Accepted);
+        world.seen.add(found.fingerprint, found.revision.as_ref().unwrap().to_string());
+        world.candidate = Some(found);
+    };
+    let mut world = StatusCase::new();
+    for commit in ['b', 'c'] {
+        read(&mut world, "B", commit);
+    }
+    assert_eq!(world.status().source.unwrap().revisions, ["c", "b"].map(revision));
+    // The source has newer content by the time of the first status of the rollout.
+    read(&mut world, "C", 'd');
+    world.rollout = Some(rolling_out(&revision("c")));
+    assert_eq!(world.status().rollout.unwrap().revisions, ["c", "b"].map(revision));
+    // So it has by that of the publish.
+    (world.rollout, world.published) = (None, Some(publish("B", 9)));
+    let published = world.status().published.unwrap();
+    assert_eq!((published.revision, published.revisions), (Some(revision("c")), ["c", "b"].map(revision).to_vec()));
+    assert_eq!(world.status().source.unwrap().revisions, [revision("d")]);
 }
 
 #[test]

@@ -36,6 +36,55 @@ fn a_watch_that_shows_what_the_response_named_is_not_restarted() {
 }
 
 #[test]
+fn a_refresh_waits_until_the_watch_shows_what_the_response_named() {
+    let mut process = TestProcess::running("a@1");
+    process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
+    process.check(answered("b@2"), &[]);
+    assert!(!process.state.is_at_rest());
+    process.wait(2.0);
+    process.check(FollowerEvent::Timer, &["restart watch"]);
+    assert!(!process.state.is_at_rest(), "the list is under way");
+    process.check(hydrated("b@2"), &["fetch b on a"]);
+    assert!(!process.state.is_at_rest());
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+    process.check(answered("b@2"), &[]);
+    assert!(process.state.is_at_rest());
+    // The response was late, and the list shows the same marker.
+    process.wait(15.0);
+    process.check(FollowerEvent::Timer, &["report Applied b@2"]);
+    process.check(answered("a@1"), &[]);
+    process.check(hydrated("b@2"), &[]);
+    assert!(process.state.is_at_rest());
+    // Nothing shows the marker while the watch is lost.
+    process.wait(15.0);
+    process.check(FollowerEvent::Timer, &["report Applied b@2"]);
+    process.check(answered("c@3"), &[]);
+    process.check(FollowerEvent::WatchLost(Fault::transient("api_unreachable", "gone")), &[]);
+    assert!(process.state.is_at_rest());
+}
+
+#[test]
+fn a_refresh_waits_for_the_response_to_a_report_that_began_after_it() {
+    let mut process = TestProcess::running("a@1");
+    process.wait(15.0);
+    process.check(FollowerEvent::Timer, &["report Applied a@1"]);
+    process.check(FollowerEvent::RefreshRequested, &[]);
+    process.check(answered("a@1"), &["report Applied a@1"]);
+    assert!(!process.state.is_at_rest());
+    process.check(answered("a@1"), &[]);
+    assert!(process.state.is_at_rest());
+    // A failure answers the request too.
+    process.wait(15.0);
+    process.check(FollowerEvent::Timer, &["report Applied a@1"]);
+    process.check(FollowerEvent::RefreshRequested, &[]);
+    process.check(FollowerEvent::ReportFailed(Fault::transient("operator_unreachable", "gone")), &[]);
+    assert!(process.state.is_at_rest());
+    process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
+    process.check(answered("a@1"), &[]);
+    process.wait(15.0);
+}
+
+#[test]
 fn a_response_that_agrees_with_the_marker_ends_the_doubt() {
     let mut process = TestProcess::running("a@1");
     process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
