@@ -50,7 +50,7 @@ asked, as in `helm template`.
 
 {{/* Markers of an earlier release: this one would publish nothing there, with the reason ForeignMarkers. */}}
 {{- define "rototo-operator.conflictOfMarkers" -}}
-{{- $install := printf "%s/%s" .Release.Namespace .Release.Name }}
+{{- $install := printf "%s/%s" .Release.Namespace (include "rototo-operator.install" .) }}
 {{- $foreign := list }}
 {{- $commands := list }}
 {{- range (include "rototo-operator.namespacesWithWorkspaces" . | fromYamlArray) }}

@@ -16,6 +16,18 @@
 {{- end }}
 {{- end }}
 
+{{/*
+The name of this install, which its Lease has and its markers name: that of the release. A chart that depends on this one
+twice, by aliases, has two installs in one release, and each one needs a Lease of its own.
+*/}}
+{{- define "rototo-operator.install" -}}
+{{- if eq .Chart.Name "rototo-operator" }}
+{{- .Release.Name }}
+{{- else }}
+{{- include "rototo-operator.fullname" . }}
+{{- end }}
+{{- end }}
+
 {{/* The name of objects without a namespace. It differs between releases of the same name in two namespaces. */}}
 {{- define "rototo-operator.clusterName" -}}
 {{- printf "%s.%s" (include "rototo-operator.fullname" .) .Release.Namespace }}

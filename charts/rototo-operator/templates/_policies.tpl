@@ -14,6 +14,8 @@ spec:
   {{- with .root.Values.watchNamespaces }}
   # Another release may serve the other namespaces.
   matchResources:
+    matchPolicy: Equivalent
+    objectSelector: {}
     namespaceSelector:
       matchExpressions:
       - key: kubernetes.io/metadata.name
