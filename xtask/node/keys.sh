@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the keys, tokens, and kubeconfigs of a node in the directory $STATE: one authority, a pair for the API server, a
-# pair with which it calls the kubelet, a key for ServiceAccounts, and the keys of the git server.
+# Makes the keys, tokens, and kubeconfigs of the cluster in the directory $STATE: one authority, a pair for the API server, a
+# pair with which it calls the kubelets, a key for ServiceAccounts, and the keys of the git server.
 set -euo pipefail
 cd "$STATE"
 mkdir pki && cd pki
@@ -12,7 +12,7 @@ pair() { # name, subject, alternative names
     -extfile <(printf 'extendedKeyUsage=serverAuth,clientAuth\n%s' "${3:+subjectAltName=$3}")
 }
 pair apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,\
-DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:$API_SERVICE,IP:$ADDRESS,IP:127.0.0.1"
+DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:$API_SERVICE,IP:$CONTROL_PLANE,IP:127.0.0.1"
 pair kubelet-client /O=system:masters/CN=apiserver-kubelet-client ""
 openssl genrsa -out serviceaccounts.key 2048 2>/dev/null
 
@@ -24,19 +24,19 @@ kubeconfig() { # file, user, groups
   cat > "../$1" <<EOF
 apiVersion: v1
 kind: Config
-clusters: [{name: node, cluster: {server: "https://$ADDRESS:6443", certificate-authority: $STATE/pki/ca.crt}}]
+clusters: [{name: node, cluster: {server: "https://$CONTROL_PLANE:6443", certificate-authority: $STATE/pki/ca.crt}}]
 users: [{name: user, user: {token: $token}}]
 contexts: [{name: node, context: {cluster: node, user: user}}]
 current-context: node
 EOF
 }
 kubeconfig kubeconfig admin system:masters
-kubeconfig kubelet.kubeconfig system:node:node1 system:nodes
+for node in $NODES; do kubeconfig "kubelet-$node.kubeconfig" "system:node:$node" system:nodes; done
 kubeconfig proxy.kubeconfig system:kube-proxy ""
 kubeconfig controllers.kubeconfig system:kube-controller-manager ""
 kubeconfig scheduler.kubeconfig system:kube-scheduler ""
 
 mkdir ../ssh && cd ../ssh
 for key in host identity; do ssh-keygen -q -t ed25519 -N "" -C rototo-node -f "$key"; done
-echo "[$ADDRESS]:2222 $(cut -d' ' -f1,2 host.pub)" > known_hosts
+echo "[$CONTROL_PLANE]:2222 $(cut -d' ' -f1,2 host.pub)" > known_hosts
 chmod 600 ../*kubeconfig ../pki/*.key ../pki/tokens.csv

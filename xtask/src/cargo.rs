@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::command;
+
 /// Returns the root of this cargo workspace.
 #[must_use]
 pub fn root() -> &'static Path {
@@ -16,11 +18,17 @@ pub fn root() -> &'static Path {
 
 /// Returns the output of `cargo metadata` for the packages of this cargo workspace.
 pub fn metadata() -> anyhow::Result<Value> {
-    let output = cargo(["metadata", "--format-version=1", "--no-deps"]).output().context("run `cargo metadata`")?;
-    if !output.status.success() {
-        bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    serde_json::from_slice(&output.stdout).context("read the output of `cargo metadata`")
+    metadata_with(&["--no-deps"])
+}
+
+/// Returns the output of `cargo metadata` for these packages and for all that they depend on.
+pub(crate) fn metadata_with_dependencies() -> anyhow::Result<Value> {
+    metadata_with(&["--locked"])
+}
+
+fn metadata_with(arguments: &[&str]) -> anyhow::Result<Value> {
+    let metadata = command::output(cargo(["metadata", "--format-version=1"]).args(arguments))?;
+    serde_json::from_str(&metadata).context("read the output of `cargo metadata`")
 }
 
 /// Returns the directory in which cargo puts the binaries of a development build.

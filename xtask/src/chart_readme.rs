@@ -18,6 +18,12 @@ pub fn markdown(text: &str, commented: &str, values: &Value) -> anyhow::Result<S
     Ok(format!("{before}{}{after}", table(commented, values)?.trim_end()))
 }
 
+/// A line of YAML that the table shows.
+enum Line {
+    Section(String),
+    Key(Key),
+}
+
 /// A line of YAML with a key.
 struct Key {
     indent: usize,
@@ -25,16 +31,16 @@ struct Key {
     comment: String,
 }
 
-fn table(commented: &str, values: &Value) -> anyhow::Result<String> {
-    let (mut out, mut comment, mut keys) = (String::new(), Vec::new(), Vec::<Result<Key, String>>::new());
+fn lines(commented: &str) -> Vec<Line> {
+    let (mut lines, mut comment) = (Vec::new(), Vec::new());
     for line in commented.lines() {
         let trimmed = line.trim_start();
         if let Some(section) = trimmed.strip_prefix("# @section -- ") {
-            keys.push(Err(section.to_owned()));
+            lines.push(Line::Section(section.to_owned()));
         } else if let Some(text) = trimmed.strip_prefix('#') {
             comment.push(text.trim());
         } else if let Some((name, _)) = trimmed.split_once(':').filter(|_| !trimmed.starts_with('-')) {
-            keys.push(Ok(Key {
+            lines.push(Line::Key(Key {
                 indent: line.len() - trimmed.len(),
                 name: name.trim_matches('"').to_owned(),
                 comment: comment.join(" "),
@@ -44,13 +50,19 @@ fn table(commented: &str, values: &Value) -> anyhow::Result<String> {
             comment.clear();
         }
     }
+    lines
+}
+
+fn table(commented: &str, values: &Value) -> anyhow::Result<String> {
+    let lines = lines(commented);
+    let mut out = String::new();
     let mut path: Vec<&Key> = Vec::new();
     // The indent of a described key, below which all lines are its default.
     let mut described: Option<usize> = None;
-    for (index, key) in keys.iter().enumerate() {
-        let key = match key {
-            Ok(key) => key,
-            Err(section) => {
+    for (index, line) in lines.iter().enumerate() {
+        let key = match line {
+            Line::Key(key) => key,
+            Line::Section(section) => {
                 let heading = "| value | default | description |\n|---|---|---|";
                 let _ = write!(out, "\n### {section}\n\n{heading}\n");
                 continue;
@@ -62,23 +74,35 @@ fn table(commented: &str, values: &Value) -> anyhow::Result<String> {
         described = None;
         path.retain(|parent| parent.indent < key.indent);
         path.push(key);
-        let below =
-            keys[index + 1..].iter().map_while(|key| key.as_ref().ok()).take_while(|below| below.indent > key.indent);
-        if below.into_iter().any(|below| !below.comment.is_empty()) {
+        if is_group(key, &lines[index + 1..]) {
             continue;
         }
-        let names: Vec<&str> = path.iter().map(|key| key.name.as_str()).collect();
-        let name = names.join(".");
-        if key.comment.is_empty() {
-            bail!("values.yaml: `{name}` has no comment: describe it in the line above");
-        }
-        let default = names.iter().try_fold(values, |value, name| value.get(name));
-        let default = default.with_context(|| format!("values.yaml: `{name}` is not at that place of the file"))?;
-        let cell = |text: &str| text.replace('|', "\\|");
-        let _ = writeln!(out, "| `{name}` | `{}` | {} |", cell(&default.to_string()), cell(&key.comment));
+        out.push_str(&row(&path, key, values)?);
         described = Some(key.indent);
     }
     Ok(out.trim_start().to_owned())
+}
+
+/// Returns whether one of the keys below `key` has a comment.
+fn is_group(key: &Key, following: &[Line]) -> bool {
+    let keys = following.iter().map_while(|line| match line {
+        Line::Key(key) => Some(key),
+        Line::Section(_) => None,
+    });
+    keys.take_while(|below| below.indent > key.indent).any(|below| !below.comment.is_empty())
+}
+
+/// Returns the row of `key`, which is the last one of `path`.
+fn row(path: &[&Key], key: &Key, values: &Value) -> anyhow::Result<String> {
+    let names: Vec<&str> = path.iter().map(|key| key.name.as_str()).collect();
+    let name = names.join(".");
+    if key.comment.is_empty() {
+        bail!("values.yaml: `{name}` has no comment: describe it in the line above");
+    }
+    let default = names.iter().try_fold(values, |value, name| value.get(name));
+    let default = default.with_context(|| format!("values.yaml: `{name}` is not at that place of the file"))?;
+    let cell = |text: &str| text.replace('|', "\\|");
+    Ok(format!("| `{name}` | `{}` | {} |\n", cell(&default.to_string()), cell(&key.comment)))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::iter;
 use std::process::Command;
 
-use anyhow::Context;
 use clap::Args;
 
 use crate::cargo::{self, binaries, cargo};
+use crate::command;
 use crate::control_plane::Programs;
 use crate::progress::{self, MeasuredBuild};
 
@@ -56,8 +56,7 @@ fn build() -> Command {
 fn ours() -> anyhow::Result<MeasuredBuild> {
     let mut tree = cargo(["tree", "--edges", "normal,build", "--prefix", "none"]);
     tree.args(PROGRAMS.iter().flat_map(|(_, package)| ["--package", package]));
-    let crates = tree.output().context("run `cargo tree`")?.stdout;
-    let crates = String::from_utf8_lossy(&crates);
+    let crates = command::output(&mut tree)?;
     let crates: BTreeSet<_> = crates.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     let advice = "run `cargo`".to_owned();
     Ok(MeasuredBuild {

@@ -6,12 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use crate::cargo::{self, cargo};
-use crate::cargo_tool;
+use crate::{cargo_tool, command};
 
 /// The version of cargo-deny.
 const CARGO_DENY: &str = "0.20.2";
@@ -47,11 +45,9 @@ pub fn run(arguments: &DenyArguments) -> anyhow::Result<()> {
 
 /// Returns the number of lines with `unsafe` code of each crate that `package` links.
 fn unsafe_lines(package: &str) -> anyhow::Result<BTreeMap<String, usize>> {
-    let output = cargo(["metadata", "--format-version", "1", "--locked"]).output().context("run cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("read the output of cargo metadata")?;
+    let metadata = cargo::metadata_with_dependencies()?;
     let tree = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
-    let output = cargo(tree).output().context("run cargo tree")?;
-    let linked = String::from_utf8_lossy(&output.stdout).into_owned();
+    let linked = command::output(&mut cargo(tree))?;
     let mut found = BTreeMap::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let [name, version, manifest] =

@@ -8,8 +8,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
+use crate::command;
 use crate::control_plane::cache_directory;
 
 /// Debian's package with the programs.
@@ -75,10 +76,5 @@ fn fetch(directory: &Path, program: &Path) -> anyhow::Result<()> {
 }
 
 fn run(directory: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new(program);
-    let output = command.args(arguments).current_dir(directory).output().with_context(|| format!("run {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
+    command::output(Command::new(program).args(arguments).current_dir(directory)).map(drop)
 }

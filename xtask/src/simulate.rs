@@ -102,9 +102,7 @@ impl Copy {
         let root = cargo::binaries()?.with_file_name("mutants").join("workspace");
         for package in PACKAGES {
             let (from, to) = (cargo::root().join(package), root.join(package));
-            if to.exists() {
-                fs::remove_dir_all(&to).with_context(|| format!("remove {}", to.display()))?;
-            }
+            folder::remove(&to)?;
             folder::copy(&from, &to)?;
         }
         let manifest = fs::read_to_string(cargo::root().join("Cargo.toml")).context("read Cargo.toml")?;

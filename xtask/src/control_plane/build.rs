@@ -3,12 +3,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::go_module::{GoModule, build_flags};
 use crate::progress::{self, MeasuredBuild};
+use crate::{command, folder};
 
 /// The time of one core for a usual package, in milliseconds.
 const PACKAGE_MS: u64 = 220;
@@ -52,7 +53,7 @@ impl GoBuild {
         let programs = programs.join(", ");
         let versions: Vec<_> = self.missing.iter().flat_map(|module| module.versions()).collect();
         eprintln!("Building {} from Go modules, once, into {}.", versions.join(" and "), self.cache.display());
-        discard(&self.staging)?;
+        folder::remove(&self.staging)?;
         let advice = format!(
             "run `go`, which builds {programs}: install Go 1.26 or newer, and run the command again. (For a control plane, \
              KUBEBUILDER_ASSETS may instead name a directory that has the programs.)"
@@ -68,12 +69,8 @@ impl GoBuild {
     /// Returns the number of packages of all programs. This fetches their modules.
     fn packages(&self) -> anyhow::Result<usize> {
         let mut list = self.go("list");
-        list.arg("-deps").args(self.programs().map(|(_, package)| package)).stdin(Stdio::null());
-        let output = list.output()?;
-        if !output.status.success() {
-            bail!("{list:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count())
+        let packages = command::output(list.arg("-deps").args(self.programs().map(|(_, package)| package)))?;
+        Ok(packages.lines().filter(|line| !line.is_empty()).count())
     }
 
     fn go(&self, command: &str) -> Command {
@@ -101,7 +98,7 @@ impl GoBuild {
             let moved = fs::rename(&complete, &finished);
             moved.with_context(|| format!("move the programs to {}", finished.display()))?;
         }
-        discard(&self.staging)
+        folder::remove(&self.staging)
     }
 }
 
@@ -124,13 +121,6 @@ fn lock(path: &Path) -> anyhow::Result<File> {
         file.lock().with_context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)
-}
-
-fn discard(directory: &Path) -> anyhow::Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

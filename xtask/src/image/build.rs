@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 
 use super::content::Image;
 use super::platform::Platform;
@@ -62,20 +61,23 @@ pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<Pat
     build_programs(&Build { packages, platform, target, c_compiler: None, flags: &[], folder: "image" })
 }
 
-/// Builds programs, and returns the directory in which they are.
+/// Builds programs, and returns the directory in which they are. Each has a build of its own: packages that are built
+/// together share the features of their crates, so the bytes of each would depend on the others.
 pub(crate) fn build_programs(programs: &Build) -> anyhow::Result<PathBuf> {
     let metadata = cargo::metadata()?;
     let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
     let target = Path::new(target).join(programs.folder);
-    eprintln!(
-        "Building {} for {} (minutes, if nothing was built before).",
-        programs.packages.join(" and "),
-        programs.platform
-    );
-
-    let mut build = cargo(["build", "--release", "--locked", "--bins", "--target", programs.target]);
-    build.args(programs.packages.iter().flat_map(|name| ["--package", name])).arg("--target-dir").arg(&target);
     let moved = moved_paths(&target)?;
+    for package in &programs.packages {
+        eprintln!("Building {package} for {} (minutes, if nothing was built before).", programs.platform);
+        build_program(programs, package, &target, &moved)?;
+    }
+    Ok(target.join(programs.target).join("release"))
+}
+
+fn build_program(programs: &Build, package: &str, target: &Path, moved: &[(String, String)]) -> anyhow::Result<()> {
+    let mut build = cargo(["build", "--release", "--locked", "--bins", "--target", programs.target]);
+    build.args(["--package", package]).arg("--target-dir").arg(target);
     let mut compiler: Vec<String> = moved.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
     compiler.extend(programs.flags.iter().map(|&flag| flag.to_owned()));
     let c: Vec<String> = moved.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
@@ -91,8 +93,7 @@ pub(crate) fn build_programs(programs: &Build) -> anyhow::Result<PathBuf> {
     if let Some(compiler) = programs.c_compiler {
         build.env(format!("CC_{}", programs.target.replace('-', "_")), compiler);
     }
-    cargo::run(build)?;
-    Ok(target.join(programs.target).join("release"))
+    cargo::run(build)
 }
 
 /// Returns whether the standard library of Rust for a target is installed.
@@ -148,11 +149,7 @@ fn moved_paths(target: &Path) -> anyhow::Result<Vec<(String, String)>> {
 
 /// Returns the folders in which cargo unpacks crates.
 fn registries() -> anyhow::Result<Vec<PathBuf>> {
-    let metadata = cargo(["metadata", "--format-version=1", "--locked"]).output().context("run `cargo metadata`")?;
-    if !metadata.status.success() {
-        bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&metadata.stderr));
-    }
-    let metadata: Value = serde_json::from_slice(&metadata.stdout).context("read the output of `cargo metadata`")?;
+    let metadata = cargo::metadata_with_dependencies()?;
     let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
     let foreign = packages.iter().filter(|package| !package["source"].is_null());
     // …/registry/src/REGISTRY/CRATE-VERSION/Cargo.toml

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
 
 use super::files::Files;
 use super::lock::{self, Package};
 use super::platform::Platform;
 use crate::control_plane::cache_directory;
+use crate::folder;
+use crate::sha256::sha256;
 
 /// The variable with the path of a file of apt sources.
 const SOURCES: &str = "ROTOTO_APT_SOURCES";
@@ -140,9 +141,7 @@ impl Apt {
 
     fn download(&self, packages: &[&Package]) -> anyhow::Result<()> {
         let folder = self.state.join("download");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
+        folder::remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let names = packages.iter().map(|package| format!("{}={}", package.name, package.version));
         self.output(self.command("apt-get").args(["download", "--quiet"]).args(names).current_dir(&folder))
@@ -268,12 +267,7 @@ pub(crate) fn must_be_of_the_release(packages: &[Unpacked]) -> anyhow::Result<()
 
 fn digest_of(path: &Path) -> anyhow::Result<String> {
     let content = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    Ok(hexadecimal(&Sha256::digest(content)))
-}
-
-/// Returns bytes in lower-case hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(&content))
 }
 
 #[cfg(test)]

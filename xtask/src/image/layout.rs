@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::content::{Image, USER};
-use super::debian::hexadecimal;
 use super::files::{Entry, Files, gzip};
 use super::platform::Platform;
+use crate::sha256::sha256;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -268,7 +267,7 @@ pub(crate) fn sorted(value: &Value) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
+    format!("sha256:{}", sha256(bytes))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -331,7 +330,7 @@ mod tests {
         let folder = root.path().join("layout");
         written(&Platform::ALL, &folder);
         for (path, bytes) in all_bytes(&folder).iter().filter(|(path, _)| path.starts_with("blobs")) {
-            assert_eq!(path.rsplit('/').next().unwrap(), hexadecimal(&Sha256::digest(bytes)));
+            assert_eq!(path.rsplit('/').next().unwrap(), sha256(bytes));
         }
         let layers = layers(&folder, Platform::Arm64).unwrap();
         assert_eq!(layers.len(), 2);

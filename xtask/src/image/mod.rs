@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::cargo;
+use crate::{cargo, licences};
 use build::Revision;
 use content::{IMAGES, Image};
 use debian::{Apt, Unpacked};
@@ -210,11 +210,7 @@ fn content<'a>(
     let base = content::base(image, platform, &needs.libraries, packages)?;
     let mut own = Files::default();
     own.insert(&format!("usr/bin/{}", image.name), Entry::File(0o755, program));
-    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        let path = cargo::root().join(licence);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        own.insert_text(&format!("usr/share/doc/{}/{licence}", image.name), text);
-    }
+    licences::insert(&mut own, &format!("usr/share/doc/{}/", image.name))?;
     let version = build::version(image.name)?;
     let used: Vec<_> = packages.iter().filter(|unpacked| base.packages.contains(&unpacked.package.name)).collect();
     let parts = parts::list(image, platform, &version, revision, &used)?;

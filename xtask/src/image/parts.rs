@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::build::{self, Revision};
@@ -11,6 +11,7 @@ use super::content::Image;
 use super::debian::{RELEASE, Unpacked};
 use super::platform::Platform;
 use crate::cargo::{self, cargo};
+use crate::command;
 
 /// Crates that only a build needs, and that bring C code which it links.
 const BRING_C_CODE: [&str; 1] = ["lua-src"];
@@ -119,11 +120,7 @@ fn linked(package: &str, target: &str) -> anyhow::Result<BTreeSet<Crate>> {
     let tree = |edges: &str| {
         let mut tree = cargo(["tree", "--locked", "--prefix", "none", "--format", "{p}|{l}", "--edges", edges]);
         tree.args(["--package", package, "--target", target]);
-        let output = tree.output().context("run `cargo tree`")?;
-        if !output.status.success() {
-            bail!("`cargo tree` failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(crates(&String::from_utf8_lossy(&output.stdout)))
+        anyhow::Ok(crates(&command::output(&mut tree)?))
     };
     let mut all = tree("normal,no-proc-macro")?;
     let with_builds = tree("normal,build,no-proc-macro")?;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::layout::Written;
+use crate::command;
 use crate::control_plane::{self, GoModule, cache_directory};
 
 const CRANE: GoModule = GoModule {
@@ -69,19 +70,15 @@ fn is_absent(message: &str) -> bool {
 }
 
 fn run(crane: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(crane).args(arguments).output().with_context(|| format!("run {}", crane.display()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`crane {}` failed: {}\n`crane auth login` logs in to a registry.", arguments.join(" "), said.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    command::output(Command::new(crane).args(arguments))
+        .map_err(|error| anyhow!("{error:#}\n`crane auth login` logs in to a registry."))
 }
 
 /// Pushes the image, and then what is attached to it. Returns the name with the digest that the registry reports.
 pub(crate) fn push(layout: &Written, to: &Destination) -> anyhow::Result<String> {
     let crane = crane()?;
     let name = to.name();
-    let folder = tempfile_folder(layout)?;
+    let folder = Folder::beside(layout)?;
     let pushed = std::iter::once((layout.digest.as_str(), name.clone()))
         .chain(layout.attached().into_iter().map(|digest| (digest, format!("{}@{digest}", to.repository))));
     for (digest, name) in pushed {
@@ -97,21 +94,23 @@ pub(crate) fn push(layout: &Written, to: &Destination) -> anyhow::Result<String>
     Ok(format!("{}@{there}", to.repository))
 }
 
-/// A folder beside the layout that is removed when this is dropped.
+/// A folder that is removed when this is dropped.
 struct Folder {
     path: PathBuf,
+}
+
+impl Folder {
+    fn beside(layout: &Written) -> anyhow::Result<Self> {
+        let path = layout.folder.with_extension(format!("push-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Self { path })
+    }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
-}
-
-fn tempfile_folder(layout: &Written) -> anyhow::Result<Folder> {
-    let path = layout.folder.with_extension(format!("push-{}", std::process::id()));
-    std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-    Ok(Folder { path })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::command::{output, output_of};
+use crate::command::{output, output_of};
 
 /// The programs that talk to the API server, and the file with its address.
 #[derive(Clone)]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tar::{Builder, Header};
+
+use crate::sha256::sha256;
 
 /// The images of `cargo xtask image` that a node gets.
 pub(crate) const NAMES: [&str; 3] = ["rototo-operator", "degradation-service", "rototo-agent"];
@@ -82,10 +83,10 @@ impl Layer {
         let layer = layer.into_inner().context("write a layer")?;
         let config = json!({
             "architecture": architecture(), "os": "linux", "config": configuration,
-            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
         })
         .to_string();
-        let name = format!("{}.json", digest(config.as_bytes()));
+        let name = format!("{}.json", sha256(config.as_bytes()));
         let manifest = json!([{"Config": name, "RepoTags": [reference], "Layers": ["layer.tar"]}]);
         let mut archive = Archive::create(to)?;
         archive.add("layer.tar", &layer)?;
@@ -97,10 +98,6 @@ impl Layer {
 
 fn architecture() -> &'static str {
     if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn header(length: usize, mode: u32) -> Header {

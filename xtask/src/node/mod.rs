@@ -1,17 +1,22 @@
-//! `cargo xtask node`: one real Kubernetes node on this machine, and tests of the product in its pods.
+//! `cargo xtask node`: two real Kubernetes nodes on this machine, and tests of the product in their pods.
 //!
-//! [`machine`] starts and ends the node, [`programs`] supplies what it consists of, and [`images`] gives it the images of
-//! `cargo xtask image`. [`steps`] proves one thing each, mostly in a [`scene`]: a namespace with a workspace and a fleet.
+//! [`machine`] starts and ends the nodes that [`nodes`] describes, [`programs`] supplies what they consist of, and [`images`]
+//! gives them the images of `cargo xtask image`. [`steps`] proves one thing each, mostly in a [`scene`]: a namespace with a
+//! workspace and a fleet.
 
 mod cluster;
-mod command;
+mod control_groups;
 mod images;
 mod machine;
+mod network;
+mod nodes;
 mod observer;
+mod process_counter;
 mod programs;
 mod python;
 mod scene;
 mod steps;
+mod wait;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,13 +37,13 @@ pub struct NodeArguments {
 
 #[derive(Subcommand)]
 enum NodeCommand {
-    /// Start a node, and print the path of its kubeconfig.
+    /// Start the nodes, and print the path of their kubeconfig.
     Up(NodeOptions),
-    /// Start a node, run the product in its pods, and end the node.
+    /// Start the nodes, run the product in their pods, and end the nodes.
     Test(TestArguments),
-    /// End the node.
+    /// End the nodes.
     Down {
-        /// The directory of the node.
+        /// The directory of the nodes.
         #[arg(long, value_name = "DIR", default_value = STATE)]
         state: PathBuf,
     },
@@ -46,7 +51,7 @@ enum NodeCommand {
 
 #[derive(Args)]
 struct NodeOptions {
-    /// The directory of the node. It may not be below /run or /var, of which the node has its own.
+    /// The directory of the nodes. It may not be below /run or /var, of which each node has its own.
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state: PathBuf,
     /// A directory with the layouts of the images, as `cargo xtask image` writes it. Without it, the images are built.
@@ -63,20 +68,20 @@ struct TestArguments {
     /// List the steps.
     #[arg(long)]
     list: bool,
-    /// Use the node that runs, with the images that it has.
+    /// Use the nodes that run, with the images that they have.
     #[arg(long)]
     running: bool,
-    /// Leave the node running.
+    /// Leave the nodes running.
     #[arg(long)]
     keep: bool,
 }
 
 const STATE: &str = "/tmp/rototo-node";
 
-/// Starts, tests, or ends the node.
+/// Starts, tests, or ends the nodes.
 pub fn run(arguments: &NodeArguments) -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") {
-        bail!("a node needs Linux");
+        bail!("the nodes need Linux");
     }
     match &arguments.command {
         NodeCommand::Up(options) => {
@@ -94,10 +99,8 @@ pub fn run(arguments: &NodeArguments) -> anyhow::Result<()> {
 
 fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     let chosen = steps::chosen(&arguments.names)?;
-    let machine = match arguments.running {
-        true => Machine::running(&absolute(&arguments.node.state)?)?,
-        false => up(&arguments.node)?,
-    };
+    let machine =
+        if arguments.running { Machine::running(&absolute(&arguments.node.state)?)? } else { up(&arguments.node)? };
     let result = steps::run(&machine, &chosen);
     if !arguments.keep && !arguments.running {
         machine::end(&machine.state)?;
@@ -110,7 +113,7 @@ fn up(options: &NodeOptions) -> anyhow::Result<Machine> {
     let layouts = layouts(options.images.as_deref())?;
     let started = Instant::now();
     let machine = Machine::start(&state, &layouts)?;
-    eprintln!("The node is ready after {:.1} s.", started.elapsed().as_secs_f64());
+    eprintln!("The nodes are ready after {:.1} s.", started.elapsed().as_secs_f64());
     Ok(machine)
 }
 
@@ -133,7 +136,7 @@ fn absolute(state: &Path) -> anyhow::Result<PathBuf> {
     let state = std::path::absolute(state).with_context(|| format!("find {}", state.display()))?;
     let own = ["/run", "/var", "/proc", "/sys", "/dev"];
     if own.iter().any(|folder| state.starts_with(folder)) {
-        bail!("{} is below a directory of which the node has its own", state.display());
+        bail!("{} is below a directory of which each node has its own", state.display());
     }
     Ok(state)
 }
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_directory_is_not_where_the_node_has_its_own_files() {
+    fn a_state_directory_is_not_where_a_node_has_its_own_files() {
         assert!(absolute(Path::new("/var/lib/node")).is_err());
         assert_eq!(absolute(Path::new("/tmp/node")).unwrap(), Path::new("/tmp/node"));
     }

@@ -1,4 +1,4 @@
-//! Observes the status of a workspace while something happens to its fleet.
+//! Observes the status of a workspace, or of another object, while something happens.
 
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,12 +11,13 @@ use serde_json::Value;
 use super::cluster::Cluster;
 
 /// A status, with the time at which it was observed.
+#[derive(Clone)]
 pub(crate) struct Observed {
     pub(crate) at: Instant,
     pub(crate) status: Status,
 }
 
-/// The status of a workspace.
+/// The status of an object. Its methods are about that of a workspace.
 #[derive(Clone)]
 pub(crate) struct Status(pub(crate) Value);
 
@@ -46,8 +47,22 @@ impl Status {
 
     /// Returns whether the publish of this commit runs in `fleet` processes of as many.
     pub(crate) fn runs(&self, commit: &str, fleet: u64) -> bool {
-        let revision = self.0["published"]["revision"].as_str().unwrap_or_default();
-        revision.ends_with(commit) && self.fleet() == format!("{fleet}/{fleet}")
+        self.publishes(commit) && self.fleet() == format!("{fleet}/{fleet}")
+    }
+
+    /// Returns whether the publish of this commit runs in every process that counts.
+    pub(crate) fn runs_everywhere(&self, commit: &str) -> bool {
+        self.expected() > 0 && self.runs(commit, self.expected())
+    }
+
+    /// Returns whether a publish of this commit is claimed to run everywhere now.
+    pub(crate) fn claims(&self, commit: &str) -> bool {
+        self.publishes(commit) && self.condition("Converged").starts_with("True")
+    }
+
+    /// Returns whether what is published is of this commit.
+    pub(crate) fn publishes(&self, commit: &str) -> bool {
+        self.0["published"]["revision"].as_str().is_some_and(|revision| revision.ends_with(commit))
     }
 
     /// Returns a line for people.
@@ -62,15 +77,17 @@ impl Status {
     }
 }
 
-/// Collects every status of a workspace until it is dropped.
+/// Collects every status of an object until it is dropped.
 pub(crate) struct Observer {
+    /// The status at the start.
+    pub(crate) first: Observed,
     kubectl: Child,
     statuses: Receiver<Observed>,
 }
 
 impl Observer {
-    pub(crate) fn start(cluster: &Cluster, namespace: &str, workspace: &str) -> anyhow::Result<Self> {
-        let arguments = ["get", "rototoworkspace", workspace, "--namespace", namespace, "--watch", "--output=json"];
+    pub(crate) fn start(cluster: &Cluster, namespace: &str, kind: &str, name: &str) -> anyhow::Result<Self> {
+        let arguments = ["get", kind, name, "--namespace", namespace, "--watch", "--output=json"];
         let mut command = cluster.kubectl_command(&arguments);
         let mut kubectl = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("run kubectl")?;
         let output = kubectl.stdout.take().context("read the output of kubectl")?;
@@ -83,9 +100,14 @@ impl Observer {
                 }
             }
         });
-        let observer = Self { kubectl, statuses };
-        observer.statuses.recv_timeout(Duration::from_secs(60)).context("kubectl shows no status")?;
-        Ok(observer)
+        let first = statuses.recv_timeout(Duration::from_secs(60));
+        match first.context("kubectl shows no status") {
+            Ok(first) => Ok(Self { first, kubectl, statuses }),
+            Err(error) => {
+                end(&mut kubectl);
+                Err(error)
+            }
+        }
     }
 
     /// Returns what was observed since the last call.
@@ -106,9 +128,13 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        let _ = self.kubectl.kill();
-        let _ = self.kubectl.wait();
+        end(&mut self.kubectl);
     }
+}
+
+fn end(kubectl: &mut Child) {
+    let _ = kubectl.kill();
+    let _ = kubectl.wait();
 }
 
 #[cfg(test)]
@@ -127,6 +153,7 @@ mod tests {
         assert_eq!(status.condition("Converged"), "True/Converged");
         assert_eq!(status.condition("Ready"), "/");
         assert!(status.runs("4d123d613b6b", 3) && !status.runs("4d123d613b6b", 4));
+        assert!(status.claims("4d123d613b6b") && !status.claims("0d123d613b6b"));
         assert_eq!(status.line(), "main@sha1:4d123d61, fleet 3/3, Ready /, Converged True/Converged");
     }
 }

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::command::output;
+use crate::command::output;
 use crate::control_plane::{self, GoModule, cache_directory};
+use crate::folder;
 
 const NODE: GoModule = GoModule {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/node/programs"),
@@ -105,9 +106,7 @@ fn debian(cache: &Path) -> anyhow::Result<PathBuf> {
     eprintln!("Fetching {} Debian packages into {} (once).", PACKAGES.len(), cache.display());
     let staging = cache.join("debian.partial");
     let (archives, unpacked) = (staging.join("archives"), staging.join("root"));
-    if staging.exists() {
-        fs::remove_dir_all(&staging).with_context(|| format!("remove {}", staging.display()))?;
-    }
+    folder::remove(&staging)?;
     fs::create_dir_all(&archives).with_context(|| format!("create {}", archives.display()))?;
     let download = || {
         // Only root has another user for downloads, and that user can't write here.

@@ -6,10 +6,10 @@ use std::process::Command;
 use anyhow::Context;
 use serde_json::json;
 
-use super::command::output;
 use super::images::{self, Layer};
 use super::machine::Machine;
 use crate::cargo;
+use crate::command::output;
 
 /// The name of the image.
 pub(crate) const NAME: &str = "python-service";

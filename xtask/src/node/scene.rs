@@ -9,11 +9,12 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::command::{output, wait_for};
 use super::images;
 use super::machine::{ADDRESS, Machine};
 use super::observer::{Observer, Status};
-use crate::cargo;
+use super::wait::wait_for;
+use crate::command::output;
+use crate::{cargo, folder};
 
 /// The workspace of the example's manifests.
 pub(crate) const WORKSPACE: &str = "degradation-config";
@@ -26,7 +27,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(180);
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 const POLICY: &str = "degradation-config/resources/service-degradation-policy-objects/severe.toml";
 
-/// A namespace, its repository, and the node that has both.
+/// A namespace, its repository, and the nodes that have both.
 pub(crate) struct Scene<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) cluster: Cluster,
@@ -73,7 +74,7 @@ impl<'a> Scene<'a> {
         Self { machine, cluster: machine.cluster(), namespace: name.to_owned() }
     }
 
-    /// Returns the Deployment of the example, with the image that this node has.
+    /// Returns the Deployment of the example, with the image that the nodes have.
     pub(crate) fn deployment(&self) -> anyhow::Result<Value> {
         let image = images::reference(SERVICE);
         let text = manifest("degradation-service/manifests/deployment.yaml")?;
@@ -112,13 +113,11 @@ impl<'a> Scene<'a> {
         self.machine.state.join("git").join(&self.namespace)
     }
 
-    /// Removes what an earlier run of the step has left on a node that was kept.
+    /// Removes what an earlier run of the step has left on nodes that were kept.
     fn remove_earlier(&self) -> anyhow::Result<()> {
         self.cluster.kubectl(&["delete", "namespace", &self.namespace, "--ignore-not-found", "--timeout=120s"])?;
-        for folder in [self.bare(), self.checkout()].iter().filter(|folder| folder.exists()) {
-            fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
-        Ok(())
+        folder::remove(&self.bare())?;
+        folder::remove(&self.checkout())
     }
 
     fn create_repository(&self) -> anyhow::Result<()> {
@@ -152,9 +151,12 @@ impl<'a> Scene<'a> {
     pub(crate) fn change(&self, max_concurrency: u32) -> anyhow::Result<String> {
         let path = self.checkout().join(POLICY);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let line = |line: &str| match line.starts_with("max_concurrency = ") {
-            true => format!("max_concurrency = {max_concurrency}\n"),
-            false => format!("{line}\n"),
+        let line = |line: &str| {
+            if line.starts_with("max_concurrency = ") {
+                format!("max_concurrency = {max_concurrency}\n")
+            } else {
+                format!("{line}\n")
+            }
         };
         fs::write(&path, text.lines().map(line).collect::<String>()).context("write a policy")?;
         self.push(&format!("max_concurrency = {max_concurrency}"))?;
@@ -180,14 +182,24 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn observe(&self) -> anyhow::Result<Observer> {
-        Observer::start(&self.cluster, &self.namespace, WORKSPACE)
+        Observer::start(&self.cluster, &self.namespace, "rototoworkspace", WORKSPACE)
     }
 
     /// Waits until the publish of this commit runs in so many processes, and in no fewer.
     pub(crate) fn await_fleet(&self, commit: &str, fleet: u64) -> anyhow::Result<Status> {
-        wait_for(&format!("{fleet}/{fleet} run {}", &commit[..8]), SOON, || {
+        self.await_status(&format!("{fleet}/{fleet} run {}", &commit[..8]), |status| status.runs(commit, fleet))
+    }
+
+    /// Waits until a condition has this status and reason, such as `True/Converged`.
+    pub(crate) fn await_condition(&self, name: &str, expected: &str) -> anyhow::Result<Status> {
+        self.await_status(&format!("{name} is {expected}"), |status| status.condition(name) == expected)
+    }
+
+    /// Waits until the status is as it should be.
+    pub(crate) fn await_status(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> anyhow::Result<Status> {
+        wait_for(what, SOON, || {
             let status = self.status()?;
-            ensure!(status.runs(commit, fleet), "{}", status.line());
+            ensure!(is_so(&status), "{}", status.line());
             Ok(status)
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -12,6 +12,7 @@ use super::ReleaseArtifact;
 use super::chart_yaml::ChartYaml;
 use crate::cargo;
 use crate::control_plane::Programs;
+use crate::folder;
 use crate::image::files::{Files, gzip};
 use crate::image::layout::{self, Layout, Written};
 
@@ -27,7 +28,7 @@ pub(crate) fn package(version: &str, repository: Option<&str>, scratch: &Path) -
     let mut chart = cargo::root().join("charts").join(CHART);
     if let Some(repository) = repository {
         let copy = scratch.join(CHART);
-        copy_folder(&chart, &copy)?;
+        folder::copy(&chart, &copy)?;
         name_image(&copy, repository)?;
         chart = copy;
     }
@@ -50,20 +51,6 @@ fn helm(helm: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
         bail!("`helm {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&said).trim());
-    }
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
-        let path: PathBuf = entry.with_context(|| format!("read {}", from.display()))?.path();
-        let copy = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
-            copy_folder(&path, &copy)?;
-        } else {
-            fs::copy(&path, &copy).with_context(|| format!("copy {}", path.display()))?;
-        }
     }
     Ok(())
 }
@@ -139,7 +126,7 @@ mod tests {
     fn a_chart_that_is_pushed_names_the_image_that_is_pushed_with_it() {
         let scratch = tempfile::tempdir().unwrap();
         let chart = scratch.path().join(CHART);
-        copy_folder(&cargo::root().join("charts").join(CHART), &chart).unwrap();
+        folder::copy(&cargo::root().join("charts").join(CHART), &chart).unwrap();
         name_image(&chart, "registry.example.com/acme/rototo-operator").unwrap();
         let values: serde_json::Value =
             serde_saphyr::from_str(&fs::read_to_string(chart.join("values.yaml")).unwrap()).unwrap();

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::ReleaseArtifact;
-use crate::cargo;
 use crate::image::build::{self, Build};
 use crate::image::files::{Entry, Files, gzip};
 use crate::image::platform::Platform;
+use crate::licences;
 
 /// The package of the command.
 pub(crate) const PACKAGE: &str = "rototo-cli";
@@ -16,12 +16,10 @@ pub(crate) const PACKAGE: &str = "rototo-cli";
 const PROGRAM: &str = "rototo";
 /// The name under which kubectl finds the same program.
 pub(crate) const PLUGIN: &str = "kubectl-rototo";
-/// The licences that every archive has.
-pub(crate) const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /// A way to build a program that needs no library of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Static {
+pub(crate) struct StaticBuild {
     pub(crate) platform: Platform,
     /// The target of the Rust compiler, which names the archives.
     pub(crate) target: &'static str,
@@ -30,28 +28,32 @@ pub(crate) struct Static {
 }
 
 /// Names of hosts are resolved by musl itself, so that the program runs on every distribution.
-const MUSL: Static =
-    Static { platform: Platform::Amd64, target: "x86_64-unknown-linux-musl", c_compiler: Some("musl-gcc"), flags: &[] };
+const MUSL: StaticBuild = StaticBuild {
+    platform: Platform::Amd64,
+    target: "x86_64-unknown-linux-musl",
+    c_compiler: Some("musl-gcc"),
+    flags: &[],
+};
 
 /// Returns the C library of GNU, linked statically.
-const fn gnu(platform: Platform, target: &'static str) -> Static {
-    Static { platform, target, c_compiler: None, flags: &["-Ctarget-feature=+crt-static"] }
+const fn gnu(platform: Platform, target: &'static str) -> StaticBuild {
+    StaticBuild { platform, target, c_compiler: None, flags: &["-Ctarget-feature=+crt-static"] }
 }
 
 /// Returns how the command is built for a platform on this machine.
-pub(crate) fn way(platform: Platform) -> anyhow::Result<Static> {
+pub(crate) fn static_build(platform: Platform) -> anyhow::Result<StaticBuild> {
     Ok(chosen(platform, build::has_standard_library(MUSL.target)?, build::starts("musl-gcc")))
 }
 
 /// Chooses musl if the machine has all that it needs. There is no C compiler for musl on arm64 in Debian.
-fn chosen(platform: Platform, has_library: bool, has_compiler: bool) -> Static {
+fn chosen(platform: Platform, has_library: bool, has_compiler: bool) -> StaticBuild {
     match platform {
         Platform::Amd64 if has_library && has_compiler => MUSL,
         Platform::Amd64 | Platform::Arm64 => gnu(platform, platform.rust_target()),
     }
 }
 
-impl Static {
+impl StaticBuild {
     /// Says what is lost in comparison with the best way, if anything is.
     pub(crate) fn note(&self) -> Option<String> {
         let prefix = format!("The command for {} is linked with the C library of GNU", self.platform);
@@ -101,11 +103,7 @@ pub(crate) fn archives(version: &str, target: &str, program: &[u8]) -> anyhow::R
     let archive = |name: String, folder: &str, program_name: &str| -> anyhow::Result<ReleaseArtifact> {
         let mut files = Files::default();
         files.insert(&format!("{folder}{program_name}"), Entry::File(0o755, program.to_vec()));
-        for licence in LICENCES {
-            let path = cargo::root().join(licence);
-            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-            files.insert_text(&format!("{folder}{licence}"), text);
-        }
+        licences::insert(&mut files, folder)?;
         Ok(ReleaseArtifact { name, bytes: gzip(&files.tar()?)? })
     };
     Ok([

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::command::{LICENCES, PLUGIN};
+use super::command::PLUGIN;
 use crate::image::platform::Platform;
+use crate::licences::LICENCES;
 
 /// The name of the file, which in an index of krew is that of the plugin.
 pub(crate) const NAME: &str = "rototo.yaml";

@@ -18,6 +18,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::cargo;
+use crate::folder;
 use crate::image::build::Revision;
 use crate::image::content::IMAGES;
 use crate::image::layout::{self, Written};
@@ -25,6 +26,7 @@ use crate::image::parts;
 use crate::image::platform::Platform;
 use crate::image::push::{self, Destination};
 use crate::image::{self, BuildArguments};
+use crate::sha256::sha256;
 use versions::{Agreed, Stated};
 
 /// The arguments of `cargo xtask release`.
@@ -93,7 +95,7 @@ pub fn run(arguments: &ReleaseArguments) -> anyhow::Result<()> {
     if let Some(key) = &arguments.sign_key {
         sums::sign(&partial, key)?;
     }
-    remove(&out)?;
+    folder::remove(&out)?;
     fs::rename(&partial, &out).with_context(|| format!("rename {} to {}", partial.display(), out.display()))?;
     for Pushed { path, layout } in &mut pushed {
         layout.folder = out.join("oci").join(path);
@@ -218,14 +220,14 @@ impl Release<'_> {
     fn commands(&self) -> anyhow::Result<Vec<ReleaseArtifact>> {
         let (version, mut artifacts, mut downloads) = (self.version, Vec::new(), Vec::new());
         for platform in self.platforms.iter().copied() {
-            let way = command::way(platform)?;
-            let program = way.program(self.arguments.build.programs.as_deref())?;
-            let [archive, plugin] = command::archives(version, way.target, &program)?;
-            downloads.push(krew::Download { platform, name: plugin.name.clone(), sha256: sums::sha256(&plugin.bytes) });
-            let parts = parts::list_of_program("rototo", command::PACKAGE, way.target, version, &self.revision)?;
+            let build = command::static_build(platform)?;
+            let program = build.program(self.arguments.build.programs.as_deref())?;
+            let [archive, plugin] = command::archives(version, build.target, &program)?;
+            downloads.push(krew::Download { platform, name: plugin.name.clone(), sha256: sha256(&plugin.bytes) });
+            let parts = parts::list_of_program("rototo", command::PACKAGE, build.target, version, &self.revision)?;
             let mut bytes = serde_json::to_vec_pretty(&layout::sorted(&parts)).context("write JSON")?;
             bytes.push(b'\n');
-            let name = format!("rototo-{version}-{}.cdx.json", way.target);
+            let name = format!("rototo-{version}-{}.cdx.json", build.target);
             artifacts.extend([archive, plugin, ReleaseArtifact { name, bytes }]);
         }
         let addresses = krew::Addresses::of(self.arguments.build.source.as_deref(), version);
@@ -240,7 +242,7 @@ impl Release<'_> {
         let scratch = folder.join("scratch");
         fs::create_dir_all(&scratch).with_context(|| format!("create {}", scratch.display()))?;
         let package = chart::package(self.version, repository.as_deref(), &scratch)?;
-        remove(&scratch)?;
+        folder::remove(&scratch)?;
         Ok(package)
     }
 
@@ -248,7 +250,7 @@ impl Release<'_> {
     fn notes(&self, hindrances: &[String]) -> anyhow::Result<Vec<String>> {
         let mut notes = hindrances.to_vec();
         for platform in self.platforms.iter().copied() {
-            notes.extend(command::way(platform)?.note());
+            notes.extend(command::static_build(platform)?.note());
         }
         let foreign: Vec<_> = self.platforms.iter().filter(|platform| !platform.is_of_this_machine()).collect();
         for platform in foreign {
@@ -286,7 +288,7 @@ fn table(artifacts: &[ReleaseArtifact]) -> String {
     let width = artifacts.iter().map(|artifact| artifact.name.len()).max().unwrap_or_default();
     let line = |artifact: &ReleaseArtifact| {
         let ReleaseArtifact { name, bytes } = artifact;
-        format!("{name:width$}  {:>10}  {}\n", bytes.len(), sums::sha256(bytes))
+        format!("{name:width$}  {:>10}  {}\n", bytes.len(), sha256(bytes))
     };
     artifacts.iter().map(line).collect()
 }
@@ -300,16 +302,9 @@ fn empty_folder(out: &Path) -> anyhow::Result<PathBuf> {
             bail!("{} has other files than those of a release: name an empty directory by --out", out.display());
         }
     }
-    remove(&partial)?;
+    folder::remove(&partial)?;
     fs::create_dir_all(&partial).with_context(|| format!("create {}", partial.display()))?;
     Ok(partial)
-}
-
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
-    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

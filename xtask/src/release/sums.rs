@@ -4,19 +4,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
 
 use super::ReleaseArtifact;
-use crate::image::debian::hexadecimal;
+use crate::sha256::sha256;
 
 /// The name of the file. `sha256sum --check` reads it.
 pub(crate) const NAME: &str = "SHA256SUMS";
 /// The purpose of a signature. One that was made for another purpose does not fit.
 const NAMESPACE: &str = "rototo-release";
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
 
 /// Returns the content of the file, sorted by name.
 pub(crate) fn sums(artifacts: &[ReleaseArtifact]) -> String {

@@ -1,14 +1,14 @@
 //! The drivers: a small program for each SDK, with the versions that it pins.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
-use crate::cargo;
 use crate::control_plane::cache_directory;
+use crate::{cargo, folder};
 
 /// An SDK.
 pub(super) struct Language {
@@ -120,11 +120,9 @@ impl Language {
         Ok(Prepared::Command((self.run)(&folder)))
     }
 
-    fn install(&self, source: &Path, folder: &PathBuf) -> anyhow::Result<()> {
+    fn install(&self, source: &Path, folder: &Path) -> anyhow::Result<()> {
         // What an interrupted run left.
-        if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
+        folder::remove(folder)?;
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         for file in self.files {
             fs::copy(source.join(file), folder.join(file)).with_context(|| format!("copy {file}"))?;

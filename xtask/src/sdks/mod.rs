@@ -62,36 +62,7 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Language>> {
 type Column = (&'static Language, Option<Vec<(&'static str, SdkOutcome)>>);
 
 fn print(columns: &[Column]) {
-    let rows: Vec<&str> = columns
-        .iter()
-        .find_map(|(_, outcomes)| Some(outcomes.as_ref()?.iter().map(|(row, _)| *row).collect()))
-        .unwrap_or_default();
-    let width = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
-    let headings: String = columns.iter().map(|(language, _)| format!("  {:<17}", language.name)).collect();
-    println!("{:width$}{headings}", "");
-    let mut notes: Vec<String> = Vec::new();
-    for (number, row) in rows.iter().enumerate() {
-        print!("{row:width$}");
-        for (language, outcomes) in columns {
-            let outcome = outcomes.as_ref().and_then(|outcomes| outcomes.get(number)).map(|(_, outcome)| outcome);
-            let cell = match outcome {
-                None => "not run".to_owned(),
-                Some(SdkOutcome::Passed) => "ok".to_owned(),
-                Some(SdkOutcome::Differs(note)) => {
-                    let note = format!("{}: {note}", language.name);
-                    let known = notes.iter().position(|known| *known == note);
-                    let place = known.unwrap_or_else(|| {
-                        notes.push(note);
-                        notes.len() - 1
-                    });
-                    format!("ok ({})", place + 1)
-                }
-                Some(SdkOutcome::Failed(_)) => "FAILED".to_owned(),
-            };
-            print!("  {cell:<17}");
-        }
-        println!();
-    }
+    let notes = print_matrix(columns);
     for (number, note) in (1..).zip(&notes) {
         println!("({number}) {note}");
     }
@@ -111,4 +82,42 @@ fn print(columns: &[Column]) {
         count(|one| matches!(one, SdkOutcome::Differs(_))),
         count(|one| matches!(one, SdkOutcome::Failed(_)))
     );
+}
+
+/// Prints a row for each evaluation, and returns the notes that its cells number.
+fn print_matrix(columns: &[Column]) -> Vec<String> {
+    let rows: Vec<&str> = columns
+        .iter()
+        .find_map(|(_, outcomes)| Some(outcomes.as_ref()?.iter().map(|(row, _)| *row).collect()))
+        .unwrap_or_default();
+    let width = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
+    let headings: String = columns.iter().map(|(language, _)| format!("  {:<17}", language.name)).collect();
+    println!("{:width$}{headings}", "");
+    let mut notes: Vec<String> = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        print!("{row:width$}");
+        for (language, outcomes) in columns {
+            let outcome = outcomes.as_ref().and_then(|outcomes| outcomes.get(number)).map(|(_, outcome)| outcome);
+            let cell = match outcome {
+                None => "not run".to_owned(),
+                Some(SdkOutcome::Passed) => "ok".to_owned(),
+                Some(SdkOutcome::Differs(note)) => {
+                    format!("ok ({})", number_of(format!("{}: {note}", language.name), &mut notes))
+                }
+                Some(SdkOutcome::Failed(_)) => "FAILED".to_owned(),
+            };
+            print!("  {cell:<17}");
+        }
+        println!();
+    }
+    notes
+}
+
+/// Returns the number of a note, from 1. Equal notes have one number.
+fn number_of(note: String, notes: &mut Vec<String>) -> usize {
+    if let Some(known) = notes.iter().position(|known| *known == note) {
+        return known + 1;
+    }
+    notes.push(note);
+    notes.len()
 }

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod dashboard;
+mod installs;
 mod pages;
 mod rendering;
 mod runbook;

@@ -105,6 +105,7 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1", "/podDisruptionBudget"),
         ("rbac.secrets.names=null", "missing property 'names'"),
         ("rbac.secrets.names={}", "/rbac/secrets/names"),
+        ("openshift=maybe", "/openshift"),
         ("nameOverride=My_Op", "/nameOverride"),
         ("fullnameOverride=Not_A_Name", "/fullnameOverride"),
         ("prometheusRule.enabled=true,prometheusRule.disabled={RototoNone}", "The alerts are RototoOperatorDown"),

@@ -7,11 +7,14 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::node::command::{output, wait_for};
+use super::placement::{are_on_all_nodes, line, spread};
+use crate::command::output;
 use crate::node::images;
 use crate::node::machine::Machine;
+use crate::node::nodes::NODES;
 use crate::node::python;
 use crate::node::scene::{SOON, Scene, container_of, container_status, manifest, name, set_variable};
+use crate::node::wait::wait_for;
 
 /// The name of the agent's Deployment or DaemonSet, ServiceAccount, Service, container, and image.
 const AGENT: &str = "rototo-agent";
@@ -42,7 +45,7 @@ pub(super) fn sidecar(machine: &Machine) -> anyhow::Result<Outcome> {
 }
 
 pub(super) fn node(machine: &Machine) -> anyhow::Result<Outcome> {
-    shared(machine, "agent-node", "node.yaml", "daemonset", 1)
+    shared(machine, "agent-node", "node.yaml", "daemonset", NODES.len() as u64)
 }
 
 pub(super) fn deployment(machine: &Machine) -> anyhow::Result<Outcome> {
@@ -67,6 +70,7 @@ fn shared(machine: &Machine, name: &str, file: &str, kind: &str, agents: u64) ->
 
     // Clients are asked until all agents are replaced.
     let services = services(&scene)?;
+    ensure!(are_on_all_nodes(&services), "a node has no service: {}", line(&services));
     let (started, mut asked, mut failed) = (Instant::now(), 0, Vec::new());
     scene.kubectl(&["rollout", "restart", kind, AGENT])?;
     let namespace = ["--namespace", &scene.namespace, "--timeout=180s"];
@@ -91,7 +95,7 @@ fn shared(machine: &Machine, name: &str, file: &str, kind: &str, agents: u64) ->
     )))
 }
 
-/// Gives the node the image of the service, or says why it can't.
+/// Gives the nodes the image of the service, or says why it can't.
 fn import(machine: &Machine) -> anyhow::Result<Option<Outcome>> {
     if Command::new(python::PROGRAM).arg("--version").output().is_err() {
         return Ok(Some(Outcome::NotRun(format!("this machine has no {}", python::PROGRAM))));
@@ -99,7 +103,7 @@ fn import(machine: &Machine) -> anyhow::Result<Option<Outcome>> {
     python::import(machine).map(|()| None)
 }
 
-/// Replaces the images of the manifests by those of the node.
+/// Replaces the images of the manifests by those of the nodes.
 fn with_images(text: &str) -> String {
     [(AGENT, AGENT), (CHECKOUT, python::NAME)].iter().fold(text.to_owned(), |text, (public, image)| {
         text.replace(&format!("registry.example.com/{public}:0.1.0"), &images::reference(image))
@@ -117,6 +121,7 @@ fn checkout(scene: &Scene) -> anyhow::Result<Value> {
 fn client(scene: &Scene) -> anyhow::Result<Value> {
     let mut deployment = checkout(scene)?;
     set_variable(container_of(&mut deployment), "OFREP_ENDPOINT", &format!("http://{AGENT}:8016"));
+    spread(&mut deployment);
     let template = &mut deployment["spec"]["template"];
     template["metadata"]["labels"] = json!({"app.kubernetes.io/name": CHECKOUT, "rototo-agent-client": "true"});
     template["spec"]["initContainers"] = json!([]);

@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::ensure;
 
 use super::Outcome;
-use crate::node::command::wait_for;
 use crate::node::machine::Machine;
 use crate::node::scene::{SERVICE, SOON, Scene};
+use crate::node::wait::wait_for;
 
 pub(super) fn push(machine: &Machine) -> anyhow::Result<Outcome> {
     let scene = Scene::with_fleet(machine, "push")?;
@@ -20,11 +20,7 @@ pub(super) fn push(machine: &Machine) -> anyhow::Result<Outcome> {
             ensure!(runs == u64::from(value), "FLEET is 3/3, and a pod gives {runs} in place of {value}");
         }
     }
-    let status = wait_for("Converged is True", SOON, || {
-        let status = scene.status()?;
-        ensure!(status.condition("Converged") == "True/Converged", "{}", status.line());
-        Ok(status)
-    })?;
+    let status = scene.await_condition("Converged", "True/Converged")?;
     Ok(Outcome::Passed(format!("five pushes, CONVERGED-IN {}; {}", converged_in.join(", "), status.condition("Ready"))))
 }
 

@@ -7,10 +7,10 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::node::command::wait_for;
 use crate::node::machine::Machine;
 use crate::node::observer::Observed;
 use crate::node::scene::{SERVICE, SOON, Scene, container_id, container_of, container_status, name, set_variable};
+use crate::node::wait::wait_for;
 
 pub(super) fn kill(machine: &Machine) -> anyhow::Result<Outcome> {
     let scene = Scene::with_fleet(machine, "kill")?;
@@ -153,8 +153,5 @@ pub(super) fn evict(scene: &Scene, pod: &str) -> anyhow::Result<()> {
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}).to_string();
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/eviction");
     let answer = scene.cluster.kubectl_with(&["create", "--raw", &path, "--filename=-"], &eviction)?;
-    match answer.contains("Success") {
-        true => Ok(()),
-        false => bail!("the eviction of {pod} is refused: {answer}"),
-    }
+    if answer.contains("Success") { Ok(()) } else { bail!("the eviction of {pod} is refused: {answer}") }
 }

@@ -4,11 +4,10 @@ use anyhow::{Context, ensure};
 
 use super::Outcome;
 use crate::cargo;
-use crate::node::command::wait_for;
 use crate::node::images;
 use crate::node::machine::Machine;
 use crate::node::observer::Status;
-use crate::node::scene::{SERVICE, SOON, Scene, WORKSPACE, create_namespace};
+use crate::node::scene::{SERVICE, Scene, WORKSPACE, create_namespace};
 
 /// The release, which is the name of its Deployment and Lease, too.
 pub(super) const RELEASE: &str = "rototo-operator";
@@ -16,7 +15,7 @@ pub(super) const HOME: &str = "rototo-system";
 /// The namespace whose fleet stays for the steps that replace the operator.
 pub(super) const QUICKSTART: &str = "quickstart";
 
-/// Returns the arguments of helm that install or upgrade the release from a chart, with this node's image.
+/// Returns the arguments of helm that install or upgrade the release from a chart, with the image that the nodes have.
 pub(super) fn upgrade(chart: &str) -> Vec<String> {
     let image = images::reference(RELEASE);
     let (repository, tag) = image.rsplit_once(':').unwrap_or((&image, ""));
@@ -45,23 +44,20 @@ pub(super) fn install(machine: &Machine) -> anyhow::Result<Outcome> {
 pub(super) fn quickstart(machine: &Machine) -> anyhow::Result<Outcome> {
     let scene = Scene::existing(machine, QUICKSTART);
     let scene = match scene.status() {
-        // The node was left running.
+        // The nodes were left running.
         Ok(_) => scene,
         Err(_) => follow_the_page(machine)?,
     };
     let status = scene.await_fleet(&scene.commit()?, 3)?;
-    let status = wait_for("the workspace is Ready", SOON, || {
-        let status = scene.status()?;
-        ensure!(status.condition("Ready").starts_with("True"), "{}", status.line());
-        Ok(status)
-    })
-    .with_context(|| format!("after {}", status.line()))?;
+    let is_ready = |status: &Status| status.condition("Ready").starts_with("True");
+    let status =
+        scene.await_status("the workspace is Ready", is_ready).with_context(|| format!("after {}", status.line()))?;
     let pod = scene.pod()?;
     ensure!(scene.policy(&pod)? > 0, "a pod gives no policy");
     Ok(Outcome::Passed(line(&status)))
 }
 
-/// Does what docs/quickstart.md says, with a repository over ssh, as this node has no host with https.
+/// Does what docs/quickstart.md says, with a repository over ssh, as the nodes have no host with https.
 fn follow_the_page(machine: &Machine) -> anyhow::Result<Scene<'_>> {
     let scene = Scene::with_workspace(machine, QUICKSTART)?;
     let workspace = format!("rws/{WORKSPACE}");

@@ -4,9 +4,12 @@
 mod agents;
 mod changes;
 mod containers;
+mod drain;
 mod ends;
 mod install;
+mod lost;
 mod operators;
+mod placement;
 mod policies;
 mod releases;
 
@@ -93,7 +96,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "agent-node",
-        proves: "the agent of a node is replaced, and services in Python miss no answer",
+        proves: "the agents of two nodes are replaced, and services in Python miss no answer of their own",
         run: agents::node,
     },
     Step {
@@ -105,6 +108,31 @@ const STEPS: &[Step] = &[
         name: "network-policy",
         proves: "the chart's NetworkPolicy is accepted; nothing enforces it here",
         run: policies::network_policy,
+    },
+    Step {
+        name: "spread",
+        proves: "two operators run on two nodes, also after a rollout, and processes on both nodes follow a push",
+        run: operators::spread,
+    },
+    Step {
+        name: "drain",
+        proves: "the node of both operators is drained as their budget says, while changes are published",
+        run: drain::drain,
+    },
+    Step {
+        name: "node-lost",
+        proves: "nobody claims to know what runs on a node without power, until it is back",
+        run: lost::services,
+    },
+    Step {
+        name: "node-removed",
+        proves: "nobody claims to know what ran on a node that is removed from the cluster",
+        run: lost::removed,
+    },
+    Step {
+        name: "leader-lost",
+        proves: "the node of the leading of two operators loses its power, and the other one publishes",
+        run: lost::leader,
     },
     Step {
         name: "leader",

@@ -9,10 +9,37 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::ends::evict;
 use super::install::{HOME, QUICKSTART, RELEASE};
-use crate::node::command::{output, wait_for};
+use super::placement::{self, are_on_all_nodes};
+use crate::command::output;
 use crate::node::machine::Machine;
 use crate::node::observer::Observed;
 use crate::node::scene::{SERVICE, SOON, Scene, container_id, container_of, name, set_variable};
+use crate::node::wait::wait_for;
+
+pub(super) fn spread(machine: &Machine) -> anyhow::Result<Outcome> {
+    let (home, scene) = (Scene::existing(machine, HOME), Scene::with_workspace(machine, "spread")?);
+    let mut deployment = scene.deployment()?;
+    placement::spread(&mut deployment);
+    scene.deploy(deployment)?;
+    scene.await_fleet(&scene.commit()?, 3)?;
+    let spread = |pods: &[Value]| {
+        ensure!(are_on_all_nodes(pods), "a node has none of the pods: {}", placement::line(pods));
+        Ok(placement::line(pods))
+    };
+    let services = scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))?;
+    let services_line = spread(&services)?;
+    let installed = spread(&placement::operators(&home)?).context("after the install")?;
+    placement::replace_operators(&home)?;
+    let replaced = spread(&placement::operators(&home)?).context("after the rollout")?;
+    scene.change_converges(50, 3)?;
+    for pod in &services {
+        let runs = scene.policy(pod)?;
+        ensure!(runs == 50, "FLEET is 3/3, and a pod on {} gives {runs}", placement::node_of(pod));
+    }
+    Ok(Outcome::Passed(format!(
+        "operators: {installed}, and after a rollout {replaced}; a push ran in 3/3 services: {services_line}"
+    )))
+}
 
 pub(super) fn leader(machine: &Machine) -> anyhow::Result<Outcome> {
     without_leader(machine, [51, 52], |home, leader| {
@@ -69,7 +96,7 @@ fn replicas(home: &Scene) -> anyhow::Result<u64> {
 }
 
 /// Returns the pod that leads.
-fn holder(home: &Scene) -> anyhow::Result<String> {
+pub(super) fn holder(home: &Scene) -> anyhow::Result<String> {
     let lease = home.get(&["lease", RELEASE])?;
     let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
     holder.map(str::to_owned).context("nobody holds the Lease")

@@ -10,8 +10,8 @@ use super::Outcome;
 use super::install::{HOME, QUICKSTART, RELEASE, chart, upgrade};
 use super::operators::ready_is_untouched;
 use crate::cargo;
+use crate::command::output;
 use crate::node::cluster::Cluster;
-use crate::node::command::output;
 use crate::node::machine::Machine;
 use crate::node::scene::{SERVICE, Scene, WORKSPACE, name};
 

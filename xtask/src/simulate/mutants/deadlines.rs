@@ -1,6 +1,8 @@
-//! Faults in how long things take, and in what is taken for somebody's edit.
+//! Faults in how long things take, in what is taken for somebody's edit, and in counts.
 
-use super::{FLEET, Mutant, PLAN, PROCESS, PUBLISHING_EDGE, STATUS_EDGE, WORKSPACE_EDGE, mutant};
+use super::{
+    FLEET, Mutant, PLAN, PROCESS, PUBLISHER, PUBLISHING_EDGE, RECORD_EDGE, STATUS_EDGE, VIEW, WORKSPACE_EDGE, mutant,
+};
 
 const ATTENDANCE: &str = "protocol/src/fleet/attendance.rs";
 
@@ -82,5 +84,37 @@ pub(super) const MUTANTS: &[Mutant] = &[
         PUBLISHING_EDGE,
         "            self.api.map_version += 1;\n            self.learn_map(operator);",
         "            self.learn_map(operator);",
+    ),
+    // Counts.
+    mutant(
+        "a process that runs what a stage announces is counted as one that runs what is published",
+        VIEW,
+        "view.applied += u32::from(!silent && published.is_some_and(|publish| process.runs(&publish)));",
+        "view.applied += u32::from(!silent && process.applied.is_some());",
+    ),
+    mutant(
+        "a process that refuses what is published is counted as one that runs it",
+        VIEW,
+        "view.applied += u32::from(!silent && published.is_some_and(|publish| process.runs(&publish)));",
+        "view.applied += u32::from(!silent && published == process.last_report.publish);",
+    ),
+    mutant(
+        "an operator that starts does not know which name was announced last",
+        RECORD_EDGE,
+        "last_announced.into_iter().for_each(|name| record.fleet.know_name(name));",
+        "let _ = last_announced;",
+    ),
+    // Edits beside a rollout.
+    mutant(
+        "a rollout ends when somebody writes a later name than the announced one into the marker",
+        PLAN,
+        "let rollout = rollout.filter(|(next, _)| next.fingerprint != fingerprint);",
+        "let rollout = rollout.filter(|(next, _)| next.fingerprint != fingerprint && namer.of_put_back(fingerprint, *next) < next.updated_at);",
+    ),
+    mutant(
+        "a rollout ends when somebody removes the marker while no operator runs",
+        PUBLISHER,
+        "remembered_rollout: input.remembered_rollout.filter(|_| self.has_lost(&map, &input)),",
+        "remembered_rollout: input.remembered_rollout.filter(|_| input.queues && self.has_lost(&map, &input)),",
     ),
 ];

@@ -276,14 +276,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a marker is put back without its rollout",
         PLAN,
-        "(stays && self.known.is_some() && self.held_back(next.fingerprint, None).is_none()).then_some(next)",
-        "(stays && self.known.is_none()).then_some(next)",
+        "(stays && self.held_back(next.fingerprint, None).is_none()).then_some((next, stage))",
+        "(stays && self.known.is_none()).then_some((next, stage))",
     ),
     mutant(
         "what status remembers as taken back comes again once the marker is lost",
         PUBLISHER,
-        "known.or(input.remembered_held.filter(|_| lost))",
-        "known.or(input.remembered_held.filter(|_| lost && input.suspended))",
+        "known.or(input.remembered_held.filter(|_| self.has_lost(map, input)))",
+        "known.or(input.remembered_held.filter(|_| input.suspended && self.has_lost(map, input)))",
     ),
     mutant(
         "nobody can hold what has no steps",
