@@ -118,10 +118,12 @@ async fn of_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<
     let cluster = cluster_of(&kubeconfig, context).cloned().unwrap_or_default();
     let own_proxy = cluster.proxy_url.filter(|proxy| !proxy.is_empty());
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    // The crate reads the file once. Named here, it is read again from time to time.
-    let is_data = cluster.certificate_authority_data.is_some();
-    config.root_cert_file = cluster.certificate_authority.filter(|_| !is_data).map(PathBuf::from);
     config.cluster_url = with_scheme(&config)?;
+    // kubectl takes an empty file of authorities for none.
+    config.root_cert.take_if(|authorities| authorities.is_empty());
+    // The crate reads the file once. Named here, it is read again from time to time.
+    let is_file = config.root_cert.is_some() && cluster.certificate_authority_data.is_none();
+    config.root_cert_file = cluster.certificate_authority.filter(|_| is_file).map(PathBuf::from);
     require_plugin(&config)?;
     config.proxy_url = match own_proxy {
         Some(proxy) => Some(proxy.parse().map_err(KubeconfigError::ParseProxyUrl)?),

@@ -53,6 +53,13 @@ async fn an_empty_field_is_absent_as_for_kubectl() {
 }
 
 #[tokio::test]
+async fn an_empty_file_of_authorities_is_absent_as_for_kubectl() {
+    let config = with("{server: h, certificate-authority: /dev/null}", "{token: t}").await.unwrap();
+    assert!(config.root_cert.is_none() && config.root_cert_file.is_none());
+    assert_eq!(config.cluster_url.scheme_str(), Some("https"));
+}
+
+#[tokio::test]
 async fn base64_may_have_line_breaks_as_for_kubectl() {
     // A certificate of three bytes.
     let lines = ["LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBRUMK", "LS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo="];
