@@ -46,7 +46,7 @@ pub struct Convergence {
     /// stays when a base moves. An older operator leaves it out.
     #[serde(default)]
     pub source_fingerprint: Option<String>,
-    /// True if every revision that the source had is read, linted, and published or refused.
+    /// True if the newest content of the source is published, refused, or held.
     pub settled: bool,
     /// The status of the condition `Converged`: `True`, `False`, or `Unknown`.
     pub status: String,

@@ -123,7 +123,10 @@ async fn answer(
     watch_ends: Arc<WatchEnds>,
 ) -> Result<Answer, BoxError> {
     let session = sessions.current().await?;
-    let again = copy(&request);
+    let (parts, body) = request.into_parts();
+    // A body that is a stream can't be sent again.
+    let again = body.try_clone().map(|body| Request::from_parts(parts.clone(), body));
+    let request = Request::from_parts(parts, body);
     let refused = match send(&session, request, limits, &watch_ends).await {
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => answer,
         other => return other,
@@ -145,16 +148,6 @@ fn send(
         request.headers_mut().insert(AUTHORIZATION, header.clone());
     }
     Limited { service: session.http.clone(), limits, watch_ends: watch_ends.clone() }.call(request)
-}
-
-/// Returns a copy of a request; `None` if its body is a stream.
-fn copy(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut copy = Request::new(request.body().try_clone()?);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    Some(copy)
 }
 
 /// Prepares connections that present a certificate, or the one of the configuration.

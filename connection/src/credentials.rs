@@ -68,11 +68,8 @@ impl Source {
     ///
     /// The user has credentials that can't be used, or files that can't be read.
     pub(crate) fn take_from(user: &mut AuthInfo) -> Result<Self, AuthError> {
-        let AuthInfo { username, password, token, token_file, exec, auth_provider, .. } = &*user;
-        let (password, token) = (
-            secret(user, "password").filter(|_| password.is_some()),
-            secret(user, "token").filter(|_| token.is_some()),
-        );
+        let AuthInfo { username, token_file, exec, auth_provider, .. } = &*user;
+        let (password, token) = (secret(user, "password"), secret(user, "token"));
         let mut credentials = Credentials::default();
         let mut files = Files { token: None, identity: None };
         let (mut program, mut of_kubectl) = (None, false);

@@ -218,7 +218,7 @@ fn with_scheme(config: &Config) -> Result<Uri, ConfigError> {
     if has_host { Ok(address) } else { Err(ConfigError::Server(config.cluster_url.to_string())) }
 }
 
-/// Refuses a configuration whose credentials a program makes that is not here. The crate does not name it.
+/// Refuses a configuration whose credentials a program makes that is not here, with the way to install it.
 fn require_plugin(config: &Config) -> Result<(), ConfigError> {
     let user = &config.auth_info;
     // These come before the program, which then does not run.

@@ -166,7 +166,7 @@ impl Plugin {
     }
 
     /// Returns the words for a failure.
-    pub(crate) fn failed(&self, why: &str) -> String {
+    fn failed(&self, why: &str) -> String {
         let name = self.exec.command.as_ref().map(|program| format!(" `{program}`")).unwrap_or_default();
         one_line(&format!("the program{name} that makes the user's credentials {why}"))
     }

@@ -45,11 +45,8 @@ impl Default for Pace {
     }
 }
 
-/// What requests are sent with.
-#[derive(Clone)]
+/// What requests are sent with. Each attempt that succeeds makes one.
 pub(crate) struct Session {
-    /// The number of the attempt that made it.
-    attempt: u64,
     pub(crate) credentials: Credentials,
     pub(crate) http: Http,
 }
@@ -58,22 +55,22 @@ pub(crate) struct Session {
 pub(crate) struct Sessions {
     source: Source,
     connect: Connect,
-    /// The connections that were prepared first, and the certificate that they present.
-    first: (Option<Arc<Identity>>, Http),
+    /// The connections that were prepared first.
+    first: Http,
     pace: Pace,
     state: Mutex<State>,
     /// Locked while credentials are read or made.
     renewing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
 struct State {
-    session: Option<Session>,
+    session: Option<Arc<Session>>,
     /// True if the API server has refused the session.
     is_refused: bool,
-    /// The number of attempts that have ended, and the time at which the last one began.
+    /// The number of attempts that have ended.
     attempts: u64,
-    began: Option<Instant>,
+    /// The time at which the last attempt began, or this was made.
+    began: Instant,
     /// Why the last attempt brought no credentials, if it did not.
     failure: Option<String>,
 }
@@ -81,9 +78,9 @@ struct State {
 /// What a request does about the session.
 enum Need {
     /// It takes this one.
-    Nothing(Session),
+    Nothing(Arc<Session>),
     /// It takes this one, and begins to renew it.
-    RenewBeside(Session),
+    RenewBeside(Arc<Session>),
     /// It waits for another.
     Renew,
     /// It fails like the last attempt.
@@ -105,9 +102,10 @@ impl Sessions {
         };
         let identity = credentials.as_ref().and_then(|credentials| credentials.identity.clone());
         let http = connect(identity.as_deref())?;
-        let session = credentials.map(|credentials| Session { attempt: 0, credentials, http: http.clone() });
-        let state = Mutex::new(State { session, began: Some(Instant::now()), ..State::default() });
-        Ok(Self { source, connect, first: (identity, http), pace, state, renewing: tokio::sync::Mutex::default() })
+        let session = credentials.map(|credentials| Arc::new(Session { credentials, http: http.clone() }));
+        let state = State { session, is_refused: false, attempts: 0, began: Instant::now(), failure: None };
+        let renewing = tokio::sync::Mutex::default();
+        Ok(Self { source, connect, first: http, pace, state: Mutex::new(state), renewing })
     }
 
     /// Returns the session for a request, whose credentials are renewed first where that is due.
@@ -115,7 +113,7 @@ impl Sessions {
     /// # Errors
     ///
     /// There are no credentials, for this reason.
-    pub(crate) async fn current(self: &Arc<Self>) -> Result<Session, AuthError> {
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Session>, AuthError> {
         let (seen, need) = self.need();
         match need {
             Need::Nothing(session) => Ok(session),
@@ -146,7 +144,7 @@ impl Sessions {
     /// # Errors
     ///
     /// There are no other credentials, for this reason.
-    pub(crate) async fn refused(self: &Arc<Self>, session: &Session) -> Result<Option<Session>, AuthError> {
+    pub(crate) async fn refused(self: &Arc<Self>, session: &Arc<Session>) -> Result<Option<Arc<Session>>, AuthError> {
         match self.source {
             Source::Fixed(_) => return Ok(None),
             Source::KubectlLogin(_) => return Err(AuthError::AuthExec(KUBECTL_LOGIN_ENDED.to_owned())),
@@ -154,7 +152,7 @@ impl Sessions {
         }
         {
             let mut state = self.state();
-            if state.session.as_ref().is_some_and(|known| known.attempt == session.attempt) {
+            if state.session.as_ref().is_some_and(|known| Arc::ptr_eq(known, session)) {
                 state.is_refused = true;
             }
         }
@@ -174,8 +172,8 @@ impl Sessions {
         (state.attempts, need)
     }
 
-    fn need_beside(&self, session: &Session, state: &State) -> Need {
-        let since = state.began.map_or(Duration::MAX, |began| began.elapsed());
+    fn need_beside(&self, session: &Arc<Session>, state: &State) -> Need {
+        let since = state.began.elapsed();
         let may_try = since >= self.pace.pause;
         // One attempt is enough, also on a disk that hangs.
         let is_renewing = self.renewing.try_lock().is_err();
@@ -200,7 +198,7 @@ impl Sessions {
     }
 
     /// Renews the credentials beside the request, which may be cancelled, and waits for them for a while.
-    async fn renewed(self: &Arc<Self>, seen: u64) -> Result<Session, AuthError> {
+    async fn renewed(self: &Arc<Self>, seen: u64) -> Result<Arc<Session>, AuthError> {
         let renewing = tokio::spawn(Arc::clone(self).renew(seen));
         let limit = match &self.source {
             Source::Program(_) => REQUEST_WAITS,
@@ -216,17 +214,17 @@ impl Sessions {
     }
 
     /// Makes the credentials again, unless an attempt has ended that the caller has not seen: then its outcome counts.
-    async fn renew(self: Arc<Self>, seen: u64) -> Result<Session, String> {
+    async fn renew(self: Arc<Self>, seen: u64) -> Result<Arc<Session>, String> {
         let _alone = self.renewing.lock().await;
         let before = {
             let mut state = self.state();
             if state.attempts > seen {
                 return state.outcome();
             }
-            state.began = Some(Instant::now());
+            state.began = Instant::now();
             state.session.clone()
         };
-        let made = self.made(before.as_ref()).await;
+        let made = self.made(before.as_deref()).await;
         let mut state = self.state();
         state.take(made);
         state.outcome()
@@ -241,14 +239,16 @@ impl Sessions {
             }
             (Source::Fixed(credentials) | Source::KubectlLogin(credentials), _) => credentials.clone(),
         };
+        // Without a session, a program makes the first credentials, and the first connections have no certificate of it.
         let (identity, http) =
-            before.map_or((&self.first.0, &self.first.1), |before| (&before.credentials.identity, &before.http));
-        let http = match *identity == credentials.identity {
-            true => http.clone(),
-            false => (self.connect)(credentials.identity.as_deref())
-                .map_err(|error| format!("the certificate of the user can't be used: {}", api_error(&error)))?,
+            before.map_or((&None, &self.first), |before| (&before.credentials.identity, &before.http));
+        let http = if *identity == credentials.identity {
+            http.clone()
+        } else {
+            (self.connect)(credentials.identity.as_deref())
+                .map_err(|error| format!("the certificate of the user can't be used: {}", api_error(&error)))?
         };
-        Ok(Session { attempt: 0, credentials, http })
+        Ok(Session { credentials, http })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -267,17 +267,17 @@ impl State {
     /// Takes the outcome of an attempt. What was there before stays, and counts if it may still be accepted.
     fn take(&mut self, made: Result<Session, String>) {
         self.attempts += 1;
-        let is_over = |session: &Session| self.is_refused || session.ends_within(SignedDuration::ZERO);
+        let is_over = |session: &Arc<Session>| self.is_refused || session.ends_within(SignedDuration::ZERO);
         match made {
             Ok(session) => {
-                self.session = Some(Session { attempt: self.attempts, ..session });
+                self.session = Some(Arc::new(session));
                 (self.is_refused, self.failure) = (false, None);
             }
             Err(failure) => self.failure = Some(failure).filter(|_| self.session.as_ref().is_none_or(is_over)),
         }
     }
 
-    fn outcome(&self) -> Result<Session, String> {
+    fn outcome(&self) -> Result<Arc<Session>, String> {
         match (&self.failure, &self.session) {
             (Some(failure), _) => Err(failure.clone()),
             (None, Some(session)) => Ok(session.clone()),

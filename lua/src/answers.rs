@@ -18,10 +18,6 @@ const MAX_TEXT_BYTES: usize = 4_096;
 /// The most keys that are reported of one table.
 const MAX_UNREAD: usize = 20;
 
-/// The keys that are read of a registration, and of its `rule`.
-const KEYS: [&str; 5] = ["entity", "field", "handler", "rule", "stage"];
-const RULE_KEYS: [&str; 4] = ["help", "id", "severity", "title"];
-
 /// Calls `register(lint)`, and returns the registrations.
 pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> {
     let declared = Rc::new(RefCell::new(Vec::new()));
@@ -60,7 +56,7 @@ fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
         _ => return Err(fault("`lint:on` takes one table")),
     };
     let rule = table.raw_get::<Option<Table>>("rule")?.ok_or_else(|| fault("a registration needs a table `rule`"))?;
-    let of_rule = unread(&rule, &RULE_KEYS)?.into_iter().map(|key| format!("rule.{key}"));
+    let of_rule = unread(&rule, &Declared::KEYS_OF_RULE)?.into_iter().map(|key| format!("rule.{key}"));
     Ok(Declared {
         stage: needed(table, "stage", "stage")?,
         entity: needed(table, "entity", "entity")?,
@@ -71,7 +67,7 @@ fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
         severity: optional(&rule, "severity")?,
         handler: needed(table, "handler", "handler")?,
         callable: false,
-        unread: unread(table, &KEYS)?.into_iter().chain(of_rule).collect(),
+        unread: unread(table, &Declared::KEYS)?.into_iter().chain(of_rule).collect(),
         line: lua.inspect_stack(1, |caller| caller.current_line()).flatten(),
     })
 }

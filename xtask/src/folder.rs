@@ -6,7 +6,7 @@ use std::{fs, io};
 use anyhow::Context;
 
 /// Copies a folder with everything in it.
-pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
         let entry = entry?;

@@ -16,7 +16,7 @@ pub mod control_plane;
 pub mod demo;
 pub mod deny;
 mod disk;
-mod folder;
+pub mod folder;
 pub mod fuzz;
 pub mod generate;
 pub mod image;

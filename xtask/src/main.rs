@@ -30,7 +30,7 @@ enum Command {
     Alerts,
     /// Write container images without a container engine, and the same bytes twice.
     Image(image::ImageArguments),
-    /// Start a real Kubernetes node on this machine, and test the product in its pods.
+    /// Start two real Kubernetes nodes on this machine, and test the product in their pods.
     Node(node::NodeArguments),
     /// Run the official OpenFeature SDKs of other languages against a real agent, and print a matrix.
     Sdks(sdks::SdksArguments),

@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use crate::evaluation::event_streams::EventsUri;
 use crate::evaluation::request::TargetingAttribute;
 use crate::http::body::BodyLimits;
-use crate::http::events::KEEP_ALIVE;
 use crate::metrics::Metrics;
 use crate::serving::Serving;
 
 /// The largest number of bulk answers that are being made or sent. Each takes as much memory as all values have in JSON.
 const BULK_ANSWERS: usize = 32;
+/// The time after which a stream without events sends a comment, by which a peer that is gone is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The limits of requests that options set.
 pub(crate) struct RequestLimits {

@@ -7,7 +7,6 @@
 //! announcement may reach an agent that does not have the version yet, and nothing else tells the caller when it has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -22,8 +21,6 @@ use crate::http::answer::{Answer, AnswerBody, unavailable};
 use crate::metrics::Metrics;
 use crate::serving::Announced;
 
-/// The time after which a stream without events sends a comment, by which a peer that is gone is noticed.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The number of these times after which a stream announces its version again instead.
 const ANNOUNCED_AGAIN: u32 = 4;
 
@@ -105,6 +102,7 @@ fn event(Announced { etag, applied }: &Announced) -> Bytes {
 mod tests {
     use std::convert::Infallible;
     use std::fs;
+    use std::time::Duration;
 
     use http_body_util::BodyExt;
     use hyper::server::conn::http1;

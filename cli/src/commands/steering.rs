@@ -115,33 +115,33 @@ async fn send<'a>(
     status: &'a RototoWorkspaceStatus,
     action: SteeringAction,
 ) -> anyhow::Result<(String, &'a str)> {
-    let (request, revision) = signed(cluster, status, action).await?;
+    let (request, revision) = signed(status, action, cluster.user().await.as_deref())?;
     cluster.annotate(name, names::ANNOTATION_ROLLOUT, &request).await?;
     Ok((request, revision))
 }
 
-/// Sets the annotation that asks for this action on what `workspace` shows, if it is still as it was read. Returns the
-/// revision, or `None` if somebody has changed the workspace since.
+/// Sets the annotation that asks for this action on what `workspace` shows, if it is still as it was read. Returns false
+/// if somebody has changed the workspace since.
 pub(super) async fn send_if_unchanged(
     cluster: &NamespaceClient,
     workspace: &RototoWorkspace,
+    user: Option<&str>,
     action: SteeringAction,
-) -> anyhow::Result<Option<String>> {
-    let status = workspace.status.clone().unwrap_or_default();
-    let (request, revision) = signed(cluster, &status, action).await?;
+) -> anyhow::Result<bool> {
+    let none = RototoWorkspaceStatus::default();
+    let (request, _) = signed(workspace.status.as_ref().unwrap_or(&none), action, user)?;
     let version = workspace.resource_version().unwrap_or_default();
-    let is_set = cluster.annotate_version(&workspace.name_any(), &version, names::ANNOTATION_ROLLOUT, &request).await?;
-    Ok(is_set.then(|| revision.to_owned()))
+    cluster.annotate_version(&workspace.name_any(), &version, names::ANNOTATION_ROLLOUT, &request).await
 }
 
 /// Returns the value of the annotation with the user, if the API server says who that is, and the revision.
-async fn signed<'a>(
-    cluster: &NamespaceClient,
+fn signed<'a>(
     status: &'a RototoWorkspaceStatus,
     action: SteeringAction,
+    user: Option<&str>,
 ) -> anyhow::Result<(String, &'a str)> {
     let (request, revision) = action.request(status)?;
-    let request = match cluster.user().await {
+    let request = match user {
         Some(user) => format!("{request}{}{user}", names::ANNOTATION_USER),
         None => request,
     };

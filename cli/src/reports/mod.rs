@@ -6,14 +6,14 @@ pub(crate) mod rules;
 pub(crate) mod sarif;
 pub(crate) mod unread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location, Parsed, Range};
 
 use crate::global::{GlobalArguments, UsageError};
 use crate::reports::rules::is_of_tests;
-use crate::workspace::layers::LayerPlace;
+use crate::workspace::layers::{LayerPlace, joined};
 use crate::workspace::unreadable::UNREADABLE;
 use crate::workspace::{MANIFEST, Workspace};
 
@@ -70,8 +70,9 @@ pub(crate) fn layers_of(
     parsed: &Parsed,
 ) -> BTreeMap<String, LayerPlace> {
     let related = diagnostics.iter().flat_map(|found| &found.related).map(|related| &related.location.path);
-    let paths = diagnostics.iter().map(|found| &found.location.path).chain(related);
-    paths.filter_map(|path| Some((path.clone(), workspace.place_in_layer(parsed, path)?))).collect()
+    // Many findings are in one file.
+    let paths: BTreeSet<&String> = diagnostics.iter().map(|found| &found.location.path).chain(related).collect();
+    paths.into_iter().filter_map(|path| Some((path.clone(), workspace.place_in_layer(parsed, path)?))).collect()
 }
 
 impl LintFindings<'_> {
@@ -85,10 +86,7 @@ impl LintFindings<'_> {
     /// Returns a place in the repository. A finding about the whole workspace is shown at its manifest, as a code host
     /// shows nothing at a directory.
     fn place<'l>(&'l self, location: &'l Location) -> FindingPlace<'l> {
-        let below = |path: &str| match self.directory {
-            "" => path.to_owned(),
-            directory => format!("{directory}/{path}"),
-        };
+        let below = |path: &str| joined(self.directory, path);
         let range = location.range.as_ref();
         match self.layers.get(&location.path) {
             Some(LayerPlace::File(path)) => FindingPlace { path: path.clone(), range, elsewhere: None },

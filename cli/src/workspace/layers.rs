@@ -1,11 +1,11 @@
 //! The files of documents that a workspace has from its layers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rototo_engine::Parsed;
 use rototo_source::Source;
 
-use crate::workspace::{directory, percent_encoded, repository_of, subdirectory};
+use crate::workspace::{directory, in_repository_of, percent_encoded, subdirectory};
 
 /// The place of a document of a layer, as a code host sees it from the repository of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,11 @@ pub(crate) enum LayerPlace {
 
 /// Returns the place of a document, if a layer of the workspace at `own` has it.
 pub(crate) fn place(own: &Source, parsed: &Parsed, path: &str) -> Option<LayerPlace> {
-    let layer: Source = parsed.tree().layer_of(path)?.parse().ok()?;
+    let layer = layer_of(parsed, path)?;
     Some(match (own, &layer) {
-        (Source::Local(own), Source::Local(_)) => LayerPlace::File(local(own, &layer, path)?),
+        (Source::Local(_), Source::Local(_)) => {
+            LayerPlace::File(in_repository_of(&directory(own)?, directory(&layer)?.join(path)))
+        }
         (Source::Git(one), Source::Git(other))
             if one.remote() == other.remote() && one.reference() == other.reference() =>
         {
@@ -35,7 +37,7 @@ pub(crate) fn place(own: &Source, parsed: &Parsed, path: &str) -> Option<LayerPl
 
 /// Returns the URI of a document, if a layer has it.
 pub(crate) fn uri(parsed: &Parsed, path: &str) -> Option<String> {
-    let layer: Source = parsed.tree().layer_of(path)?.parse().ok()?;
+    let layer = layer_of(parsed, path)?;
     Some(match directory(&layer) {
         Some(directory) => format!("file://{}", percent_encoded(&directory.join(path).to_string_lossy())),
         None => address(&layer, path),
@@ -44,12 +46,17 @@ pub(crate) fn uri(parsed: &Parsed, path: &str) -> Option<String> {
 
 /// Returns the path of a document as a person finds it: below the layer that has it, or below `root`.
 pub(crate) fn shown(parsed: &Parsed, root: &str, path: &str) -> String {
-    match parsed.tree().layer_of(path).map(|layer| layer.parse::<Source>()) {
-        Some(Ok(layer)) => address(&layer, path),
+    match layer_of(parsed, path) {
+        Some(layer) => address(&layer, path),
         // Joining an empty path would end in a slash.
         _ if path.is_empty() => root.to_owned(),
         _ => Path::new(root).join(path).display().to_string(),
     }
+}
+
+/// Returns the layer that has a document, if it is not the workspace itself.
+fn layer_of(parsed: &Parsed, path: &str) -> Option<Source> {
+    parsed.tree().layer_of(path)?.parse().ok()
 }
 
 /// Returns the address of a document of a layer.
@@ -64,14 +71,7 @@ fn address(layer: &Source, path: &str) -> String {
     }
 }
 
-/// Returns the path of a file of a directory of this machine, below the repository of the workspace if it is in it.
-fn local(own: &Path, layer: &Source, path: &str) -> Option<String> {
-    let file = directory(layer)?.join(path);
-    let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
-    let below = repository_of(&own).and_then(|root| file.strip_prefix(root).map(PathBuf::from).ok());
-    Some(below.unwrap_or(file).to_string_lossy().into_owned())
-}
-
-fn joined(directory: &str, path: &str) -> String {
+/// Returns the path of a file below a directory, which may be empty.
+pub(crate) fn joined(directory: &str, path: &str) -> String {
     if directory.is_empty() { path.to_owned() } else { format!("{directory}/{path}") }
 }

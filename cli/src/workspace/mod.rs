@@ -142,9 +142,13 @@ fn full_name(source: &Source, shown: &str) -> String {
 }
 
 fn directory_in_repository(source: &Source) -> String {
-    let Some(directory) = directory(source) else { return subdirectory(source) };
-    let below = repository_of(&directory).and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
-    below.unwrap_or(directory).to_string_lossy().into_owned()
+    directory(source).map_or_else(|| subdirectory(source), |directory| in_repository_of(&directory, directory.clone()))
+}
+
+/// Returns the path of a file below the repository that has a directory; the whole path, if the file is not in it.
+fn in_repository_of(directory: &Path, file: PathBuf) -> String {
+    let below = repository_of(directory).and_then(|root| file.strip_prefix(root).map(Path::to_owned).ok());
+    below.unwrap_or(file).to_string_lossy().into_owned()
 }
 
 /// Returns the root of the repository that has a directory; of one that is in none, the current directory.

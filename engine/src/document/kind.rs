@@ -82,6 +82,20 @@ pub(crate) fn is_file(name: &str, extension: &str) -> bool {
         && name.strip_suffix(extension).is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
 }
 
+/// Returns whether a path is that of a workspace's tests: `tests/<name>.toml`. They stand beside the documents and are none:
+/// neither the fingerprint nor a snapshot holds them.
+///
+/// ```
+/// use rototo_engine::tree::is_test;
+///
+/// assert!(is_test("tests/limits.toml"));
+/// assert!(!is_test("tests/fixtures/limits.toml") && !is_test("tests/.limits.toml") && !is_test("tests/a.rs"));
+/// ```
+#[must_use]
+pub fn is_test(path: &str) -> bool {
+    path.strip_prefix("tests/").is_some_and(|file| is_file(file, ".toml"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::document::fingerprint::{Digest, Fingerprint};
-pub use crate::document::kind::DocumentKind;
-use crate::document::kind::is_file;
+pub use crate::document::kind::{DocumentKind, is_test};
 use crate::document::shared::SharedMap;
 use crate::document::unread::UnreadPaths;
 pub use crate::document::unread::{PathKind, resembles_directory};
@@ -72,20 +71,6 @@ pub struct Tree {
     tests: Arc<BTreeMap<Arc<str>, Arc<[u8]>>>,
     /// The names of the layers that have documents and noticed paths, by path. They are no content.
     layers: Arc<BTreeMap<Arc<str>, Arc<str>>>,
-}
-
-/// Returns whether a path is that of a workspace's tests: `tests/<name>.toml`. They stand beside the documents and are none:
-/// neither the fingerprint nor a snapshot holds them.
-///
-/// ```
-/// use rototo_engine::tree::is_test;
-///
-/// assert!(is_test("tests/limits.toml"));
-/// assert!(!is_test("tests/fixtures/limits.toml") && !is_test("tests/.limits.toml") && !is_test("tests/a.rs"));
-/// ```
-#[must_use]
-pub fn is_test(path: &str) -> bool {
-    path.strip_prefix("tests/").is_some_and(|file| is_file(file, ".toml"))
 }
 
 impl Tree {

@@ -10,9 +10,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST, is_file};
+use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST, is_file, is_test};
 use crate::document::text::{distance, shortened};
-use crate::document::tree::is_test;
 
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
 pub(crate) const MOST: usize = 100;

@@ -53,22 +53,11 @@ struct AttributeNode {
 #[derive(Default)]
 struct AttributeUses {
     /// The types of the operands.
-    types: BTreeSet<OperandType>,
+    types: BTreeSet<&'static str>,
     /// True if the attribute is ordered, as only numbers are.
     is_ordered: bool,
     /// True if the attribute is the subject of a bucket, as single values are.
     is_hashed: bool,
-}
-
-/// Ordered as a schema lists them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum OperandType {
-    Array,
-    Boolean,
-    Integer,
-    Number,
-    Object,
-    String,
 }
 
 impl AttributeTree {
@@ -90,7 +79,7 @@ impl AttributeNode {
         let Self { mut uses, parts } = self;
         let mut schema = Map::new();
         if !parts.0.is_empty() {
-            uses.types.insert(OperandType::Object);
+            uses.types.insert("object");
             schema = parts.into_schema();
         }
         if let Some(types) = uses.types() {
@@ -103,16 +92,20 @@ impl AttributeNode {
 impl AttributeUses {
     /// Returns the use by a predicate; `None` if it has no operator of the format, or no operand.
     fn of(predicate: &Predicate) -> Option<Self> {
-        use OperandType::{Boolean, Number, String};
         let value = predicate.value.as_ref().map(|value| &*value.value);
-        let of_types = |types| Self { types, ..Self::default() };
+        let of_operands = |operands: &[Value]| {
+            let types = operands.iter().filter(|operand| !operand.is_null()).map(type_of).collect();
+            Self { types, ..Self::default() }
+        };
         Some(match predicate.operator()? {
-            Op::Eq | Op::Neq => of_types(OperandType::of(value?).into_iter().collect()),
-            Op::In | Op::NotIn => of_types(value?.as_array()?.iter().filter_map(OperandType::of).collect()),
+            Op::Eq | Op::Neq => of_operands(std::slice::from_ref(value?)),
+            Op::In | Op::NotIn => of_operands(value?.as_array()?),
             Op::Gt | Op::Gte | Op::Lt | Op::Lte => {
-                Self { types: BTreeSet::from([Number]), is_ordered: true, is_hashed: false }
+                Self { types: BTreeSet::from(["number"]), is_ordered: true, is_hashed: false }
             }
-            Op::Bucket => Self { types: BTreeSet::from([Boolean, Number, String]), is_ordered: false, is_hashed: true },
+            Op::Bucket => {
+                Self { types: BTreeSet::from(["boolean", "number", "string"]), is_ordered: false, is_hashed: true }
+            }
         })
     }
 
@@ -124,15 +117,14 @@ impl AttributeUses {
 
     /// Returns the value of `type`; `None` if no list of types suits all uses.
     fn types(&self) -> Option<Value> {
-        use OperandType::{Array, Integer, Number, Object};
-        let is_number = |name: &OperandType| matches!(name, Integer | Number);
-        let is_single = |name: &OperandType| !matches!(name, Array | Object);
+        let is_number = |name: &&str| matches!(*name, "integer" | "number");
+        let is_single = |name: &&str| !matches!(*name, "array" | "object");
         if self.is_ordered && !self.types.iter().all(is_number) || self.is_hashed && !self.types.iter().all(is_single) {
             return None;
         }
-        let every_integer_is_a_number = self.types.contains(&Number);
-        let redundant = |name: &OperandType| every_integer_is_a_number && *name == Integer;
-        let names: Vec<&str> = self.types.iter().filter(|name| !redundant(name)).map(|name| name.name()).collect();
+        let every_integer_is_a_number = self.types.contains("number");
+        let redundant = |name: &str| every_integer_is_a_number && name == "integer";
+        let names: Vec<&str> = self.types.iter().copied().filter(|name| !redundant(name)).collect();
         match names.as_slice() {
             [] => None,
             [only] => Some((*only).into()),
@@ -141,28 +133,16 @@ impl AttributeUses {
     }
 }
 
-impl OperandType {
-    fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Bool(_) => Some(Self::Boolean),
-            Value::Number(number) if number.is_f64() => Some(Self::Number),
-            Value::Number(_) => Some(Self::Integer),
-            Value::String(_) => Some(Self::String),
-            Value::Array(_) => Some(Self::Array),
-            Value::Object(_) => Some(Self::Object),
-            Value::Null => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Array => "array",
-            Self::Boolean => "boolean",
-            Self::Integer => "integer",
-            Self::Number => "number",
-            Self::Object => "object",
-            Self::String => "string",
-        }
+/// Returns the name of a value's type in JSON Schema.
+pub(crate) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

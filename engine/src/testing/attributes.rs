@@ -23,17 +23,17 @@ pub(super) fn warn_of_unread(file: &TestFile, known: &ContextAttributes<'_>, fin
         }
         let path = given.parts.join(".");
         let shown = shortened_to(&path, MAX_PATH);
-        let message = format!("no qualifier reads `{shown}`, and no context schema declares it{}", hint(given, known));
+        let message =
+            format!("no qualifier reads `{shown}`, and no context schema declares it{}", hint(given, &path, known));
         findings.warn(&shown, given.span, &message);
     }
 }
 
 /// Returns the way out, if there is one.
-fn hint(given: &GivenAttribute, known: &ContextAttributes<'_>) -> String {
-    let path = given.parts.join(".");
+fn hint(given: &GivenAttribute, path: &str, known: &ContextAttributes<'_>) -> String {
     let parts: Vec<&str> = path.split('.').collect();
     if parts.len() > given.parts.len() && known.knows(&parts) {
         return format!(": in quotes it is one name, and `{path}` without quotes is a path");
     }
-    question(known.meant(&path).as_deref())
+    question(known.meant(path).as_deref())
 }

@@ -88,7 +88,7 @@ impl<'a> TestFindings<'a> {
 
     /// Adds an attribute that nothing reads.
     pub(super) fn warn(&mut self, attribute: &str, span: Span, message: &str) {
-        let Some((path, bytes)) = self.file.filter(|_| self.has_room_for_warnings()) else { return };
+        let Some((path, bytes)) = self.file else { return };
         let location = self.location(path, bytes, Some(span));
         self.warnings.push(Diagnostic {
             key: Some(attribute.to_owned()),

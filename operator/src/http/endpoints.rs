@@ -248,10 +248,11 @@ impl Endpoints {
     }
 
     /// Returns the error for a workspace that the watches do not show, or show and can't be read.
-    pub(super) fn unknown(&self, key: &WorkspaceKey) -> HttpError {
-        match self.context.cluster().is_unreadable(key) {
-            true => HttpError::Unreadable(key.clone()),
-            false => HttpError::UnknownWorkspace(key.clone()),
+    fn unknown(&self, key: &WorkspaceKey) -> HttpError {
+        if self.context.cluster().is_unreadable(key) {
+            HttpError::Unreadable(key.clone())
+        } else {
+            HttpError::UnknownWorkspace(key.clone())
         }
     }
 

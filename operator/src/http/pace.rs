@@ -3,6 +3,8 @@
 //! A pod has a budget of requests. An account without a pod has none: any number of processes may share it. An address
 //! has a budget of refusals, which cost it no place anywhere. Nobody is refused here, and nobody waits for somebody
 //! else's budget.
+//!
+//! This file and `endpoints` import each other: [`Endpoints`] has the budgets, and [`delay_refusals`] finds them there.
 
 use std::time::Duration;
 

@@ -112,7 +112,8 @@ impl Markers {
         Ok(())
     }
 
-    /// Returns the map after a write, or that there was no answer in time, which whoever writes next in the namespace knows.
+    /// Returns the map after a write. One that fails at once is sent again for a while. If there was no answer in time, whoever
+    /// writes next in the namespace knows it.
     async fn answered<F>(&self, namespace: &str, write: impl Fn() -> F) -> Result<ConfigMap, WriteError>
     where
         F: Future<Output = Result<ConfigMap, WriteError>>,

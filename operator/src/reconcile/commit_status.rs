@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_protocol::fleet::RehearsalView;
 use tracing::{Instrument, debug, info, info_span};
 
 use crate::outbound::notify::outbox::{Consequences, Destination, FailureKind};
 use crate::outbound::notify::state::{CommitState, commit_state};
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::rehearsal::rules;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
 
-/// Sends the state of the newest commit, as `status` shows it, if the git host does not have it. `term` is the lease term
-/// in which this reconcile began.
+/// Sends the state of the newest commit, as `status` and the rehearsal that was counted for it show it, if the git host
+/// does not have it. `term` is the lease term in which this reconcile began.
 pub(super) fn send_if_due(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &Arc<OperatorContext>,
-    status: &RototoWorkspaceStatus,
+    (status, rehearsal): (&RototoWorkspaceStatus, Option<&RehearsalView>),
     term: u64,
 ) {
     let now = Instant::now();
@@ -31,9 +31,7 @@ pub(super) fn send_if_due(
     let is_of_source = status.observed_generation == workspace.metadata.generation
         && status.source.as_ref().is_some_and(|source| source.last_error.is_none());
     let mut record = shared.lock();
-    let rehearsal = record.rehearsal(rules(workspace, &record));
-    let state = destination.as_ref().filter(|_| is_of_source);
-    let state = state.and_then(|_| commit_state(status, rehearsal.as_ref()));
+    let state = destination.as_ref().filter(|_| is_of_source).and_then(|_| commit_state(status, rehearsal));
     record.outbox.follow(destination);
     if let Some(state) = state {
         record.outbox.offer(state, now);

@@ -52,6 +52,8 @@ struct StatusDecision {
     remembered: RototoWorkspaceStatus,
     /// The time at which the status may change although nothing happens.
     wake: Instant,
+    /// The rehearsal as it was counted for it.
+    rehearsal: Option<RehearsalView>,
     /// A publish waits for a rehearsal that has just begun.
     rehearses: bool,
 }
@@ -74,12 +76,12 @@ pub(crate) async fn report(
         return Ok(now + STATUS_EVERY);
     }
     let wrote = shared.lock().status.last_write();
-    let StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses } =
+    let StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearsal, rehearses } =
         derive_status(workspace, shared, context);
     let verified = shared.lock().source.verified().map(|verified| verified.time);
     show_in_metrics(&WorkspaceKey::of(workspace), &next, (&fleet, verified), context);
     if !rehearses {
-        send_if_due(workspace, shared, context, &next, term);
+        send_if_due(workspace, shared, context, (&next, rehearsal.as_ref()), term);
     }
     // A publish must not wait for the API server's answer to a status that the publish changes in a moment.
     if rehearses || !worth_writing(&actual, &next) {
@@ -151,9 +153,9 @@ fn derive_status(workspace: &RototoWorkspace, shared: &SharedRecord, context: &O
     let step_ends =
         step_ends.map(|end| now + Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
     let wake = step_ends.map_or(wake, |end| wake.min(end + Duration::from_millis(1)));
-    let rehearses = next.rollout.is_none() && rehearsal.is_some_and(|view| is_short(&view));
+    let rehearses = next.rollout.is_none() && rehearsal.as_ref().is_some_and(is_short);
     let wake = if rehearses { wake.min(now + STATUS_EVERY) } else { wake };
-    StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearses }
+    StatusDecision { next, fleet, actual, resource_version, remembered, wake, rehearsal, rehearses }
 }
 
 /// Returns a workspace with its status as it is now, which need not be written yet.

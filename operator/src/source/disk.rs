@@ -101,7 +101,7 @@ impl DiskShares {
         Self { limits, snapshots, load, counted: Mutex::default() }
     }
 
-    /// Makes room for a reading: removes what is kept for `namespace` beyond its share, and what is kept for all beyond
+    /// Makes room for a reading or a copy: removes what is kept for `namespace` beyond its share, and what is kept for all beyond
     /// theirs. Blocks on the disk.
     pub(crate) fn make_room(&self, namespace: &str, reader: &Reader) {
         let (own, all) = self.with_counted(|counted| (counted.of(namespace), counted.all()));

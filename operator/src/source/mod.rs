@@ -1,7 +1,8 @@
 //! Reads the sources of workspaces, lints what they contain, and keeps what lint accepts.
 //!
 //! [`schedule`] (pure) says when a poll is due, [`sources`] runs one, whose result is a [`candidate`], [`record`] remembers
-//! what the polls found, and [`snapshots`] has the content on disk. A poll never changes what is published: the room `reconcile` decides that.
+//! what the polls found, and [`snapshots`] has the content on disk. A poll never changes what is published: the room
+//! `reconcile` decides that.
 
 pub(crate) mod candidate;
 pub(crate) mod copies;

@@ -177,7 +177,7 @@ impl Sources {
     async fn make_room(&self, namespace: &str) {
         let (disk, reader, namespace) = (self.disk.clone(), self.reader.clone(), namespace.to_owned());
         let made = tokio::task::spawn_blocking(move || disk.make_room(&namespace, &reader));
-        // Without room, the poll itself says what is wrong.
+        // Without room, the poll or the copy itself says what is wrong.
         let _ = made.await;
     }
 

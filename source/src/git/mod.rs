@@ -174,12 +174,16 @@ impl Remote {
         let taken = contents.kept.take_away();
         self.kept_bytes.store(contents.kept.bytes(), Ordering::Relaxed);
         drop(contents);
-        if let Err(error) = &taken {
-            tracing::warn!(%error, "the kept copy of a repository could not be removed");
+        match taken {
+            Ok(removed) => {
+                removed.into_iter().for_each(RemovedRepository::delete);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the kept copy of a repository could not be removed");
+                false
+            }
         }
-        let is_removed = taken.is_ok();
-        taken.ok().flatten().into_iter().for_each(RemovedRepository::delete);
-        is_removed
     }
 
     /// Verifies that `commit` is signed as `policy` asks. Returns the signer. The commit is fetched again if the cached

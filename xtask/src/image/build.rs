@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use super::content::Image;
 use super::platform::Platform;
 use crate::cargo::{self, cargo};
+use crate::command;
 
 /// The commit of which images are built.
 pub(crate) struct Revision {
@@ -31,13 +32,8 @@ impl Revision {
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("git").args(arguments).current_dir(cargo::root()).env("TZ", "UTC").output();
-    let output = output.context("run git: an image names the commit that it is built from")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`git {}` failed in {}: {}", arguments.join(" "), cargo::root().display(), said.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output(Command::new("git").args(arguments).env("TZ", "UTC"))
+        .context("an image names the commit that it is built from")
 }
 
 /// Programs to build.
@@ -99,7 +95,7 @@ fn build_program(programs: &Build, package: &str, target: &Path, moved: &[(Strin
 /// Returns whether the standard library of Rust for a target is installed.
 pub(crate) fn has_standard_library(target: &str) -> anyhow::Result<bool> {
     let library = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
-    Ok(Path::new(library.trim()).is_dir())
+    Ok(Path::new(&library).is_dir())
 }
 
 /// Returns whether a program of this machine can be started.
@@ -140,7 +136,7 @@ fn moved_paths(target: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
     if let Some(commit) = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")) {
         // With the component `rust-src`, the compiler finds its own source on this machine.
-        moved.push((format!("{}/lib/rustlib/src/rust", sysroot.trim()), format!("/rustc/{commit}")));
+        moved.push((format!("{}/lib/rustlib/src/rust", sysroot), format!("/rustc/{commit}")));
     }
     // The last one that fits counts, and the target directory is usually below the root.
     moved.push((target.display().to_string(), "/target".to_owned()));
@@ -162,15 +158,11 @@ fn registries() -> anyhow::Result<Vec<PathBuf>> {
 
 /// Returns the C flags and versions that matter for the bytes, for people who compare two builds.
 pub(crate) fn compiler() -> anyhow::Result<String> {
-    Ok(output(Command::new("rustc").arg("--version"))?.trim().to_owned())
+    output(Command::new("rustc").arg("--version"))
 }
 
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.current_dir(cargo::root()).output().with_context(|| format!("run {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn output(program: &mut Command) -> anyhow::Result<String> {
+    command::output(program.current_dir(cargo::root()))
 }
 
 /// Returns the version of a package of this cargo workspace.

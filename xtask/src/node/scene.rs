@@ -216,9 +216,14 @@ impl<'a> Scene<'a> {
         Ok(pods.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect())
     }
 
+    /// Returns the pods of the Deployment.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<Value>> {
+        self.pods(&format!("app.kubernetes.io/name={SERVICE}"))
+    }
+
     /// Returns one pod of the Deployment.
     pub(crate) fn pod(&self) -> anyhow::Result<Value> {
-        self.pods(&format!("app.kubernetes.io/name={SERVICE}"))?.into_iter().next().context("the Deployment has no pod")
+        self.services()?.into_iter().next().context("the Deployment has no pod")
     }
 
     pub(crate) fn pod_named(&self, name: &str) -> anyhow::Result<Value> {

@@ -1,9 +1,9 @@
 //! The chart on OpenShift, under Argo CD, and twice in one release.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
+use xtask::folder;
 
 use crate::rendering::{every_set, of_kind, pod};
 use crate::{chart, helm, objects};
@@ -68,7 +68,7 @@ fn admission_policies_have_every_field_that_the_api_server_would_add() {
 fn two_installs_in_one_release_have_a_lease_each() {
     let parent = tempfile::tempdir().unwrap();
     let copied = parent.path().join("charts/rototo-operator");
-    copy(&chart(""), &copied);
+    folder::copy(&chart(""), &copied).unwrap();
     let dependency = |alias| json!({ "name": "rototo-operator", "version": "*", "repository": "", "alias": alias });
     let metadata = json!({
         "apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency("one"), dependency("two")],
@@ -88,17 +88,5 @@ fn two_installs_in_one_release_have_a_lease_each() {
         assert!(
             rules.iter().any(|rule| rule["resources"] == json!(["leases"]) && rule["resourceNames"] == json!([name]))
         );
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
     }
 }

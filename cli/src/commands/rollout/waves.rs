@@ -85,10 +85,12 @@ async fn wave(
 /// Promotes the rollout of the target from this step. `None` if it is not at that step, or a person holds it. A request of a
 /// person that comes between the reading and the write is never overwritten: the write is for the version that was read.
 async fn promote(cluster: &NamespaceClient, goal: &Goal, step: u32) -> anyhow::Result<Option<RolloutStatus>> {
+    // Between the reading and the write it would only leave time for conflicts.
+    let user = cluster.user().await;
     loop {
         let workspace = cluster.workspace(&goal.name).await?;
         let Some(rollout) = promotable(&workspace, &goal.target, step) else { return Ok(None) };
-        if send_if_unchanged(cluster, &workspace, SteeringAction::PromoteStep).await?.is_some() {
+        if send_if_unchanged(cluster, &workspace, user.as_deref(), SteeringAction::PromoteStep).await? {
             return Ok(Some(rollout));
         }
         if Instant::now() >= goal.deadline {

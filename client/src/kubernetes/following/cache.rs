@@ -67,7 +67,7 @@ pub(crate) struct KeepTurn(u64);
 #[derive(Debug)]
 struct Directory {
     store: SnapshotStore,
-    /// The latest turn whose copy was begun. Locked while the copy is replaced.
+    /// The latest turn whose copy was written. Locked while the copy is replaced.
     latest: Mutex<KeepTurn>,
 }
 
@@ -110,8 +110,8 @@ impl Cache {
         self.writes.clone().lock_owned()
     }
 
-    /// Writes a copy of `publish`, and removes every other. Does nothing if a later copy was begun, or asked for by this
-    /// handle.
+    /// Writes a copy of `publish`, and removes every other. Does nothing if a later copy was written, or asked for by
+    /// this handle.
     ///
     /// # Errors
     ///
@@ -126,13 +126,10 @@ impl Cache {
         if turn < *latest || self.has_later(turn) {
             return Ok(());
         }
-        let before = std::mem::replace(&mut *latest, turn);
-        let kept = self.write(&directory.store, turn, publish, tree);
-        if kept.is_err() {
-            // The copy of another handle, which asked before, may be tried again.
-            *latest = before;
-        }
-        kept
+        self.write(&directory.store, turn, publish, tree)?;
+        // After a failure, the copy of another handle, which asked before, may be tried again.
+        *latest = turn;
+        Ok(())
     }
 
     fn write(&self, store: &SnapshotStore, turn: KeepTurn, publish: Publish, tree: &Tree) -> Result<(), Fault> {

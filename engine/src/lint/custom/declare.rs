@@ -65,15 +65,14 @@ impl Declaration {
 /// Returns the keys of a registration that nothing reads, in words. A slip in one of them may switch the rule off: without
 /// its `field`, a handler is given the wrong part of each target. Notes for people are passed over.
 pub(super) fn unread(declared: &Declared) -> impl Iterator<Item = String> {
-    const KEYS: &[&str] = &["stage", "entity", "field", "rule", "handler"];
-    const OF_RULE: &[&str] = &["id", "title", "help", "severity"];
-    let named = declared.unread.iter().map(|key| match key.strip_prefix("rule.") {
-        Some(key) => ("`rule`", key, OF_RULE),
-        None => ("`lint:on`", &**key, KEYS),
+    let (own, of_rule) = (&Declared::KEYS[..], &Declared::KEYS_OF_RULE[..]);
+    let named = declared.unread.iter().map(move |key| match key.strip_prefix("rule.") {
+        Some(key) => ("`rule`", key, of_rule),
+        None => ("`lint:on`", &**key, own),
     });
-    named.filter(|(_, key, _)| !is_note(key)).map(|(place, key, known)| {
+    named.filter(|(_, key, _)| !is_note(key)).map(move |(place, key, known)| {
         // A key of the other table is a slip of its place.
-        let other = [("`lint:on`", KEYS), ("`rule`", OF_RULE)].into_iter().find(|(_, keys)| keys.contains(&key));
+        let other = [("`lint:on`", own), ("`rule`", of_rule)].into_iter().find(|(_, keys)| keys.contains(&key));
         match (other, resembling(key, known)) {
             (Some((other, _)), _) => format!("{place} does not read `{key}`; {other} does"),
             (None, Some(meant)) => format!("{place} does not read `{key}`; is `{meant}` meant?"),

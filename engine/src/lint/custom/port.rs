@@ -73,6 +73,13 @@ pub struct Declared {
     pub line: Option<usize>,
 }
 
+impl Declared {
+    /// The keys of the table that are read.
+    pub const KEYS: [&str; 5] = ["stage", "entity", "field", "rule", "handler"];
+    /// The keys of its `rule` that are read.
+    pub const KEYS_OF_RULE: [&str; 4] = ["id", "title", "help", "severity"];
+}
+
 /// One objection that a handler returns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objection {

@@ -6,6 +6,7 @@ use crate::diagnostic::Entity;
 use crate::document::text::Span;
 use crate::lint::workspace_index::context_field;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
+use crate::parse::infer::type_of;
 use crate::parse::{Op, Predicate, Qualifier};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
@@ -64,16 +65,4 @@ fn mismatch(predicate: &Predicate, types: &[&str]) -> Option<(&'static str, Opti
 fn fits(value: &Value, types: &[&str]) -> bool {
     let name = type_of(value);
     types.contains(&name) || (name == "integer" && types.contains(&"number"))
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

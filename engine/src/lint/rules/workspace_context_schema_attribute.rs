@@ -21,7 +21,7 @@ fn check(
         if !findings.has_room() {
             return;
         }
-        let meant = meant(attribute, declared(&schema.json)).filter(|_| not_followed.is_none());
+        let meant = if not_followed.is_none() { meant(attribute, declared(&schema.json)) } else { None };
         let hint = match not_followed {
             Some(keyword) => format!(" (`{keyword}` is not followed here)"),
             None => question(meant.as_deref()),

@@ -15,7 +15,7 @@ pub(super) fn push(machine: &Machine) -> anyhow::Result<Outcome> {
     for value in 11..=15 {
         let status = scene.change_converges(value, 3)?;
         converged_in.push(status.converged_in().to_owned());
-        for pod in scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))? {
+        for pod in scene.services()? {
             let runs = scene.policy(&pod)?;
             ensure!(runs == u64::from(value), "FLEET is 3/3, and a pod gives {runs} in place of {value}");
         }
@@ -34,7 +34,7 @@ pub(super) fn refusal(machine: &Machine) -> anyhow::Result<Outcome> {
         ensure!(status.runs(&commit, 3), "the refused commit reached somebody: {}", status.line());
         Ok(status.0["rejected"]["diagnostics"][0].clone())
     })?;
-    for pod in scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))? {
+    for pod in scene.services()? {
         ensure!(scene.policy(&pod)? != 0, "a process runs the refused value");
     }
     scene.change_converges(17, 3)?;

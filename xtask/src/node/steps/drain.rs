@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::Outcome;
 use super::install::{HOME, RELEASE};
-use super::operators::{holder, ready_is_untouched};
-use super::placement::{Cordoned, node_of, operators, replace_operators, spread};
+use super::operators::ready_is_untouched;
+use super::placement::{Cordoned, holder, node_of, operators, replace_operators, spread};
 use crate::node::cluster::Cluster;
 use crate::node::machine::Machine;
 use crate::node::nodes::NODES;
@@ -57,7 +57,7 @@ pub(super) fn drain(machine: &Machine) -> anyhow::Result<Outcome> {
     scene.change_converges(99, 3)?;
     let counts = counter.finish()?;
 
-    let left = [operators(&home)?, scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))?].concat();
+    let left = [operators(&home)?, scene.services()?].concat();
     let left = left.iter().filter(|pod| node_of(pod) == node).count();
     ensure!(left == 0, "{left} pods are left on {node}");
     ensure!(refused > 0, "two operators were evicted from {node}, and the budget never refused an eviction");

@@ -135,7 +135,7 @@ pub(super) fn eviction(machine: &Machine) -> anyhow::Result<Outcome> {
     evict(&scene, name(&pod))?;
     let commit = scene.change(35)?;
     wait_for("another pod is in its place", SOON, || {
-        let pods = scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))?;
+        let pods = scene.services()?;
         let ready = |pod: &&Value| container_status(pod, SERVICE).is_ok_and(|status| status["ready"] == true);
         let count = pods.iter().filter(|other| name(other) != name(&pod)).filter(ready).count();
         ensure!(count == 3, "{count} other pods are ready");

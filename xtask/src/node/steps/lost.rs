@@ -6,9 +6,9 @@ use anyhow::{bail, ensure};
 use serde_json::Value;
 
 use super::Outcome;
-use super::install::{HOME, RELEASE};
-use super::operators::{holder, ready_is_untouched};
-use super::placement::{keep_on, lead_on, line, node_of, spread};
+use super::install::HOME;
+use super::operators::ready_is_untouched;
+use super::placement::{await_operators, holder, keep_on, lead_on, line, node_of, spread};
 use crate::node::machine::{Machine, PoweredOff};
 use crate::node::nodes::{CONTROL_PLANE, WORKER};
 use crate::node::observer::{Observed, Observer, Status};
@@ -109,7 +109,7 @@ pub(super) fn leader(machine: &Machine) -> anyhow::Result<Outcome> {
     );
     ready_is_untouched(&observed)?;
 
-    home.kubectl(&["rollout", "status", "deployment", RELEASE, "--timeout=180s"])?;
+    await_operators(&home)?;
     let replaced = seconds();
     powered_off.power_on()?;
     scene.change_converges(122, 3)?;
@@ -140,7 +140,7 @@ impl<'a> Loss<'a> {
         converge(scene, deployment)?;
         lead_on(&Scene::existing(machine, HOME), CONTROL_PLANE)?;
         scene.await_condition("Converged", "True/Converged")?;
-        let all = pods(scene)?;
+        let all = scene.services()?;
         let lost: Vec<_> = all.iter().filter(|pod| node_of(pod) == WORKER.name).cloned().collect();
         ensure!(!lost.is_empty() && lost.len() < all.len(), "the services are not spread: {}", line(&all));
         let observer = scene.observe()?;
@@ -152,7 +152,7 @@ impl<'a> Loss<'a> {
     /// Waits until as many pods are ready elsewhere as there were.
     fn await_replacements(&self) -> anyhow::Result<()> {
         wait_for("the lost pods are replaced", SOON, || {
-            let there = pods(self.scene)?.into_iter().filter(|pod| node_of(pod) != WORKER.name);
+            let there = self.scene.services()?.into_iter().filter(|pod| node_of(pod) != WORKER.name);
             let is_ready = |pod: &Value| container_status(pod, SERVICE).is_ok_and(|status| status["ready"] == true);
             let ready = there.filter(is_ready).count();
             ensure!(ready == self.pods, "{ready} of {} are ready", self.pods);
@@ -179,10 +179,6 @@ fn converge(scene: &Scene, deployment: Value) -> anyhow::Result<()> {
     scene.be_patient()?;
     scene.await_fleet(&scene.commit()?, 3)?;
     scene.await_condition("Converged", "True/Converged").map(drop)
-}
-
-fn pods(scene: &Scene) -> anyhow::Result<Vec<Value>> {
-    scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))
 }
 
 /// Fails if a workspace was not Ready for another reason than that a process is known not to run what is published: that

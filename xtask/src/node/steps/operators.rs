@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::ends::evict;
 use super::install::{HOME, QUICKSTART, RELEASE};
-use super::placement::{self, are_on_all_nodes};
+use super::placement::{self, are_on_all_nodes, holder};
 use crate::command::output;
 use crate::node::machine::Machine;
 use crate::node::observer::Observed;
@@ -26,7 +26,7 @@ pub(super) fn spread(machine: &Machine) -> anyhow::Result<Outcome> {
         ensure!(are_on_all_nodes(pods), "a node has none of the pods: {}", placement::line(pods));
         Ok(placement::line(pods))
     };
-    let services = scene.pods(&format!("app.kubernetes.io/name={SERVICE}"))?;
+    let services = scene.services()?;
     let services_line = spread(&services)?;
     let installed = spread(&placement::operators(&home)?).context("after the install")?;
     placement::replace_operators(&home)?;
@@ -93,13 +93,6 @@ pub(super) fn ready_is_untouched(observed: &[Observed]) -> anyhow::Result<()> {
 /// Returns the number of operators that the chart asks for.
 fn replicas(home: &Scene) -> anyhow::Result<u64> {
     home.get(&["deployment", RELEASE])?["spec"]["replicas"].as_u64().context("the Deployment has no replicas")
-}
-
-/// Returns the pod that leads.
-pub(super) fn holder(home: &Scene) -> anyhow::Result<String> {
-    let lease = home.get(&["lease", RELEASE])?;
-    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
-    holder.map(str::to_owned).context("nobody holds the Lease")
 }
 
 pub(super) fn outage(machine: &Machine) -> anyhow::Result<Outcome> {

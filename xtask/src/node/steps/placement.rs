@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::ends::evict;
 use super::install::RELEASE;
-use super::operators::holder;
 use crate::node::cluster::Cluster;
 use crate::node::nodes::{NODES, Node};
 use crate::node::scene::{SOON, Scene, name};
@@ -51,13 +50,21 @@ pub(super) fn operators(home: &Scene) -> anyhow::Result<Vec<Value>> {
     home.pods("app.kubernetes.io/name=rototo-operator")
 }
 
+/// Returns the pod that leads.
+pub(super) fn holder(home: &Scene) -> anyhow::Result<String> {
+    let lease = home.get(&["lease", RELEASE])?;
+    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    holder.map(str::to_owned).context("nobody holds the Lease")
+}
+
 /// Replaces the pods of the operator, and waits until the new ones are ready.
 pub(super) fn replace_operators(home: &Scene) -> anyhow::Result<()> {
     home.kubectl(&["rollout", "restart", "deployment", RELEASE])?;
     await_operators(home)
 }
 
-fn await_operators(home: &Scene) -> anyhow::Result<()> {
+/// Waits until the pods of the operator are ready.
+pub(super) fn await_operators(home: &Scene) -> anyhow::Result<()> {
     home.kubectl(&["rollout", "status", "deployment", RELEASE, "--timeout=180s"]).map(drop)
 }
 
