@@ -43,6 +43,10 @@ pub struct ProcessEvidence {
     /// The time since a sibling testified that the process is gone, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub testified_gone_ms_ago: Option<u64>,
+    /// The time since a leader learned from the kubelet that the process has ended, in milliseconds. The pod may be gone
+    /// from the Kubernetes API since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms_ago: Option<u64>,
 }
 
 /// A pod by name and UID.

@@ -26,8 +26,12 @@ impl Fleet {
         if self.recounting || self.no_room_until(now).is_some() {
             return None;
         }
+        let processes = self.processes.iter().map(|(id, process)| {
+            let ended_ms_ago = self.seen_to_end(id, process).map(|then| age(then, now));
+            ProcessEvidence { ended_ms_ago, ..evidence_of(id, process, now) }
+        });
         Some(FleetEvidence {
-            processes: self.processes.iter().map(|(id, process)| evidence_of(id, process, now)).collect(),
+            processes: processes.collect(),
             listening_ms: age(self.listening_since, now),
             unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
             counted_ms_ago: millis(now.saturating_sub(self.began) + self.counted_ago),
@@ -88,6 +92,7 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         first_reported_ms_ago: age(process.follows_since, now),
         interval_ms: millis(process.promised.saturating_sub(process.last_report_at)),
         testified_gone_ms_ago: process.testified_gone.map(|then| age(then, now)),
+        ended_ms_ago: None,
     }
 }
 
@@ -104,6 +109,7 @@ fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
         started_at: report.started_at,
         pid: report.pid,
         testified_gone: evidence.testified_gone_ms_ago.map(|ago| before(sent, ago)),
+        ended_before: evidence.ended_ms_ago.map(|ago| before(sent, ago)),
         drained_at: drained_at(report),
         ..Process::of(report, evidence.pod.as_ref().map(|pod| pod.name.clone()), sent)
     };

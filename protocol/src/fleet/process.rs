@@ -48,6 +48,9 @@ pub(super) struct Process {
     pub(super) behind_since: Moment,
     /// The time at which a sibling testified that it is gone.
     pub(super) testified_gone: Option<Moment>,
+    /// The time at which an earlier leader learned from the kubelet that it has ended. This operator may never have seen
+    /// its pod.
+    pub(super) ended_before: Option<Moment>,
     /// The time at which it drained, by the clock of its node; `None` while it has the workspace open, or where its report
     /// does not say.
     pub(super) drained_at: Option<Timestamp>,
@@ -137,11 +140,7 @@ impl Fleet {
         }
         let silent = now >= process.silent_at();
         let end = process.end(id, &self.pods);
-        // An older client does not report which run of its container it belongs to: the end may be that of an earlier
-        // run.
-        let is_own = process.started_at.is_some()
-            || process.testified_gone.is_some()
-            || self.pod_of(id).is_some_and(super::Pod::has_ended);
+        let is_own = process.testified_gone.is_some() || self.ends_with_container(id, process);
         // A report that came after the end was seen outweighs it while the process is not silent: a watch can lag
         // behind.
         if is_own && end.is_some_and(|seen| seen >= process.last_report_at || silent) {
@@ -157,7 +156,18 @@ impl Fleet {
         if now < self.drops_at(process) { Liveness::Unprovable } else { Liveness::Dropped }
     }
 
-    fn pod_of(&self, id: &ProcessId) -> Option<&super::Pod> {
+    /// Returns whether an end that the kubelet reports is that of the process. An older client does not report which run of
+    /// its container it belongs to: the end may be that of an earlier run.
+    fn ends_with_container(&self, id: &ProcessId, process: &Process) -> bool {
+        process.started_at.is_some() || process.ended_before.is_some() || self.pod_of(id).is_some_and(Pod::has_ended)
+    }
+
+    /// Returns the time at which this operator, or an earlier leader, learned from the kubelet that a process has ended.
+    pub(super) fn seen_to_end(&self, id: &ProcessId, process: &Process) -> Option<Moment> {
+        process.seen_to_end(id, &self.pods).filter(|_| self.ends_with_container(id, process))
+    }
+
+    fn pod_of(&self, id: &ProcessId) -> Option<&Pod> {
         self.pods.get(id.pod.as_ref()?)
     }
 
@@ -196,6 +206,7 @@ impl Process {
             applied: None,
             behind_since: now,
             testified_gone: None,
+            ended_before: None,
             drained_at: drained_at(report),
         }
     }
@@ -223,9 +234,13 @@ impl Process {
 
     /// Returns the time at which the operator learned of its end, if it did.
     fn end(&self, id: &ProcessId, pods: &Pods) -> Option<Moment> {
+        self.testified_gone.max(self.seen_to_end(id, pods))
+    }
+
+    fn seen_to_end(&self, id: &ProcessId, pods: &Pods) -> Option<Moment> {
         let pod = id.pod.as_ref().and_then(|uid| pods.get(uid));
-        let kubelet = pod.and_then(|pod| pod.end_of(self.container.as_deref(), self.started_at, self.last_report_at));
-        kubelet.into_iter().chain(self.testified_gone).max()
+        let seen = pod.and_then(|pod| pod.end_of(self.container.as_deref(), self.started_at, self.last_report_at));
+        self.ended_before.max(seen)
     }
 
     /// Returns whether it runs `publish`. A process whose verification is old, or whose marker is gone, still runs the
