@@ -196,7 +196,7 @@ impl Mentions<'_> {
         let schema = variable.schema.value().and_then(|reference| parsed.schema_at(self.path, reference).ok());
         for (key, value) in variable.inline_values() {
             let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
-            self.objects(parsed, schema, &value.value, steps, &Entity::value(id, key));
+            self.objects(parsed, schema, &value.value, &steps, &Entity::value(id, key));
         }
     }
 
@@ -242,7 +242,7 @@ impl Mentions<'_> {
             parsed.schema_at(&document.path, content.schema.value()?).ok()
         });
         if let Some(object) = object {
-            self.objects(parsed, schema, &object.value, Vec::new(), &Entity::object(resource, key));
+            self.objects(parsed, schema, &object.value, &[], &Entity::object(resource, key));
         }
     }
 
@@ -252,15 +252,16 @@ impl Mentions<'_> {
         parsed: &Parsed,
         schema: Option<&Parse<Schema>>,
         value: &serde_json::Value,
-        from: Vec<PathStep>,
+        from: &[PathStep],
         by: &Entity,
     ) {
         let Some(schema) = schema.and_then(Parse::content).filter(|schema| refers_to_objects(schema)) else { return };
-        let references = object_references(schema, value, from);
+        let references = object_references(schema, value);
         let Some(document) = parsed.tree().get(self.path).filter(|_| !references.is_empty()) else { return };
         let places = Places::of(&document.bytes);
-        for ObjectReference { steps, resource, key } in references {
-            if let Some(span) = places.find(&steps).value {
+        for reference in references {
+            if let Some(span) = places.find(&reference.steps(from)).value {
+                let ObjectReference { resource, key, .. } = reference;
                 let name = Name::Object { resource: resource.into(), key: key.into() };
                 self.add(name, by.clone(), span, Form::Text(""));
             }

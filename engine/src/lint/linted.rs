@@ -8,6 +8,7 @@ use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::lint::affected::affected;
 use crate::lint::check::Check;
+use crate::lint::checking_work::{CheckingWork, affected_by_patterns};
 use crate::lint::custom;
 use crate::lint::custom::{HandlerResult, ScriptsRun};
 use crate::lint::entry::CheckedDocument;
@@ -25,6 +26,7 @@ pub struct Linted {
     parsed: Parsed,
     lint: Lint,
     uses: Uses,
+    work: CheckingWork,
     /// The findings in single documents, by path; documents without findings have no entry.
     in_documents: SharedMap<Arc<[Diagnostic]>>,
     /// The findings of the checks of references.
@@ -92,8 +94,11 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
     let changed = parsed.tree().changed_since(previous.parsed.tree());
     let uses = previous.uses.after(&previous.parsed, parsed, &changed);
     let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
-    let in_documents = documents_after(previous, parsed, &again);
-    let workspace = WorkspaceIndex::new(parsed);
+    let again = affected_by_patterns(&previous.parsed, parsed, again);
+    let work = previous.work.after(parsed, &again);
+    let again = work.affected(&previous.work, parsed, again);
+    let workspace = WorkspaceIndex::new(parsed).with_work(&work);
+    let in_documents = documents_after(previous, &workspace, &again);
     let ScriptsRun { custom, faults, asked } = custom::run(parsed, scripts);
     let in_workspace = findings_of(parsed, |check, findings| match check {
         Check::Workspace(check) => check(&workspace, findings),
@@ -131,14 +136,17 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
     diagnostics.sort_by(|a, b| a.place().cmp(&b.place()));
     cut(&mut diagnostics);
     let lint = Lint { diagnostics, custom };
-    Linted { parsed: parsed.clone(), lint, uses, in_documents, in_references, has_early_errors, has_own_findings }
+    Linted { parsed: parsed.clone(), lint, uses, work, in_documents, in_references, has_early_errors, has_own_findings }
 }
 
-fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> SharedMap<Arc<[Diagnostic]>> {
-    let workspace = WorkspaceIndex::new(parsed);
+fn documents_after(
+    previous: &Linted,
+    workspace: &WorkspaceIndex<'_>,
+    again: &[Arc<str>],
+) -> SharedMap<Arc<[Diagnostic]>> {
     let mut in_documents = previous.in_documents.clone();
     for path in again {
-        let found = in_document(&workspace, path);
+        let found = in_document(workspace, path);
         if found.is_empty() {
             in_documents.remove(path);
         } else {

@@ -7,6 +7,7 @@ mod affected;
 pub(crate) mod attributes;
 mod bounds;
 mod check;
+mod checking_work;
 mod custom;
 mod entry;
 mod expired;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::diagnostic::Entity;
 use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
+use crate::lint::checking_work::CheckingWork;
 use crate::lint::entry::{CheckedDocument, DocumentEntry};
 use crate::parse::{
     BadReference, ById, CONTEXT_SCHEMA, Field, Parse, ParseError, Parsed, Schema, Type, Values, Variable, resource_of,
@@ -17,13 +18,21 @@ use crate::parse::{
 /// A parsed workspace.
 pub(super) struct WorkspaceIndex<'a> {
     pub(super) parsed: &'a Parsed,
+    /// The path of the document whose values take the most work to check, if all together take too much: then no value is
+    /// checked against a schema.
+    pub(super) too_much_work: Option<&'a str>,
     /// Several checks of each qualifier ask for it.
     context_schema: OnceCell<Option<&'a Schema>>,
 }
 
 impl<'a> WorkspaceIndex<'a> {
     pub(super) fn new(parsed: &'a Parsed) -> Self {
-        Self { parsed, context_schema: OnceCell::new() }
+        Self { parsed, too_much_work: None, context_schema: OnceCell::new() }
+    }
+
+    /// The same workspace, whose values take that work.
+    pub(super) fn with_work(self, work: &'a CheckingWork) -> Self {
+        Self { too_much_work: work.too_much(), ..self }
     }
 
     /// The document at `path`, if a check of it alone is possible.
@@ -46,6 +55,8 @@ impl<'a> WorkspaceIndex<'a> {
                 Err(fault) => unreadable(Entity::resource(stem(path)), fault),
             },
             DocumentKind::Schema => match readable(&parsed.schemas, path)? {
+                // A check of a schema compiles it.
+                Ok(_) if parsed.has_too_many_patterns() => None,
                 Ok(entry) => Some(CheckedDocument::Schema(entry)),
                 Err(fault) => unreadable(Entity::schema(path), fault),
             },
@@ -70,6 +81,9 @@ impl<'a> WorkspaceIndex<'a> {
     pub(super) fn context_schema(&self) -> Option<&'a Schema> {
         let parsed: &'a Parsed = self.parsed;
         *self.context_schema.get_or_init(|| {
+            if parsed.has_too_many_patterns() {
+                return None;
+            }
             let schema = parsed.schemas.get(CONTEXT_SCHEMA)?.content()?;
             schema.validator().is_ok().then_some(schema)
         })
@@ -85,8 +99,24 @@ impl<'a> WorkspaceIndex<'a> {
         reference.value().map(|reference| parsed.schema_at(path, reference))
     }
 
-    /// The schema that the objects of a resource must match, if the resource names one that exists.
+    /// Returns whether values are checked against their schemas.
+    fn checks_values(&self) -> bool {
+        self.too_much_work.is_none() && !self.parsed.has_too_many_patterns()
+    }
+
+    /// The schema against which the values of a variable are checked, if it names one that exists.
+    pub(super) fn schema_of_values(&self, path: &str, variable: &Variable) -> Option<&'a Parse<Schema>> {
+        if !self.checks_values() {
+            return None;
+        }
+        self.named_schema(path, &variable.schema)?.ok()
+    }
+
+    /// The schema against which the objects of a resource are checked, if the resource names one that exists.
     pub(super) fn schema_of_objects(&self, resource: &str) -> Option<&'a Parse<Schema>> {
+        if !self.checks_values() {
+            return None;
+        }
         let document = self.parsed.resources.get(resource)?;
         self.named_schema(&document.path, &document.content()?.schema)?.ok()
     }

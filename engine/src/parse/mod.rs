@@ -22,6 +22,7 @@ mod field;
 mod foreign;
 pub(crate) mod infer;
 mod locate;
+mod lookaround;
 mod manifest;
 mod node;
 mod object_reference;
@@ -36,6 +37,7 @@ mod resource;
 mod schema;
 pub(crate) mod schema_cost;
 mod schema_paths;
+mod schema_work;
 mod test_file;
 mod toml;
 mod types;
@@ -98,6 +100,8 @@ pub struct Parsed {
     pub schemas: ById<Schema>,
     /// Paths of custom rules.
     pub custom_lints: Vec<Arc<str>>,
+    /// The weight of the patterns of all schemas.
+    patterns: u64,
 }
 
 /// The ids of changed documents that matter for resolving.
@@ -204,6 +208,11 @@ pub(crate) fn resource_of(path: &str) -> &str {
     folder.strip_prefix("resources/").and_then(|name| name.strip_suffix("-objects")).unwrap_or(folder)
 }
 
+/// Returns the weight of the patterns that are compiled with a schema.
+fn patterns_of(schema: &Parse<Schema>) -> u64 {
+    schema.content().map_or(0, Schema::compiled_patterns)
+}
+
 impl Parsed {
     fn read(&mut self, path: &Arc<str>, document: &Document) {
         let (id, bytes) = (Arc::from(stem(path)), &*document.bytes);
@@ -225,7 +234,11 @@ impl Parsed {
                 }
             }
             DocumentKind::Schema => {
-                self.schemas.insert(Arc::clone(path), Parse::new(path, Schema::parse(bytes)));
+                let schema = Parse::new(path, Schema::parse(bytes));
+                self.patterns = self.patterns.saturating_add(patterns_of(&schema));
+                if let Some(before) = self.schemas.insert(Arc::clone(path), schema) {
+                    self.patterns = self.patterns.saturating_sub(patterns_of(&before));
+                }
             }
             DocumentKind::CustomLint => {
                 if let Err(place) = self.custom_lints.binary_search(path) {
@@ -248,7 +261,11 @@ impl Parsed {
                     self.objects.remove(resource);
                 }
             }
-            Some(DocumentKind::Schema) => drop(self.schemas.remove(path)),
+            Some(DocumentKind::Schema) => {
+                if let Some(schema) = self.schemas.remove(path) {
+                    self.patterns = self.patterns.saturating_sub(patterns_of(&schema));
+                }
+            }
             Some(DocumentKind::CustomLint) => self.custom_lints.retain(|known| &**known != path),
             None => {}
         }
@@ -264,6 +281,17 @@ impl Parsed {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.tree.fingerprint()
+    }
+
+    /// Returns the approximate number of bytes that the patterns of all schemas take once they are compiled.
+    #[must_use]
+    pub fn pattern_memory(&self) -> u64 {
+        self.patterns.min(pattern::MAX_WEIGHT_OF_ALL).saturating_mul(pattern::BYTES_PER_WEIGHT)
+    }
+
+    /// Returns whether the patterns of all schemas together are too large to be compiled.
+    pub(crate) fn has_too_many_patterns(&self) -> bool {
+        self.patterns > pattern::MAX_WEIGHT_OF_ALL
     }
 
     /// Returns the size of the workspace.

@@ -1,23 +1,56 @@
 //! References from values to objects of resources, which a schema declares by `x-rototo-resource`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::parse::schema_cost::checks;
-use crate::parse::violation::MAX_COLLECTED;
+use crate::parse::violation::may_collect;
 use crate::parse::{PathStep, Schema};
 
 /// The keyword of a schema whose values are keys of objects of a resource.
 pub const OBJECT_OF: &str = "x-rototo-resource";
 
 /// A reference in a value.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct ObjectReference<'v> {
-    /// The way to the key.
-    pub(crate) steps: Vec<PathStep>,
+    at: Place<'v>,
     pub(crate) resource: &'v str,
     pub(crate) key: &'v str,
+}
+
+impl ObjectReference<'_> {
+    /// Returns the way to the key from the value, after the steps `from`, which lead to the value.
+    pub(crate) fn steps(&self, from: &[PathStep]) -> Vec<PathStep> {
+        let mut steps = Vec::new();
+        let mut at = &self.at;
+        while let Some(place) = at {
+            steps.push(match place.step {
+                Step::Key(key) => PathStep::Key(key.to_owned()),
+                Step::Index(index) => PathStep::Index(index),
+            });
+            at = &place.parent;
+        }
+        steps.extend(from.iter().rev().cloned());
+        steps.reverse();
+        steps
+    }
+}
+
+/// A place in a value; `None` is the value itself. All places below one share the way to it: a key may have megabytes, and a
+/// list below it a hundred thousand items.
+type Place<'v> = Option<Rc<PlaceBelow<'v>>>;
+
+#[derive(Debug)]
+struct PlaceBelow<'v> {
+    parent: Place<'v>,
+    step: Step<'v>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'v> {
+    Key(&'v str),
+    Index(usize),
 }
 
 impl Schema {
@@ -46,23 +79,17 @@ pub(crate) fn refers_to_objects(schema: &Schema) -> bool {
     schema.object_keywords().next().is_some()
 }
 
-/// Returns the references in `value`, which is at `from` in its document. Those behind an alternative of `anyOf` or `oneOf`
-/// count only if the value matches it; if the value does not match the schema at all, nobody can say which one is meant, and
-/// all count.
-pub(crate) fn object_references<'v>(
-    schema: &'v Schema,
-    value: &'v Value,
-    from: Vec<PathStep>,
-) -> Vec<ObjectReference<'v>> {
-    let start = from.len();
-    let mut found = Vec::new();
-    follow(&schema.json, value, from, Certainty::Certain, &mut found);
+/// Returns the references in `value`. Those behind an alternative of `anyOf` or `oneOf` count only if the value matches it; if
+/// the value does not match the schema at all, nobody can say which one is meant, and all count.
+pub(crate) fn object_references<'v>(schema: &'v Schema, value: &'v Value) -> Vec<ObjectReference<'v>> {
+    let mut found = FoundReferences::default();
+    found.follow(&schema.json, value, &None, Certainty::Certain);
+    let mut found = found.all;
     if found.iter().any(|(_, certainty)| *certainty == Certainty::IfMatched)
         && let Some(matched) = matched(schema, value)
     {
         let is_matched = |reference: &ObjectReference<'_>| {
-            let steps = reference.steps.get(start..).unwrap_or_default();
-            matched.contains(&(pointer(steps), reference.resource.to_owned()))
+            matched.contains(&(pointer(&reference.steps(&[])), reference.resource.to_owned()))
         };
         found.retain(|(reference, certainty)| *certainty == Certainty::Certain || is_matched(reference));
     }
@@ -77,38 +104,44 @@ enum Certainty {
     IfMatched,
 }
 
-fn follow<'v>(
-    schema: &'v Value,
-    value: &'v Value,
-    steps: Vec<PathStep>,
-    certainty: Certainty,
-    found: &mut Vec<(ObjectReference<'v>, Certainty)>,
-) {
-    let into = |step| steps.iter().cloned().chain([step]).collect::<Vec<_>>();
-    if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
-        for (key, schema) in properties {
-            if let Some(value) = entries.get(key) {
-                follow(schema, value, into(PathStep::Key(key.clone())), certainty, found);
+/// The references so far.
+#[derive(Default)]
+struct FoundReferences<'v> {
+    all: Vec<(ObjectReference<'v>, Certainty)>,
+    /// The number of each reference, by the address of its key and its resource.
+    numbers: HashMap<(*const Value, &'v str), usize>,
+}
+
+impl<'v> FoundReferences<'v> {
+    fn follow(&mut self, schema: &'v Value, value: &'v Value, at: &Place<'v>, certainty: Certainty) {
+        let below = |step| Some(Rc::new(PlaceBelow { parent: at.clone(), step }));
+        if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
+            for (key, schema) in properties {
+                if let Some(value) = entries.get(key) {
+                    self.follow(schema, value, &below(Step::Key(key)), certainty);
+                }
             }
         }
-    }
-    if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
-        for (index, item) in items.iter().enumerate() {
-            follow(schema, item, into(PathStep::Index(index)), certainty, found);
+        if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
+            for (index, item) in items.iter().enumerate() {
+                self.follow(schema, item, &below(Step::Index(index)), certainty);
+            }
         }
-    }
-    for (keyword, certainty) in [("allOf", certainty), ("anyOf", Certainty::IfMatched), ("oneOf", Certainty::IfMatched)]
-    {
-        for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            follow(schema, value, steps.clone(), certainty, found);
+        for (keyword, certainty) in
+            [("allOf", certainty), ("anyOf", Certainty::IfMatched), ("oneOf", Certainty::IfMatched)]
+        {
+            for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
+                self.follow(schema, value, at, certainty);
+            }
         }
-    }
-    if let (Some(Value::String(resource)), Value::String(key)) = (schema.get(OBJECT_OF), value) {
-        let reference = ObjectReference { steps, resource, key };
-        match found.iter_mut().find(|(known, _)| *known == reference) {
-            Some((_, known)) if certainty == Certainty::Certain => *known = certainty,
-            Some(_) => {}
-            None => found.push((reference, certainty)),
+        if let (Some(Value::String(resource)), Value::String(key)) = (schema.get(OBJECT_OF), value) {
+            let next = self.all.len();
+            let number = *self.numbers.entry((std::ptr::from_ref(value), resource)).or_insert(next);
+            match self.all.get_mut(number) {
+                Some((_, known)) if certainty == Certainty::Certain => *known = certainty,
+                Some(_) => {}
+                None => self.all.push((ObjectReference { at: at.clone(), resource, key }, certainty)),
+            }
         }
     }
 }
@@ -116,7 +149,7 @@ fn follow<'v>(
 /// Returns the places in a value that match a schema with the keyword, with its resources; `None` if the value does not match
 /// the whole schema, or takes too much to check.
 fn matched(schema: &Schema, value: &Value) -> Option<BTreeSet<(String, String)>> {
-    let validator = schema.validator().ok().filter(|_| checks(&schema.json, value) <= MAX_COLLECTED)?;
+    let validator = schema.validator().ok().filter(|_| may_collect(schema, value))?;
     if !validator.is_valid(value) {
         return None;
     }
@@ -146,8 +179,8 @@ mod tests {
     fn found(schema: &Value, value: &Value) -> Vec<String> {
         let schema = Schema::parse(schema.to_string().as_bytes()).unwrap();
         let from = vec![PathStep::Key("values".to_owned())];
-        let references = object_references(&schema, value, from);
-        references.iter().map(|found| format!("{} {}", pointer(&found.steps), found.key)).collect()
+        let references = object_references(&schema, value);
+        references.iter().map(|found| format!("{} {}", pointer(&found.steps(&from)), found.key)).collect()
     }
 
     #[test]

@@ -3,8 +3,17 @@
 
 use serde_json::Value;
 
-/// The largest permitted weight of all patterns of one schema: about 30 MiB when compiled.
+use crate::parse::lookaround::Lookaround;
+
+/// The largest permitted weight of all patterns of one schema: about 20 MiB when compiled.
 const MAX_WEIGHT: u64 = 100_000;
+
+/// The largest permitted weight of all patterns of a workspace: about 80 MiB when compiled. A thousand schemas with three
+/// usual patterns each have three quarters of it.
+pub(crate) const MAX_WEIGHT_OF_ALL: u64 = 400_000;
+
+/// The most bytes that a compiled pattern takes for each unit of its weight, as measured: 30 to 220.
+pub(crate) const BYTES_PER_WEIGHT: u64 = 250;
 
 /// The weight of a pattern, however short it is.
 const EACH: u64 = 50;
@@ -12,13 +21,13 @@ const EACH: u64 = 50;
 /// The weight of a class of Unicode, such as all letters, in single characters.
 const UNICODE_CLASS: u64 = 300;
 
-/// Returns whether the patterns in `schema` exceed the limit for one schema.
-pub(crate) fn too_heavy(schema: &Value) -> bool {
-    all(schema) > MAX_WEIGHT
+/// Returns whether patterns of that weight exceed the limit for one schema.
+pub(super) fn too_heavy(weight: u64) -> bool {
+    weight > MAX_WEIGHT
 }
 
-/// Returns the weight of everything that could be a pattern, wherever it occurs.
-fn all(schema: &Value) -> u64 {
+/// Returns the weight of everything in `schema` that could be a pattern, wherever it occurs.
+pub(super) fn all(schema: &Value) -> u64 {
     match schema {
         Value::Object(members) => members.iter().fold(0, |sum, (key, value)| {
             let own = match (key.as_str(), value) {
@@ -35,26 +44,80 @@ fn all(schema: &Value) -> u64 {
     }
 }
 
+/// The weights of classes of characters.
+struct ClassWeights {
+    /// A class of Unicode, such as all letters.
+    unicode: u64,
+    /// All characters but a few.
+    others: u64,
+    /// Any character, or any but those in brackets.
+    any: u64,
+    /// White space.
+    space: u64,
+    digit: u64,
+    /// A letter, a digit, or `_`.
+    word: u64,
+    /// A class in brackets, whose entries have a weight together.
+    bracketed: fn(u64) -> u64,
+}
+
+/// The weights by which a pattern takes memory.
+const MEMORY: ClassWeights = ClassWeights {
+    unicode: UNICODE_CLASS,
+    others: 20,
+    any: 5,
+    space: 5,
+    digit: 1,
+    word: 1,
+    bracketed: |entries| entries,
+};
+
+/// The weights by which a pattern with lookaround takes memory: its digits and letters are those of all scripts.
+const MEMORY_OF_LOOKAROUND: ClassWeights = ClassWeights { digit: 30, word: UNICODE_CLASS, ..MEMORY };
+
+/// The weights by which a pattern takes work: of the states of a class, few are active at a time.
+const WORK: ClassWeights =
+    ClassWeights { unicode: 5, others: 5, any: 5, space: 1, digit: 1, word: 1, bracketed: |entries| entries.min(2) };
+
+/// The characters of ASCII in a class in brackets that take as much as one character.
+const IN_CLASS: u64 = 8;
+
+/// Returns the approximate number of states of a pattern, by the memory that they take.
+fn weight(pattern: &str) -> u64 {
+    states(pattern, if Lookaround::of(pattern).is_some() { &MEMORY_OF_LOOKAROUND } else { &MEMORY })
+}
+
+/// Returns the approximate number of states of a pattern that may be active at one time.
+pub(super) fn active_states(pattern: &str) -> u64 {
+    states(pattern, &WORK)
+}
+
 /// Returns the approximate number of states of a pattern. A part that is repeated a counted number of times counts as
 /// often.
-fn weight(pattern: &str) -> u64 {
+fn states(pattern: &str, classes: &ClassWeights) -> u64 {
     let mut rest = pattern.chars().peekable();
     let mut open = Vec::new();
     let (mut sum, mut last) = (EACH, 0_u64);
-    let mut in_class = false;
+    // The characters of ASCII in the class, which share their states.
+    let (mut in_class, mut ascii) = (false, 0_u64);
     while let Some(next) = rest.next() {
         let atom = match next {
             '\\' => match rest.next() {
                 Some('p' | 'P') => {
                     pass_name(&mut rest);
-                    UNICODE_CLASS
+                    classes.unicode
                 }
-                Some('W' | 'S' | 'D') => 20,
+                Some('W' | 'S' | 'D') => classes.others,
+                Some('s') => classes.space,
+                Some('d') => classes.digit,
+                Some('w') => classes.word,
                 _ => 1,
             },
             '[' if !in_class => {
                 in_class = true;
+                ascii = 0;
                 open.push(std::mem::take(&mut sum));
+                sum = if rest.next_if_eq(&'^').is_some() { classes.any } else { 0 };
                 continue;
             }
             '(' if !in_class => {
@@ -63,7 +126,8 @@ fn weight(pattern: &str) -> u64 {
             }
             ']' if in_class => {
                 in_class = false;
-                close(&mut sum, &mut open)
+                sum = sum.saturating_add(ascii.div_ceil(IN_CLASS));
+                (classes.bracketed)(close(&mut sum, &mut open))
             }
             ')' if !in_class => close(&mut sum, &mut open),
             '{' if !in_class => match repeats(&mut rest) {
@@ -73,7 +137,11 @@ fn weight(pattern: &str) -> u64 {
                 }
                 None => 1,
             },
-            '.' => 5,
+            next if in_class && next.is_ascii() => {
+                ascii += 1;
+                continue;
+            }
+            '.' => classes.any,
             _ => 1,
         };
         sum = sum.saturating_add(atom);
@@ -128,7 +196,7 @@ mod tests {
             r"^[^{}]{3,}$",
             r"{,}{a}\{100}",
         ] {
-            assert!(!too_heavy(&json!({ "pattern": pattern })), "{pattern} {}", weight(pattern));
+            assert!(!too_heavy(all(&json!({ "pattern": pattern }))), "{pattern} {}", weight(pattern));
         }
     }
 
@@ -137,10 +205,23 @@ mod tests {
         assert_eq!(weight("a{10}") - EACH, 10);
         assert_eq!(weight("(a{10}){2,3}b") - EACH, 34);
         assert_eq!(weight(r"\pL{0,2}") - EACH, 2 * UNICODE_CLASS);
+        assert_eq!(active_states(r"[\p{L}\p{N}_-]{0,10}(ab){2}") - EACH, 20 + 6);
+        // The measured bytes, in units of 220.
+        for (pattern, least) in [
+            (r"[a-z0-9-]{62}", 80),
+            (r"\s{100}", 465),
+            (r"[^a]{100}", 520),
+            (r".{319}", 1_600),
+            (r"(?=a)\w{100}", 29_000),
+            (r"(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,64}", 1_700),
+        ] {
+            let weight = weight(pattern);
+            assert!(weight >= least && weight <= 3 * least, "{pattern} {weight}");
+        }
         for pattern in [r"\pL{1000}", "((a{100}){100}){100}", r"[^\pN]{500}", "a{99999999999999999999999}"] {
-            assert!(too_heavy(&json!({ "items": [{ "pattern": pattern }] })), "{pattern} {}", weight(pattern));
+            assert!(too_heavy(all(&json!({ "items": [{ "pattern": pattern }] }))), "{pattern} {}", weight(pattern));
         }
         let many: serde_json::Map<String, Value> = (0..10_000).map(|n| (format!("^a{n}"), true.into())).collect();
-        assert!(too_heavy(&json!({ "patternProperties": many })));
+        assert!(too_heavy(all(&json!({ "patternProperties": many }))));
     }
 }

@@ -12,9 +12,10 @@ use crate::parse::foreign::{foreign_format, foreign_text};
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
 use crate::parse::schema_paths;
+use crate::parse::schema_work::SchemaWork;
 
 /// The most backtracking steps of a pattern with lookaround on one string. Other patterns never backtrack.
-const MAX_BACKTRACKS: usize = 20_000;
+pub(super) const MAX_BACKTRACKS: u32 = 20_000;
 
 /// The most memory that a pattern may keep between matches.
 const MAX_PATTERN_CACHE: usize = 1 << 20;
@@ -29,6 +30,10 @@ pub struct Schema {
     /// The first key that its object has twice, and its place.
     pub(crate) duplicate: Option<(String, Span)>,
     checker: OnceLock<Result<Checker, InvalidSchema>>,
+    /// What lint knows of the work of its checks.
+    pub(super) work: OnceLock<SchemaWork>,
+    /// The weight of its patterns.
+    patterns: u64,
 }
 
 /// A compiled schema, and its cost.
@@ -65,7 +70,13 @@ impl Schema {
             let (start, end) = (before + place.start, before + place.end);
             (key, Span { start, end })
         });
-        Ok(Self { json, duplicate, checker: OnceLock::new() })
+        let patterns = pattern::all(&json);
+        Ok(Self { json, duplicate, checker: OnceLock::new(), work: OnceLock::new(), patterns })
+    }
+
+    /// The weight of the patterns that are compiled with this schema; none if they exceed its limit.
+    pub(crate) fn compiled_patterns(&self) -> u64 {
+        if pattern::too_heavy(self.patterns) { 0 } else { self.patterns }
     }
 
     /// Returns the validator of this schema.
@@ -82,14 +93,14 @@ impl Schema {
     }
 
     fn checker(&self) -> Result<&Checker, &InvalidSchema> {
-        self.checker.get_or_init(|| Checker::build(&self.json)).as_ref()
+        self.checker.get_or_init(|| Checker::build(&self.json, self.patterns)).as_ref()
     }
 }
 
 impl Checker {
-    fn build(schema: &Value) -> Result<Self, InvalidSchema> {
+    fn build(schema: &Value, patterns: u64) -> Result<Self, InvalidSchema> {
         let too_much = |message: &str| Err(InvalidSchema { message: message.to_owned(), pointer: String::new() });
-        if pattern::too_heavy(schema) {
+        if pattern::too_heavy(patterns) {
             return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
         }
         if schema_paths::too_long(schema) {
@@ -102,7 +113,8 @@ impl Checker {
                  `oneOf`, and `allOf`",
             );
         }
-        let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS).dfa_size_limit(MAX_PATTERN_CACHE);
+        let backtracks = usize::try_from(MAX_BACKTRACKS).unwrap_or(usize::MAX);
+        let patterns = PatternOptions::fancy_regex().backtrack_limit(backtracks).dfa_size_limit(MAX_PATTERN_CACHE);
         let built = jsonschema::options().with_pattern_options(patterns).offline().build(schema);
         let validator = built.map_err(|error| InvalidSchema {
             message: shortened(&error.to_string()).into_owned(),

@@ -4,6 +4,7 @@
 //! schema twice doubles them. So branches through references are counted first, and refused beyond a limit.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ const LITTLE: u64 = 2_000;
 pub(crate) const MAX_CHECKS: u64 = 1_000_000;
 
 /// The greatest depth of nested checks, including references: each level needs stack in the program that follows it.
-const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 512;
 
 /// The relation between the size of a value and the cost of checking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,9 @@ pub(crate) enum SchemaCost {
 impl SchemaCost {
     pub(crate) fn of(schema: &Value) -> Self {
         let targets = Targets::of(schema);
-        let mut parts = Parts { targets: &targets, known: HashMap::new(), unclear: false };
-        let count = parts.count(schema, 0);
+        let mut parts =
+            Parts { targets: &targets, weigh: &|_| 1, of_one_place: false, known: HashMap::new(), unclear: false };
+        let count = parts.count(schema, Role::Schema, 0);
         match count {
             0..=LITTLE if !parts.unclear => Self::Proportional,
             0..=MAX_CHECKS => Self::PerValue,
@@ -40,15 +42,23 @@ impl SchemaCost {
     }
 }
 
+/// Returns the most that the parts of `schema` that apply to one place of a value weigh together, including those behind
+/// references: of `properties`, only one applies.
+pub(super) fn weight_at_a_place(schema: &Value, weigh: &dyn Fn(&Value) -> u64) -> u64 {
+    let targets = Targets::of(schema);
+    let mut parts = Parts { targets: &targets, weigh, of_one_place: true, known: HashMap::new(), unclear: false };
+    parts.count(schema, Role::Schema, 0)
+}
+
 /// Returns the number of checks of `value` against `schema`. Counting stops a little above [`MAX_CHECKS`].
 pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
     let targets = Targets::of(schema);
-    let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), steps: 0 };
+    let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), names: Vec::new(), steps: 0 };
     checks.count(schema, value, 0)
 }
 
 /// The possible targets of references.
-struct Targets<'s> {
+pub(super) struct Targets<'s> {
     /// The whole schema, and the parts with their own address: the possible meanings of `#`.
     roots: Vec<&'s Value>,
     /// The parts with a name.
@@ -56,7 +66,7 @@ struct Targets<'s> {
 }
 
 impl<'s> Targets<'s> {
-    fn of(schema: &'s Value) -> Self {
+    pub(super) fn of(schema: &'s Value) -> Self {
         let mut targets = Self { roots: vec![schema], anchors: Vec::new() };
         let mut open = vec![schema];
         while let Some(next) = open.pop() {
@@ -79,7 +89,7 @@ impl<'s> Targets<'s> {
     }
 
     /// Returns all possible targets of the references in `members`.
-    fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
+    pub(super) fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
         let references = ["$ref", "$dynamicRef", "$recursiveRef"];
         let texts = references.into_iter().filter_map(|key| members.get(key)?.as_str());
         texts.flat_map(|text| self.meant_by(text)).collect()
@@ -120,31 +130,65 @@ fn percent_decoded(text: &str) -> String {
 /// The number of parts of a schema, including everything behind its references.
 struct Parts<'s, 't> {
     targets: &'t Targets<'s>,
+    /// The weight of one part.
+    weigh: &'t dyn Fn(&Value) -> u64,
+    /// True if of parts that apply to different places only the heaviest counts.
+    of_one_place: bool,
     /// The counts by the address of the part; `None` while a part is being counted.
     known: HashMap<*const Value, Option<u64>>,
     /// True if the number of times that a part counts depends on the value.
     unclear: bool,
 }
 
+/// The meaning of the members of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Keywords.
+    Schema,
+    /// Schemas of different places.
+    Properties,
+    /// Other schemas or data by name.
+    Named,
+}
+
+impl Role {
+    /// The role of an object at a keyword.
+    fn at(keyword: &str) -> Self {
+        match keyword {
+            "properties" => Self::Properties,
+            "patternProperties" | "$defs" | "definitions" | "dependentSchemas" | "dependencies" | "const" | "enum" => {
+                Self::Named
+            }
+            _ => Self::Schema,
+        }
+    }
+}
+
 impl<'s> Parts<'s, '_> {
-    fn count(&mut self, schema: &'s Value, depth: usize) -> u64 {
+    fn count(&mut self, schema: &'s Value, role: Role, depth: usize) -> u64 {
         self.unclear |= depth > MAX_DEPTH;
         if self.unclear {
             return 0;
         }
         let below = match schema {
             Value::Object(members) => {
-                let parts = members.values().fold(0, |sum: u64, part| sum.saturating_add(self.count(part, depth + 1)));
+                let of_one_place = self.of_one_place && role == Role::Properties;
+                let mut parts = 0_u64;
+                for (key, part) in members {
+                    let role = if role == Role::Schema { Role::at(key) } else { Role::Schema };
+                    let more = self.count(part, role, depth + 1);
+                    parts = if of_one_place { parts.max(more) } else { parts.saturating_add(more) };
+                }
                 let named = self.targets.named_by(members);
                 let named = named.into_iter().fold(0, |sum: u64, to| sum.saturating_add(self.follow(to, depth + 1)));
                 parts.saturating_add(named).saturating_mul(repeated(members))
             }
             Value::Array(items) => {
-                items.iter().fold(0, |sum: u64, item| sum.saturating_add(self.count(item, depth + 1)))
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(self.count(item, role, depth + 1)))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
         };
-        below.saturating_add(1)
+        below.saturating_add((self.weigh)(schema))
     }
 
     fn follow(&mut self, target: &'s Value, depth: usize) -> u64 {
@@ -157,14 +201,14 @@ impl<'s> Parts<'s, '_> {
             None => {}
         }
         self.known.insert(target, None);
-        let count = self.count(target, depth);
+        let count = self.count(target, Role::Schema, depth);
         self.known.insert(target, Some(count));
         count
     }
 }
 
 /// Returns the factor of the cost of the other keywords: an `unevaluated…` keyword applies them to the members again.
-fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
+pub(super) fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
     let left_over = |key: &&str| members.contains_key(*key);
     if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
 }
@@ -173,6 +217,8 @@ fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
 struct CheckCounter<'s, 't> {
     targets: &'t Targets<'s>,
     known: HashMap<(*const Value, *const Value), Option<u64>>,
+    /// The names that were values of `propertyNames`; they stay, so that no other value has their address.
+    names: Vec<Rc<Value>>,
     /// The number of visited parts, which is limited as well.
     steps: u64,
 }
@@ -201,6 +247,16 @@ impl<'s> CheckCounter<'s, '_> {
                     return sum;
                 }
             }
+            if let ("propertyNames", Value::Object(members)) = (key.as_str(), value) {
+                for name in members.keys() {
+                    let name = Rc::new(Value::from(name.as_str()));
+                    let more = self.count(part, &name, depth);
+                    self.names.push(name);
+                    if !add(more) {
+                        return sum;
+                    }
+                }
+            }
         }
         sum.saturating_mul(repeated(members)).saturating_add(1)
     }
@@ -218,7 +274,7 @@ impl<'s> CheckCounter<'s, '_> {
 }
 
 /// Returns the schemas that a keyword applies to the value or its members; rather too many than too few.
-fn applied<'a, 's: 'a, 'v: 'a>(
+pub(super) fn applied<'a, 's: 'a, 'v: 'a>(
     key: &str,
     part: &'s Value,
     value: &'v Value,

@@ -23,7 +23,10 @@ pub(crate) struct Violation {
 const MAX_VIOLATIONS: usize = 50;
 
 /// Above this number of checks, collecting all violations takes too much memory.
-pub(crate) const MAX_COLLECTED: u64 = 20_000;
+const MAX_COLLECTED: u64 = 20_000;
+
+/// The most bytes of the paths of collected results, each of which has its own.
+const MAX_PATHS: u64 = 64 << 20;
 
 /// The message about a value that requires too many checks: it violates no schema, but costs too much to read.
 const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name the same schema less often in `anyOf`, \
@@ -39,7 +42,7 @@ impl Violation {
         if validator.is_valid(value) {
             return Vec::new();
         }
-        if checks(&schema.json, value) > MAX_COLLECTED {
+        if !may_collect(schema, value) {
             return Self::first(schema, value, cost).into_iter().collect();
         }
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
@@ -92,6 +95,23 @@ impl Violation {
         };
         shortened(&masked).into_owned()
     }
+}
+
+/// Returns whether the results of all checks of a value fit into memory, with their paths.
+pub(crate) fn may_collect(schema: &Schema, value: &Value) -> bool {
+    let checks = checks(&schema.json, value);
+    checks <= MAX_COLLECTED && checks.saturating_mul(longest_path(value)) <= MAX_PATHS
+}
+
+/// Returns the number of bytes of the longest path to a part of a value.
+fn longest_path(value: &Value) -> u64 {
+    let bytes = |key: &str| u64::try_from(key.len()).unwrap_or(u64::MAX);
+    let longest = match value {
+        Value::Object(members) => members.iter().map(|(key, member)| bytes(key) + longest_path(member)).max(),
+        Value::Array(items) => items.iter().map(longest_path).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    longest.unwrap_or(0).saturating_add(1)
 }
 
 impl PathStep {

@@ -25,21 +25,32 @@ pub(super) struct CaseRunner<'r, 'a> {
 }
 
 impl<'a> CaseRunner<'_, 'a> {
-    pub(super) fn run(&mut self, shared: &Map<String, Value>, case: &TestCase) {
+    /// Returns the number of expected results before which `keep_going` held.
+    pub(super) fn run(
+        &mut self,
+        shared: &Map<String, Value>,
+        case: &TestCase,
+        keep_going: &mut dyn FnMut() -> bool,
+    ) -> usize {
         let attributes = attributes(shared, &case.attributes);
         let context = match attributes.and_then(|attributes| Context::from_json(Value::Object(attributes)).ok()) {
             Some(context) => context,
             None => {
                 let message = format!("{}: two `attributes` of the table contradict each other", case.name);
-                return self.findings.invalid(case.expected.first().map(|expected| expected.span), &message);
+                self.findings.invalid(case.expected.first().map(|expected| expected.span), &message);
+                return case.expected.len();
             }
         };
-        for expected in &case.expected {
+        for (checked, expected) in case.expected.iter().enumerate() {
+            if !keep_going() {
+                return checked;
+            }
             match &expected.result {
                 ExpectedResult::Qualifier(holds) => self.check_qualifier(case, &context, expected, *holds),
                 ExpectedResult::Key(_) | ExpectedResult::Value(_) => self.check_variable(case, &context, expected),
             }
         }
+        case.expected.len()
     }
 
     fn check_qualifier(&mut self, case: &TestCase, context: &Context, expected: &Expected, holds: bool) {

@@ -53,7 +53,8 @@ pub struct TestReport {
 }
 
 /// Runs tests: `files` are their paths and bytes, mostly those of [`Tree::tests`](crate::Tree::tests). A path that may be
-/// meant as a test, and is none, is a mistake. Before each case `keep_going` is asked, so that a caller can limit the time.
+/// meant as a test, and is none, is a mistake. Before each case and each
+/// expected result `keep_going` is asked, so that a caller can limit the time.
 pub fn run<'a>(
     parsed: &'a Parsed,
     compiled: &Compiled,
@@ -77,9 +78,13 @@ pub fn run<'a>(
                 return report;
             }
             report.cases += 1;
-            report.checks += case.expected.len();
-            CaseRunner { parsed, compiled, findings: &mut findings, coverage: &mut report.coverage }
-                .run(&file.context, case);
+            let (findings, coverage) = (&mut findings, &mut report.coverage);
+            let checked = CaseRunner { parsed, compiled, findings, coverage }.run(&file.context, case, &mut keep_going);
+            report.checks += checked;
+            if checked < case.expected.len() {
+                report.interrupted = true;
+                return report;
+            }
         }
     }
     for (path, meant) in parsed.tree().unread().tests() {

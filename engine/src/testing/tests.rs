@@ -221,6 +221,19 @@ fn a_caller_can_stop_between_cases() {
 }
 
 #[test]
+fn a_caller_can_stop_between_expected_results() {
+    let parsed = parse(FILES.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect());
+    let text = "schema_version = 1\n[[case]]\nqualifiers = { pro = true }\nexpect = { limit = \"small\" }\n";
+    let (path, bytes): (Arc<str>, Arc<[u8]>) = ("tests/a.toml".into(), text.as_bytes().into());
+    let mut left = 2;
+    let report = run(&parsed, &compile(&parsed).unwrap(), [(&path, &bytes)], || {
+        left -= 1;
+        left >= 0
+    });
+    assert_eq!((report.interrupted, report.cases, report.checks), (true, 1, 1), "{report:?}");
+}
+
+#[test]
 fn a_layer_below_brings_no_tests() {
     let with_test = |path: &str| Tree::from_iter([(path.to_owned(), b"schema_version = 1".to_vec())]);
     let both = with_test("tests/own.toml").over(&with_test("tests/base.toml"));

@@ -25,8 +25,10 @@ fn check_variable(
     (id, path, variable): DocumentEntry<'_, Variable>,
     findings: &mut Findings<'_>,
 ) {
-    let Some(Ok(schema)) = workspace.named_schema(path, &variable.schema) else { return };
-    let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { return };
+    let Some(schema) = workspace.schema_of_values(path, variable).and_then(|schema| schema.content()) else { return };
+    if schema.validator().is_err() {
+        return;
+    }
     for (key, named) in variable.inline_values() {
         let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
         report(workspace, findings, &Entity::value(id, key), path, schema, &named.value, steps);
@@ -42,13 +44,18 @@ fn report(
     value: &Value,
     from: Vec<PathStep>,
 ) {
-    for ObjectReference { steps, resource, key } in object_references(schema, value, from) {
+    for reference in object_references(schema, value) {
+        let ObjectReference { resource, key, .. } = reference;
+        if workspace.has_object(resource, key) && workspace.parsed.resources.contains_key(resource)
+            || !findings.has_room()
+        {
+            continue;
+        }
+        let steps = reference.steps(&from);
         let message = if !workspace.parsed.resources.contains_key(resource) {
             format!("`{}` refers to resource `{resource}`, which does not exist", join(&steps))
-        } else if !workspace.has_object(resource, key) {
-            format!("`{}` refers to `{key}`, but resource `{resource}` has no such object", join(&steps))
         } else {
-            continue;
+            format!("`{}` refers to `{key}`, but resource `{resource}` has no such object", join(&steps))
         };
         let span = findings.place(path, &steps);
         findings.add(Finding::new(entity.clone(), path, span, message).key(join(&steps)));

@@ -4,11 +4,17 @@ use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::document::text::shortened;
+use crate::lint::checking_work::{TOO_MANY_PATTERNS, heaviest_schema};
 use crate::lint::subschemas::{Subschema, below, subschemas};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
 
-pub(super) const CHECKS: &[Check] = &[Check::Schema(check)];
+pub(super) const CHECKS: &[Check] = &[Check::Schema(check), Check::Workspace(check_patterns)];
+
+fn check_patterns(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(path) = heaviest_schema(workspace.parsed) else { return };
+    findings.add(Finding::new(Entity::schema(path), path, None, TOO_MANY_PATTERNS));
+}
 
 fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, findings: &mut Findings<'_>) {
     let Err(invalid) = schema.validator() else { return };

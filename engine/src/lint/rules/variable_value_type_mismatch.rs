@@ -1,11 +1,20 @@
 //! A value of a variable does not have its type, or does not match its schema.
 
 use crate::diagnostic::Entity;
+use crate::lint::checking_work::TOO_MUCH_WORK;
+use crate::lint::entry::CheckedDocument;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::violation::Violation;
 use crate::parse::{PathStep, Type, Variable};
 
-pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check), Check::Workspace(check_work)];
+
+fn check_work(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(path) = workspace.too_much_work else { return };
+    if let Some(CheckedDocument::Variable((id, path, _))) = workspace.document(path) {
+        findings.add(Finding::new(Entity::variable(id), path, None, TOO_MUCH_WORK));
+    }
+}
 
 fn check(
     workspace: &WorkspaceIndex<'_>,
@@ -13,8 +22,7 @@ fn check(
     findings: &mut Findings<'_>,
 ) {
     let Some(Type::Primitive(primitive)) = variable.value_type() else { return };
-    let schema = workspace.named_schema(path, &variable.schema).and_then(Result::ok);
-    let schema = schema.and_then(|schema| schema.content());
+    let schema = workspace.schema_of_values(path, variable).and_then(|schema| schema.content());
     for (key, named) in variable.inline_values() {
         if !primitive.admits(&named.value) {
             let message = format!("`{key}` must be of type {}", primitive.name());
