@@ -14,7 +14,7 @@ pub const PODS: &str = "{{pods}}";
 pub const FINGERPRINT: &str = "{{fingerprint}}";
 
 /// One analysis of metrics. In each step it begins once the pods of the step run the new revision, and the step ends only
-/// after it has passed. Failing it takes the revision back.
+/// after it has passed. If it fails, the revision is rolled back.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.count) || self.count > (has(self.failureLimit) ? self.failureLimit : 0)")
@@ -34,7 +34,7 @@ pub struct RolloutAnalysis {
         .message("successCondition is one comparison of the result with a number: result < 0.05"))]
     pub success_condition: String,
 
-    /// The number of measurements of a step that may fail or be inconclusive: 0 by default. One more takes the revision
+    /// The number of measurements of a step that may fail or be inconclusive: 0 by default. One more rolls the revision
     /// back. A measurement is inconclusive without a number: the answer is empty, has several series, is not finite, or
     /// does not come.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -72,7 +72,7 @@ pub mod reason {
         REHEARSING = "Rehearsing";
         /// Ready, Converged, Reconciling: a part of the fleet runs the newest revision.
         ROLLING_OUT = "RollingOut";
-        /// Ready: the newest revision was taken back during its rollout. Also an Event.
+        /// Ready: the newest revision was rolled back during its rollout. Also an Event.
         HELD_BACK = "HeldBack";
         /// LintPassed: no revision was read yet.
         NOT_LINTED = "NotLinted";

@@ -32,7 +32,7 @@ pub enum Marker {
         /// The publish that processes prepare before the marker names it. Processes that do not know this field ignore
         /// it.
         next: Option<NextPublish>,
-        /// A publish that was taken back during its rollout. Its content is not announced again by itself.
+        /// A publish that was rolled back during its rollout. Its content is not announced again by itself.
         held: Option<HeldPublish>,
     },
     /// The workspace is gone. The operator writes this for a moment before it removes the key, so that a watch gets an
@@ -56,7 +56,7 @@ pub struct NextPublish {
     pub stage: Option<Stage>,
 }
 
-/// A publish that was taken back during its rollout.
+/// A publish that was rolled back during its rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldPublish {
     /// The digest of the content.

@@ -19,18 +19,19 @@ use crate::convergence::Straggler;
     .message("analysis needs steps: without steps a revision reaches every process at once"))]
 pub struct RolloutSpec {
     /// The steps by which a new revision reaches the fleet, one after the other; without steps it reaches every process at
-    /// once. After the last step it is published. A part of the fleet that does not get on with it takes it back for all.
+    /// once. After the last step it is published. If a gate fails in a part of the fleet, the
+    /// revision is rolled back for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub steps: Vec<RolloutStep>,
 
     /// The effect of a newer commit during a rollout. `Restart` (the default) ends the rollout, and begins one of the newer
-    /// commit. `Queue` lets the newer commit wait until the rollout is complete, or its revision is taken back.
+    /// commit. `Queue` lets the newer commit wait until the rollout is complete, or its revision is rolled back.
     #[serde(default)]
     pub on_new_commit: OnNewCommit,
 
-    /// The metrics that a new revision has to pass in each step. A revision that fails one of them is taken back. The measurements of a
-    /// step begin anew when the operator is restarted.
+    /// The metrics that a new revision has to pass in each step. A revision that fails one of them is rolled back. The
+    /// measurements of a step begin anew when the operator is restarted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
@@ -123,7 +124,7 @@ pub struct RolloutStatus {
     pub analysis: Vec<AnalysisStatus>,
     /// The command that goes on to the next step.
     pub promote: String,
-    /// The command that takes the revision back.
+    /// The command that rolls the revision back.
     pub abort: String,
 }
 
@@ -208,10 +209,10 @@ pub struct HeldStatus {
     /// they ran it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Straggler>,
-    /// The analysis for which it was taken back, as far as the operator knows.
+    /// The analysis for which it was rolled back, as far as the operator knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisStatus>,
-    /// The name under which it was announced, if it was taken back. A request to try it again names it, as `of=NAME`.
+    /// The name under which it was announced, if it was rolled back. A request to try it again names it, as `of=NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub announced_as: Option<UpdatedAt>,

@@ -34,6 +34,7 @@ use crate::rollout::{RehearsalSpec, RolloutSpec};
 pub use crate::secret_ref::SecretRef;
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
+mod selector;
 mod status;
 
 pub use status::{
@@ -133,7 +134,8 @@ pub struct RototoWorkspaceSpec {
     pub secret_ref: Option<SecretRef>,
 
     /// The signatures that each commit must have before it is published. A commit, or a layer that it extends, without a
-    /// signature of a trusted signer is refused, and what was published before runs on. It works with git sources alone.
+    /// signature of a trusted signer is refused, and processes keep what was published before. It works only with git
+    /// sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifySpec>,
 
@@ -228,6 +230,7 @@ pub struct FleetSpec {
     /// The pods that follow this workspace: by default those with the label `workspace.rototo.dev/<name>`, whose value
     /// is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = selector::limit)]
     pub selector: Option<LabelSelector>,
 
     /// The time limit from publishing a change to its running in every process: 1 second by default. A change that

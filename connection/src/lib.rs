@@ -31,6 +31,7 @@ pub use api_error::{api_answer, api_error, is_no_api_server, is_unparsed};
 pub use api_server::{api_server, limited, noticing_watches, sign_in};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 pub use kubeconfig::{ConfigError, config};
+pub use limits::AnswerTooLarge;
 #[cfg(feature = "listen")]
 pub use listen::bind;
 #[cfg(feature = "listen")]

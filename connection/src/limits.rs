@@ -3,18 +3,23 @@
 //! A server that hangs, or one behind a dead connection, never answers, and an await that never ends would block every
 //! task that waits for it. A request that reaches its limit fails like any other, and its level-triggered caller sends
 //! the next one. A watch that ends at once is slowed down here too: see [`crate::watch_ends`].
+//!
+//! An answer has a limit of size too, because the sizes of objects are up to whoever may create them. A page of a list that
+//! is larger has to be asked for with fewer objects; one object is always smaller.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Either, Full};
 use kube::client::Body;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::{BoxError, Service};
 
@@ -24,6 +29,12 @@ use crate::watch_ends::{SentWatch, WatchBody, WatchEnds};
 const OBJECT: Duration = Duration::from_secs(10);
 /// The time for a page of a list, which holds up to 500 objects.
 const PAGE: Duration = Duration::from_secs(30);
+/// The largest answer, except a stream. etcd limits an object to 1.5 MB, which may be several times as much as JSON.
+const LARGEST: usize = 32 << 20;
+/// An answer that is larger than this waits for its turn in [`LARGE_ANSWER`].
+const LARGE: usize = 2 << 20;
+/// The process reads one large answer at a time, and parses it: several watches may list at the same time.
+static LARGE_ANSWER: Semaphore = Semaphore::const_new(1);
 /// The time until a watch begins. The watcher limits the time for which it may be quiet afterwards.
 const WATCH_BEGINS: Duration = Duration::from_secs(30);
 
@@ -68,6 +79,11 @@ pub(crate) fn is_watch<B>(request: &Request<B>) -> bool {
     let parameters = request.uri().query().unwrap_or_default().split('&');
     parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1"))
 }
+
+/// An answer of the API server is larger than this process reads. A smaller page of the list may not be.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer of the API server is larger than {} MiB", LARGEST >> 20)]
+pub struct AnswerTooLarge;
 
 /// The API server did not answer within the limit.
 #[derive(Debug, thiserror::Error)]
@@ -117,9 +133,22 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let (parts, body) = answer.into_parts();
-    let body = body.collect().await.map_err(Into::into)?.to_bytes();
-    Ok(Response::from_parts(parts, Either::Left(Full::new(body))))
+    let (mut parts, body) = answer.into_parts();
+    let (mut body, mut read, mut turn) = (pin!(body), BytesMut::new(), None);
+    while let Some(frame) = body.frame().await.map(|frame| frame.map_err(Into::<BoxError>::into)) {
+        let Ok(data) = frame?.into_data() else { continue };
+        let size = read.len() + data.len();
+        if size > LARGEST {
+            return Err(AnswerTooLarge.into());
+        }
+        if size > LARGE && turn.is_none() {
+            turn = Some(Arc::new(LARGE_ANSWER.acquire().await?));
+        }
+        read.extend_from_slice(&data);
+    }
+    // The turn ends when kube takes the body, which it parses at once.
+    turn.and_then(|turn| parts.extensions.insert(turn));
+    Ok(Response::from_parts(parts, Either::Left(Full::new(read.freeze()))))
 }
 
 async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
@@ -184,6 +213,43 @@ mod tests {
         let maps: Api<ConfigMap> = Api::namespaced(slow("{", Duration::ZERO), "ns");
         check(maps.get("one"), 10).await;
         check(maps.list(&ListParams::default()), 30).await;
+    }
+
+    /// A list of one object of this size.
+    fn list_of(size: usize) -> String {
+        let object = json!({ "metadata": { "name": "large" }, "data": { "text": "x".repeat(size) } });
+        json!({ "metadata": {}, "items": [object] }).to_string()
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_a_limit_of_size_that_every_object_keeps() {
+        let list = |size| async move {
+            let answer = move |_| ready(Ok::<_, Infallible>(Response::new(Body::from(list_of(size).into_bytes()))));
+            let maps: Api<ConfigMap> = Api::namespaced(Client::new(limited(tower::service_fn(answer)), "ns"), "ns");
+            maps.list(&ListParams::default()).await
+        };
+        assert_eq!(list(10 << 20).await.unwrap().items.len(), 1);
+        let error = list(LARGEST).await.unwrap_err();
+        assert!(format!("{error:?}").contains("AnswerTooLarge"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_are_read_one_after_the_other_and_small_ones_at_any_time() {
+        let text = |size: usize| stream::iter([Ok::<_, Infallible>(list_of(size))]);
+        let answer = |size: usize, after: Duration| {
+            // The time begins when what comes before has been read.
+            let end = stream::once(async move { sleep(after).await }).map(|()| Ok(String::new()));
+            let body = axum::body::Body::from_stream(text(size).chain(end));
+            whole(Response::new(body))
+        };
+        let began = Instant::now();
+        let large = || answer(LARGE, Duration::from_secs(3));
+        let (first, second, small) = tokio::join!(
+            large().map(|answer| (drop(answer.unwrap()), began.elapsed().as_secs()).1),
+            large().map(|answer| (drop(answer.unwrap()), began.elapsed().as_secs()).1),
+            answer(1_000, Duration::from_secs(1)).map(|answer| (drop(answer.unwrap()), began.elapsed().as_secs()).1),
+        );
+        assert_eq!((first, second, small), (3, 6, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,12 @@ use rototo_operator::options::Options;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
+/// Gives memory back to the system after a flood of connections. glibc's allocator keeps most of it. `.cargo/config.toml` has
+/// its options.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // This comes before there are other threads, which would not be confined.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == rototo_lua::SANDBOX) {

@@ -117,7 +117,8 @@ impl World {
         // It has not reported. It counts by its pod, if that is known to run and no other process of it has reported.
         let Some((pod, Some(known))) = pod else { return false };
         let others = record.received_reports.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
-        let restarted = known.containers.iter().filter_map(|container| container.ended?.grace_from).max();
+        let expected = known.containers.iter().filter(|container| container.expected);
+        let restarted = expected.filter_map(|container| container.ended?.grace_from).max();
         let grace = known.seen_running.max(restarted).is_some_and(|since| self.now < since + view.windows.grace);
         known.selected && known.runs() && !others && !grace
     }

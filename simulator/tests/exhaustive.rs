@@ -4,7 +4,7 @@
 //! arrive, in any order. The operator is the real decision code.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rototo_api::fleet::{ProcessState, Report};
@@ -141,8 +141,8 @@ impl ModelWorld {
 
     fn lose_node(&mut self, process: usize) {
         let now = self.now();
-        if let Some(pod) = self.pods.by_uid.get_mut(&identity(process)) {
-            pod.object_state = PodObjectState::Vanished { seen: now };
+        if let Some(pod) = self.pods.by_uid.get_mut(identity(process).as_str()) {
+            Arc::make_mut(pod).object_state = PodObjectState::Vanished { seen: now };
         }
         self.processes[process].hangs = true;
         self.fleet.observe(self.pods.clone());
@@ -176,7 +176,7 @@ impl Model for ModelScope {
                 object_state: PodObjectState::Exists,
             }
         };
-        let by_uid: BTreeMap<_, _> = (0..PROCESSES).map(|process| (identity(process), pod(process))).collect();
+        let by_uid = (0..PROCESSES).map(|process| (identity(process).into(), pod(process).into())).collect();
         let start = Duration::from_secs(1_000);
         let process = ModelProcess { runs: 1, since: 0, hangs: false, refuses: false, sequence: 0, reported: 0 };
         let mut world = ModelWorld {

@@ -37,6 +37,47 @@ async fn the_limit_of_one_token_silences_no_other() {
     assert_eq!(error.code(), "host_left_alone", "{error}");
 }
 
+/// A repository is shared by all who read it without credentials, and a host may answer each path as it likes.
+#[tokio::test]
+async fn without_credentials_the_limit_of_one_owner_silences_no_other() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let root = repository.path().to_owned();
+    let server = HttpsServer::start(move |request| match &*request.path {
+        "/limited.tar.gz" => respond(503, &[("Retry-After", "3600")], ""),
+        "/a.tar.gz" => respond(404, &[], ""),
+        _ => serve_git(&root, request),
+    });
+    // The authority that both trust is no secret, and says nothing about who asks.
+    let keys = credentials(&[("ca.crt", &server.authority.pem())]);
+    let reader = reader();
+    let code = async |owner, kind: &str, path: &str| {
+        let source: Source = format!("{kind}https://{}/{path}", server.address()).parse().unwrap();
+        let pinned = Box::pin(reader.charged_to(owner, reader.pin(Access::new(source, keys.clone())))).await;
+        pinned.map(|_| ()).map_err(|error| error.code().to_owned())
+    };
+    assert_eq!(code("two", "git+", ".git#main").await, Ok(()));
+    assert_eq!(code("one", "", "limited.tar.gz").await.unwrap_err(), "throttled");
+    assert_eq!(code("one", "", "a.tar.gz").await.unwrap_err(), "host_left_alone");
+    assert_eq!(code("one", "git+", ".git#main").await.unwrap_err(), "host_left_alone");
+    assert_eq!(code("two", "git+", ".git#main").await, Ok(()));
+    assert_eq!(code("two", "", "a.tar.gz").await.unwrap_err(), "no_archive");
+}
+
+/// The owner of a host decides to where it redirects.
+#[tokio::test]
+async fn a_redirect_to_a_host_silences_it_for_no_other() {
+    let down = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let reader = reader();
+    let (moved, other) = ("https://HOST/moved.tar.gz", "https://HOST/a.tar.gz");
+    let read = then_read(&reader, moved, format!("https://127.0.0.1:{down}"), other);
+    let (code, _) = Box::pin(reader.charged_to("one", read)).await;
+    assert_eq!(code, "unreachable");
+    let source: Source = format!("https://127.0.0.1:{down}/a.tar.gz").parse().unwrap();
+    let error = Box::pin(reader.charged_to("two", reader.pin(&source))).await.unwrap_err();
+    assert_eq!(error.code(), "unreachable", "{error}");
+}
+
 #[tokio::test]
 async fn a_host_that_is_down_is_asked_again_within_half_a_minute_by_whomever() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

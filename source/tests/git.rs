@@ -132,6 +132,37 @@ async fn a_host_with_a_part_of_its_history_is_asked_once() {
     assert_eq!(paths(&read(&reader, &source("main")).await.unwrap()).len(), 2);
 }
 
+/// Everybody may name commits that do not exist, and all who read the repository wait for what that costs.
+#[tokio::test]
+async fn commits_that_do_not_exist_make_the_host_send_everything_once() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let reader = reader();
+    let fetches_of_everything = || {
+        let all = reader.git_requests().into_iter();
+        all.filter(|(request, _)| (request.kind, request.outcome) == ("fetch", "success"))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    let copy = tempfile::tempdir().unwrap();
+    let to = copy.path().to_str().unwrap();
+    repository.git(&["clone", "--quiet", ".", to]);
+    repository.git(&["-C", to, "commit", "--quiet", "--allow-empty", "-m", "not pushed yet"]);
+    let later = repository.git(&["-C", to, "rev-parse", "HEAD"]);
+
+    for (commit, is_transient) in [("a".repeat(40), false), ("b".repeat(40), true), ("a".repeat(40), false)] {
+        let error = read(&reader, &repository.source(&commit)).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("no_commit", is_transient), "{error}");
+    }
+    for owner in ["one", "two", "three"] {
+        Box::pin(reader.charged_to(owner, read(&reader, &repository.source(&later)))).await.unwrap_err();
+    }
+    assert_eq!(fetches_of_everything(), 1);
+    // It is read as soon as it is there, by its name.
+    repository.git(&["-C", to, "push", "--quiet", "origin", "HEAD:next"]);
+    assert_eq!(paths(&read(&reader, &repository.source(&later)).await.unwrap()), ["rototo-workspace.toml"]);
+}
+
 /// Returns a repository whose workspace at `ws/prod` is small, and a reader that refuses the rest as too large.
 fn beside_large_files() -> (Repository, Reader) {
     let repository = Repository::new();

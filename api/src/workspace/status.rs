@@ -258,7 +258,7 @@ pub struct FleetStatus {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
     /// The time to which these numbers, and the condition `Converged`, refer. The operator writes it while somebody
-    /// waits, with each change, and every ten minutes. `rototo wait` accepts no claim that is older than the silence
+    /// waits, with each change, and every 10 to 15 minutes. `rototo wait` accepts no claim that is older than the silence
     /// window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,

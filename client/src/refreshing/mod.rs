@@ -354,7 +354,7 @@ impl RefreshingWorkspace {
 
     /// Says how the application does with what it runs. The verdict goes with the reports of this process, and holds until
     /// the next one. While a revision reaches the fleet by steps, an application that becomes degraded after it applied the
-    /// revision takes it back for all. Only an operator listens: for other sources than `kubernetes://`, and without an
+    /// revision rolls it back for all. Only an operator listens: for other sources than `kubernetes://`, and without an
     /// operator, it changes nothing.
     ///
     /// Never waits. A process is degraded while one of its handles on the workspace is.

@@ -202,8 +202,9 @@ impl RefreshOptions {
         self
     }
 
-    /// Keeps a copy of the last applied publish in this directory. A process that starts while neither the API server
-    /// nor the operator answers uses it, and counts as stale. In the environment: `ROTOTO_CACHE_DIR`.
+    /// Keeps a copy of the last applied publish in this directory. A process that starts while the API server or the
+    /// operator does not answer uses it, and counts as stale; if the API server answers, only if it has the published
+    /// content. In the environment: `ROTOTO_CACHE_DIR`.
     #[must_use]
     pub fn with_cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(directory.into());

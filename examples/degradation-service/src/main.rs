@@ -100,7 +100,7 @@ async fn state(State(service): State<Arc<Service>>) -> Json<RefreshStatus> {
 }
 
 /// Says after each change whether the service can work with its policy. While a revision reaches the fleet by steps, the
-/// verdict of one process takes it back for all. A service with an error rate of its own says more.
+/// verdict of one process rolls it back for all. A service with an error rate of its own says more.
 async fn report_health(service: Arc<Service>) {
     let mut changes = service.workspace.changes();
     loop {

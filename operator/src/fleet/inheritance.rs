@@ -4,7 +4,7 @@
 //! between, and those that came were turned away.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rototo_api::evidence::FleetEvidence;
@@ -12,6 +12,9 @@ use rototo_protocol::fleet::{Fleet, Moment, passed_directly};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::clock;
+
+/// The time for which a handover counts. A successor takes the Lease within seconds, and reconciles all workspaces at once.
+const COUNTS_FOR: Duration = Duration::from_secs(120);
 
 /// The evidence about all workspaces, as a leader sends it when it ends.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,22 +32,48 @@ pub(crate) struct Inheritance(Mutex<Option<(Handover, Moment)>>);
 impl Inheritance {
     /// Takes a handover in place of an earlier one.
     pub(crate) fn received(&self, handover: Handover) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((handover, clock::now()));
+        *self.lock() = Some((handover, clock::now()));
     }
 
     /// Returns the fleet of a workspace, once, if the sender's term was the last before the term that began after
     /// `transitions` changes of the holder.
     pub(crate) fn fleet(&self, uid: &str, transitions: Option<i32>, heartbeat: Duration) -> Option<Fleet> {
-        let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (handover, received) = inherited.as_mut()?;
-        if !passed_directly(handover.transitions, transitions) {
-            return None;
-        }
+        let mut inherited = self.lock();
+        let (handover, received) =
+            inherited.as_mut().filter(|inherited| counts(inherited, transitions, clock::now()))?;
         let evidence = handover.fleets.remove(uid)?;
-        let mut fleet = Fleet::inherited(&evidence, heartbeat, *received);
-        fleet.turned_away(clock::now());
-        Some(fleet)
+        Some(continued(&evidence, heartbeat, *received))
     }
+
+    /// Returns the evidence about the workspaces that this process never reconciled in the term that began after
+    /// `transitions` changes of the holder.
+    pub(crate) fn left_over(&self, transitions: Option<i32>, heartbeat: Duration) -> HashMap<String, FleetEvidence> {
+        let inherited = self.lock().take().filter(|inherited| counts(inherited, transitions, clock::now()));
+        let Some((handover, received)) = inherited else { return HashMap::new() };
+        let passed_on = handover.fleets.into_iter().filter_map(|(uid, evidence)| {
+            Some((uid, continued(&evidence, heartbeat, received).evidence(clock::now())?))
+        });
+        passed_on.collect()
+    }
+
+    /// Drops what was received: nobody took reports for a while.
+    pub(crate) fn lapsed(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Handover, Moment)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn counts((handover, received): &(Handover, Moment), transitions: Option<i32>, now: Moment) -> bool {
+    passed_directly(handover.transitions, transitions) && now < *received + COUNTS_FOR
+}
+
+fn continued(evidence: &FleetEvidence, heartbeat: Duration, received: Moment) -> Fleet {
+    let mut fleet = Fleet::inherited(evidence, heartbeat, received);
+    fleet.turned_away(clock::now());
+    fleet
 }
 
 #[cfg(test)]
@@ -68,5 +97,32 @@ mod tests {
         check(Some(3), Some(3), false);
         check(None, Some(1), false);
         check(None, None, false);
+    }
+
+    #[test]
+    fn old_evidence_does_not_count() {
+        let inherited = (Handover { transitions: Some(3), fleets: HashMap::new() }, Duration::from_secs(1_000));
+        let after = |seconds: u64| counts(&inherited, Some(4), Duration::from_secs(1_000 + seconds));
+        assert!(after(0) && after(119));
+        assert!(!after(120));
+    }
+
+    #[test]
+    fn evidence_that_was_not_used_is_passed_on_once_to_the_next_leader() {
+        let inheritance = Inheritance::default();
+        let heartbeat = Duration::from_secs(15);
+        let received = || {
+            let fleets = ["a", "b"].map(|uid| (uid.to_owned(), FleetEvidence::default()));
+            inheritance.received(Handover { transitions: Some(3), fleets: fleets.into() });
+        };
+        received();
+        assert!(inheritance.fleet("a", Some(4), heartbeat).is_some());
+        assert_eq!(inheritance.left_over(Some(4), heartbeat).into_keys().collect::<Vec<_>>(), ["b"]);
+        assert!(inheritance.left_over(Some(4), heartbeat).is_empty());
+        received();
+        assert!(inheritance.left_over(Some(5), heartbeat).is_empty(), "somebody else led in between");
+        received();
+        inheritance.lapsed();
+        assert!(inheritance.fleet("a", Some(4), heartbeat).is_none());
     }
 }

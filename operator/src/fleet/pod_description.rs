@@ -35,8 +35,9 @@ pub(super) fn describe(object: &Object, before: Option<&Pod>, shown: ShownAt) ->
     };
     let terminating = object.metadata.deletion_timestamp.is_some();
     let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
-    let over =
-        matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
+    // The pod garbage collector writes a phase too. It knows nothing of a container that the kubelet saw wait.
+    let will_not_run = matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers);
+    let over = will_not_run && all_terminated(object);
     let object_state = match before.map(|before| before.object_state) {
         Some(ended @ PodObjectState::Ended { .. }) => ended,
         _ if over && !running => PodObjectState::Ended { seen: shown.now },
@@ -90,10 +91,13 @@ fn containers(object: &Object, before: Option<&Pod>, shown: ShownAt) -> Vec<Cont
     let marked = marked(object);
     let expected = |name: &str| marked.is_empty() || marked.contains(&name);
     if statuses.is_empty() {
-        // A kubelet describes each container that it runs. A status that only says Running means all of them.
-        let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        // A kubelet describes each container that it runs. A status that only says Running means all of them. A pod that
+        // has not begun may have thousands of containers, and nothing depends on them.
+        if object.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Running") {
+            return Vec::new();
+        }
         let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
-        return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
+        return named.map(|name| Container { expected: expected(&name), name, running: true, ended: None }).collect();
     }
     let described = statuses.into_iter().map(|status| container(status, before, shown));
     described.map(|container| Container { expected: expected(&container.name), ..container }).collect()
@@ -129,9 +133,14 @@ fn ended_before(status: &ContainerStatus) -> Option<(Timestamp, Timestamp)> {
         states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()?;
     let shown = finished.saturating_add(SignedDuration::from_secs(1)).unwrap_or(finished);
     let running = status.state.as_ref().and_then(|state| state.running.as_ref());
-    let held_back = |started: Timestamp| finished.checked_add(HELD_BACK).is_ok_and(|held_back| started >= held_back);
-    let divides = running.is_none_or(|running| running.started_at.as_ref().is_some_and(|time| held_back(time.0)));
-    Some((if divides { shown } else { finished }, shown))
+    let Some(running) = running else { return Some((shown, shown)) };
+    let started = running.started_at.as_ref().map(|time| time.0);
+    if let Some(started) = started.filter(|started| *started < finished) {
+        // The clock of the node was set back between the two runs.
+        return Some((started.saturating_sub(HELD_BACK).unwrap_or(started), shown));
+    }
+    let held_back = finished.checked_add(HELD_BACK).is_ok_and(|held_back| started >= Some(held_back));
+    Some((if held_back { shown } else { finished }, shown))
 }
 
 #[cfg(test)]
@@ -152,6 +161,14 @@ mod tests {
             "state": state, "lastState": finished });
         let (at, _) = ended_before(&serde_json::from_value(status).unwrap()).unwrap();
         format!("2026-11-20T18:{started}Z").parse::<Timestamp>().unwrap() < at
+    }
+
+    #[test]
+    fn a_process_that_started_before_the_last_run_ended_because_its_clock_was_set_back_has_not_ended() {
+        for (started, since) in [("39:29", "39:30"), ("39:30", "39:30"), ("39:59", "39:59")] {
+            assert!(!has_ended(started, &running(since)), "{started} {since}");
+        }
+        assert!(has_ended("39:00", &running("39:30")), "that was long before this run");
     }
 
     /// The process of a container is there before the kubelet's time of its start.

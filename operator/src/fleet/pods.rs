@@ -4,25 +4,25 @@
 //! said that its containers ended, or nobody knows. A cache alone proves nothing: a pod that it lacks and never had is
 //! unknown.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod as Object;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
-use kube::core::{Selector, SelectorExt};
+use kube::core::Selector;
 use kube::runtime::watcher::Event;
 use rototo_api::names::workspace_label;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::fleet::{Moment, Pod, PodObjectState, Pods};
+use rototo_protocol::fleet::{Moment, Pods};
 use tokio::sync::watch;
 
 use crate::fleet::clock;
+use crate::fleet::namespace_pods::{IndexedPod, NamespacePods};
 use crate::fleet::pod_description::{ShownAt, describe};
+use crate::fleet::pod_labels::{OF_LIVING_POD, PodLabels};
 
-/// The time for which the end of a pod is remembered. It is longer than the wait for any process of it.
-const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 /// The time between two searches for ends to forget. Each visits all pods, and many pods may end at once.
 const FORGOTTEN_EVERY: Duration = Duration::from_secs(300);
 
@@ -35,7 +35,7 @@ pub struct PodIndex {
 
 #[derive(Default)]
 struct PodCache {
-    namespaces: Namespaces,
+    namespaces: HashMap<String, NamespacePods>,
     /// A list that is being received. When it is complete, a known pod that is not in it has ended.
     listing: Vec<DescribedPod>,
     /// The time at which the last list began.
@@ -47,32 +47,10 @@ struct PodCache {
     next_search: Moment,
 }
 
-/// The labels of a pod.
-pub(crate) type Labels = BTreeMap<String, String>;
-
-/// Pods by namespace and by UID.
-type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
-
-/// A pod, and the labels that select it.
-struct IndexedPod {
-    labels: Labels,
-    pod: Pod,
-}
-
-impl IndexedPod {
-    /// Records that the object of the pod is gone. If it did not show that the pod had ended, a container that waited may
-    /// have run since.
-    fn end(&mut self, now: Moment) {
-        if self.pod.object_state == PodObjectState::Exists {
-            self.pod.object_state = PodObjectState::Vanished { seen: now };
-        }
-    }
-}
-
 /// A pod that a list or a watch has shown.
 struct DescribedPod {
     namespace: String,
-    uid: String,
+    uid: Arc<str>,
     pod: IndexedPod,
 }
 
@@ -110,10 +88,10 @@ impl PodSelection {
         matches!(self, Self::Custom(None))
     }
 
-    fn covers(&self, labels: &Labels) -> bool {
+    fn covers(&self, labels: &PodLabels) -> bool {
         match self {
-            Self::Labelled(label) => labels.contains_key(label),
-            Self::Custom(selector) => selector.as_ref().is_some_and(|selector| selector.matches(labels)),
+            Self::Labelled(label) => labels.may_have(label),
+            Self::Custom(selector) => selector.as_ref().is_some_and(|selector| labels.may_match(selector)),
         }
     }
 }
@@ -121,11 +99,11 @@ impl PodSelection {
 impl PodIndex {
     /// Takes an event of the watch. Returns the labels that the pod of the event had before, if the index knew it: they
     /// may have selected it for other workspaces.
-    pub fn apply(&self, event: &Event<Object>) -> Option<Labels> {
+    pub fn apply(&self, event: &Event<Object>) -> Option<PodLabels> {
         self.apply_at(event, clock::now())
     }
 
-    fn apply_at(&self, event: &Event<Object>, now: Moment) -> Option<Labels> {
+    fn apply_at(&self, event: &Event<Object>, now: Moment) -> Option<PodLabels> {
         let mut known = self.lock();
         match event {
             Event::Init => {
@@ -162,11 +140,15 @@ impl PodIndex {
 
     /// Adds all pods of a namespace to `pods`, and marks the selected ones.
     pub fn add(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods) {
+        self.add_at(namespace, selection, pods, clock::now());
+    }
+
+    fn add_at(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods, now: Moment) {
         let known = self.lock();
-        for (uid, seen) in known.namespaces.get(namespace).into_iter().flatten() {
-            let selected = selection.covers(&seen.labels);
-            pods.by_uid.insert(uid.clone(), Pod { selected, ..seen.pod.clone() });
-        }
+        let Some(known) = known.namespaces.get(namespace) else { return };
+        pods.incomplete |= known.may_lack_pods(now);
+        pods.by_uid
+            .extend(known.iter().map(|(uid, seen)| (uid.clone(), seen.described(selection.covers(&seen.labels)))));
     }
 
     fn lock(&self) -> MutexGuard<'_, PodCache> {
@@ -176,28 +158,29 @@ impl PodIndex {
 
 impl PodCache {
     /// Takes a pod that an event of the watch shows. Returns the labels that it had before.
-    fn keep(&mut self, object: &Object, now: Moment) -> Option<Labels> {
+    fn keep(&mut self, object: &Object, now: Moment) -> Option<PodLabels> {
         self.in_step = self.in_step.map(|_| now);
         let described = self.describe(object, ShownAt { now, grace_from: self.in_step })?;
         self.insert(described)
     }
 
     /// Returns the labels that the pod had before.
-    fn insert(&mut self, DescribedPod { namespace, uid, pod }: DescribedPod) -> Option<Labels> {
+    fn insert(&mut self, DescribedPod { namespace, uid, pod }: DescribedPod) -> Option<PodLabels> {
         self.namespaces.entry(namespace).or_default().insert(uid, pod).map(|before| before.labels)
     }
 
     fn describe(&self, object: &Object, shown: ShownAt) -> Option<DescribedPod> {
         let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid()?);
-        let before = self.namespaces.get(&namespace).and_then(|pods| pods.get(&uid)).map(|seen| &seen.pod);
+        let before = self.namespaces.get(&namespace).and_then(|pods| pods.get(&uid));
         let pod = describe(object, before, shown);
-        Some(DescribedPod { namespace, uid, pod: IndexedPod { labels: object.labels().clone(), pod } })
+        let pod = IndexedPod::new(pod, PodLabels::of(object.labels(), OF_LIVING_POD));
+        Some(DescribedPod { namespace, uid: uid.into(), pod })
     }
 
     /// Records that the object of a pod is gone.
     fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
-        if let Some(seen) = self.namespaces.get_mut(namespace).and_then(|pods| pods.get_mut(uid)) {
-            seen.end(now);
+        if let Some(pods) = self.namespaces.get_mut(namespace) {
+            pods.end(uid, now);
         }
         self.forget(now);
     }
@@ -209,31 +192,23 @@ impl PodCache {
         }
         self.next_search = now + FORGOTTEN_EVERY;
         self.namespaces.retain(|_, pods| {
-            pods.retain(|_, seen| !is_forgotten(seen.pod.object_state, now));
-            !pods.is_empty()
+            pods.forget(now);
+            !pods.is_empty() || pods.may_lack_pods(now)
         });
     }
 
     /// Takes a complete list, which shows a deletion only by the absence of a pod.
     fn complete_list(&mut self, now: Moment) {
         let listing = std::mem::take(&mut self.listing);
-        let listed: HashSet<String> = listing.iter().map(|described| described.uid.clone()).collect();
+        let listed: HashSet<Arc<str>> = listing.iter().map(|described| described.uid.clone()).collect();
         for described in listing {
             self.insert(described);
         }
         self.in_step = Some(self.list_began);
-        let all = self.namespaces.values_mut().flatten();
-        for (_, seen) in all.filter(|(uid, _)| !listed.contains(*uid)) {
-            seen.end(now);
+        for pods in self.namespaces.values_mut() {
+            pods.end_others(&listed, now);
         }
         self.forget(now);
-    }
-}
-
-fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
-    match object_state {
-        PodObjectState::Exists => false,
-        PodObjectState::Ended { seen } | PodObjectState::Vanished { seen } => now >= seen + REMEMBERED,
     }
 }
 
@@ -241,10 +216,11 @@ fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
 mod tests {
     use jiff::Timestamp;
     use k8s_openapi::api::core::v1::ContainerStatus;
-    use rototo_protocol::fleet::Container;
+    use rototo_protocol::fleet::{Container, PodObjectState};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::fleet::namespace_pods::REMEMBERED;
 
     /// A pod of namespace `prod` with one container in this state.
     fn pod(name: &str, phase: &str, state: Value) -> Object {
@@ -317,6 +293,10 @@ mod tests {
         // The pod garbage collector writes a phase; the states of the containers are still the kubelet's.
         let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
         assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
+        // It also says nothing of a container that waited, and may have started since.
+        let waited = || pod("a", "Failed", json!({ "waiting": { "reason": "CrashLoopBackOff" } }));
+        let lost_node = vec![Event::Apply(waited()), Event::Delete(waited())];
+        assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
         assert_eq!(
             object_state(vec![Event::Apply(pod("a", "Succeeded", ended()))]),
             PodObjectState::Ended { seen: second(1) }
@@ -342,7 +322,9 @@ mod tests {
         let index = PodIndex::default();
         let known = |at: Duration, event: Event<Object>| {
             index.apply_at(&event, at);
-            let names = index.lock().namespaces.values().flatten().map(|(uid, _)| uid.clone()).collect::<Vec<_>>();
+            let known = index.lock();
+            let names = known.namespaces.values().flat_map(NamespacePods::iter);
+            let names = names.map(|(uid, _)| uid.to_string()).collect::<Vec<_>>();
             names.concat()
         };
         let second = Duration::from_secs;
@@ -416,12 +398,12 @@ mod tests {
         let labelled = pod("a", "Running", runs());
         let mut unlabelled = labelled.clone();
         unlabelled.metadata.labels = None;
-        let apply = |event| index.apply(&event).map(|labels| labels.into_keys().collect::<Vec<_>>());
+        let apply = |event| index.apply(&event).map(|labels| labels.may_have(&workspace_label("config")));
         assert_eq!(apply(Event::Init), None);
         assert_eq!(apply(Event::InitApply(labelled)), None);
         assert_eq!(apply(Event::InitDone), None);
-        assert_eq!(apply(Event::Apply(unlabelled.clone())), Some(vec![workspace_label("config")]));
-        assert_eq!(apply(Event::Delete(unlabelled)), Some(vec![]));
+        assert_eq!(apply(Event::Apply(unlabelled.clone())), Some(true));
+        assert_eq!(apply(Event::Delete(unlabelled)), Some(false));
     }
 
     #[test]
@@ -558,9 +540,48 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_has_not_begun_has_no_containers_and_leaves_nothing() {
+        let mut waits = pod("a", "Pending", json!({ "waiting": {} }));
+        waits.status = serde_json::from_value(json!({ "phase": "Pending" })).unwrap();
+        let waiting = after(vec![Event::Apply(waits.clone())]);
+        assert!(waiting.get("a").unwrap().containers.is_empty());
+        assert!(after(vec![Event::Apply(waits.clone()), Event::Delete(waits.clone())]).by_uid.is_empty());
+        let mut runs = waits.clone();
+        runs.status.as_mut().unwrap().phase = Some("Running".to_owned());
+        assert_eq!(expected(vec![Event::Apply(waits), Event::Apply(runs)]), ["a"]);
+    }
+
+    #[test]
+    fn a_pod_with_very_large_labels_is_selected_by_what_may_be_among_them() {
+        let index = PodIndex::default();
+        let mut large = pod("a", "Running", runs());
+        let labels = (0..5_000).map(|number| (format!("label-{number}"), String::new()));
+        large.metadata.labels.as_mut().unwrap().extend(labels);
+        index.apply(&Event::Apply(large));
+        let selects = |selection: PodSelection| {
+            let mut pods = Pods::default();
+            index.add("prod", &selection, &mut pods);
+            pods.get("a").unwrap().selected
+        };
+        assert!(selects(PodSelection::labelled("config")) && !selects(PodSelection::labelled("other")));
+        let custom = |name: &str| {
+            PodSelection::custom(LabelSelector {
+                match_labels: Some([(name.to_owned(), String::new())].into()),
+                ..LabelSelector::default()
+            })
+        };
+        assert!(selects(custom("label-4999")) && selects(custom("other")));
+        let namespaces = &index.lock().namespaces;
+        assert!(namespaces["prod"].iter().all(|(_, seen)| seen.labels.text() < OF_LIVING_POD));
+    }
+
+    #[test]
     fn an_invalid_selector_selects_nothing() {
         let nonsense = json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
         let selection = PodSelection::custom(serde_json::from_value(nonsense).unwrap());
-        assert!(selection.is_unusable() && !selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+        assert!(
+            selection.is_unusable()
+                && !selection.covers(&PodLabels::of(&[("a".to_owned(), "b".to_owned())].into(), OF_LIVING_POD))
+        );
     }
 }

@@ -117,7 +117,8 @@ impl Endpoints {
         let place = async {
             let of_sender = self.of_sender.take(&caller.source()).await?;
             if let Some(wait) = self.pace.of_request(caller) {
-                self.context.load().delayed("requests_of_pod");
+                let limit = if caller.is_pod() { "requests_of_pod" } else { "requests_of_account" };
+                self.context.load().delayed(limit);
                 sleep(wait).await;
             }
             Ok::<_, Crowded>(Place { _in_namespace: self.places.take(&key.namespace).await?, _of_sender: of_sender })

@@ -1,8 +1,8 @@
 //! The pace of callers. One who asks without a pause waits for each answer, so that the processors have time for others.
 //!
-//! A pod has a budget of requests. An account without a pod has none: any number of processes may share it. An address
-//! has a budget of refusals, which cost it no place anywhere. Nobody is refused here, and nobody waits for somebody
-//! else's budget.
+//! A pod has a budget of requests. An account without a pod has a larger one, because many processes may share it. An
+//! address has a budget of refusals, which cost it no place anywhere. Nobody is refused here, and nobody waits for
+//! somebody else's budget.
 //!
 //! This file and `endpoints` import each other: [`Endpoints`] has the budgets, and [`delay_refusals`] finds them there.
 
@@ -25,6 +25,10 @@ use crate::load::budgets::Budgets;
 const OF_POD: u32 = 200;
 /// The time after which it may send one more: 50 a second.
 const OF_POD_EACH: Duration = Duration::from_millis(20);
+/// The requests that one account without a pod may send at once: those of 256 processes at a change, and some more.
+const OF_ACCOUNT: u32 = 1_000;
+/// The time after which it may send one more: 200 a second.
+const OF_ACCOUNT_EACH: Duration = Duration::from_millis(5);
 /// The refusals that one address gets at once. All pods of a node, or behind a proxy, may share an address.
 const REFUSALS: u32 = 200;
 /// The time after which it gets one more without a delay: 20 a second.
@@ -37,6 +41,7 @@ const DELAYED: usize = 2_048;
 /// The budgets.
 pub(super) struct Pace {
     of_pod: Budgets<Digest>,
+    of_account: Budgets<Digest>,
     refusals: Budgets<Peer>,
     delayed: Semaphore,
 }
@@ -45,6 +50,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             of_pod: Budgets::new(OF_POD, OF_POD_EACH),
+            of_account: Budgets::new(OF_ACCOUNT, OF_ACCOUNT_EACH),
             refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
             delayed: Semaphore::new(DELAYED),
         }
@@ -52,12 +58,11 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Takes a request from the budget of a pod, and returns the time for which the pod has to wait.
+    /// Takes a request from the budget of a pod, or of an account without one, and returns the time for which the sender
+    /// has to wait.
     pub(super) fn of_request(&self, caller: &Caller) -> Option<Duration> {
-        if !caller.is_pod() {
-            return None;
-        }
-        self.of_pod.charge(&caller.source(), Instant::now())
+        let budgets = if caller.is_pod() { &self.of_pod } else { &self.of_account };
+        budgets.charge(&caller.source(), Instant::now())
     }
 
     /// Takes a refusal from the budget of an address, and returns the time for which the address has to wait.
@@ -71,6 +76,12 @@ impl Pace {
     /// Spends the budget of a pod.
     pub(super) fn spend_of_pod(&self, pod: Digest, requests: usize) {
         (0..requests).for_each(|_| self.of_pod.spend(&pod, Instant::now()));
+    }
+
+    /// Spends the budgets of the accounts without a pod that have sent something.
+    pub(super) fn spend_of_accounts(&self, requests: usize) {
+        let accounts = self.of_account.keys();
+        accounts.iter().for_each(|account| (0..requests).for_each(|_| self.of_account.spend(account, Instant::now())));
     }
 
     /// Spends the budget of an address.

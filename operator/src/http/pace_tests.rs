@@ -41,7 +41,17 @@ async fn a_pod_that_asks_without_a_pause_waits_and_others_do_not() {
     for _ in 0..300 {
         assert_eq!(sent(&server, FLOOD, &token("-account")).await, StatusCode::OK);
     }
-    assert_eq!(delayed(), before, "any number of processes may share an account without a pod");
+    assert_eq!(delayed(), before, "many processes may share an account without a pod");
+    assert_eq!(server.context.load().requests_delayed("requests_of_account"), 0);
+}
+
+#[tokio::test]
+async fn an_account_without_a_pod_that_asks_without_a_pause_waits_too() {
+    let server = TestServer::start().await;
+    assert_eq!(sent(&server, FLOOD, &token("-account")).await, StatusCode::OK);
+    let spend = || server.endpoints.pace().spend_of_accounts(1_100);
+    assert_eq!(sent_until_delayed(&server, &token("-account"), "requests_of_account", spend).await, StatusCode::OK);
+    assert_eq!(server.context.load().requests_delayed("requests_of_pod"), 0);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{Method, Request, Response, StatusCode};
+use futures::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -239,6 +240,11 @@ impl TestServer {
         writer.apply_watcher_event(&Event::InitDone);
         map_writer.apply_watcher_event(&Event::Init);
         map_writer.apply_watcher_event(&Event::InitDone);
+        // Whoever does not know the pods decides nothing, and is not ready.
+        assert!(caches.wait_until_listed().now_or_never().is_none());
+        for event in [Event::Init, Event::InitDone] {
+            caches.pods().apply(&event);
+        }
         assert!(caches.wait_until_listed().await);
         context.record(&workspace).lock().follow(&workspace.spec);
         let endpoints = Endpoints::new(context.clone());

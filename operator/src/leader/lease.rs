@@ -103,10 +103,15 @@ pub(super) fn holder_url(lease: &Lease) -> Option<String> {
     lease.annotations().get(ANNOTATION_PEER_URL).filter(|_| !holder.is_empty()).cloned()
 }
 
-pub(super) fn taken(found: Option<&Lease>, config: &LeaseConfig) -> Lease {
-    let now = MicroTime(Timestamp::now());
+/// Returns the Lease with this process as the holder. It goes on with the possession that began at `acquired`, if the Lease
+/// shows that one. A process that takes the place of one with its identity begins another: it has other evidence.
+pub(super) fn taken(found: Option<&Lease>, config: &LeaseConfig, acquired: Option<&MicroTime>) -> Lease {
+    // As the API server keeps it.
+    let now = Timestamp::now();
+    let now = MicroTime(Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now));
     let before = found.and_then(|lease| lease.spec.clone()).unwrap_or_default();
-    let renewed = before.holder_identity.as_deref() == Some(&config.identity);
+    let is_own = before.holder_identity.as_deref() == Some(&config.identity);
+    let renewed = is_own && acquired.is_some() && before.acquire_time.as_ref() == acquired;
     let spec = LeaseSpec {
         holder_identity: Some(config.identity.clone()),
         lease_duration_seconds: Some(i32::try_from(config.duration.as_secs()).unwrap_or(i32::MAX)),
@@ -141,7 +146,7 @@ pub(super) mod tests {
     }
 
     fn lease(holder: &str, version: &str) -> Lease {
-        let mut lease = taken(None, &LeaseConfig { identity: holder.to_owned(), ..config() });
+        let mut lease = taken(None, &LeaseConfig { identity: holder.to_owned(), ..config() }, None);
         lease.metadata.resource_version = Some(version.to_owned());
         lease
     }
@@ -197,12 +202,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_renewal_keeps_the_time_of_the_acquisition_and_a_takeover_counts() {
-        let first = taken(None, &config());
-        let second = taken(Some(&first), &config());
-        assert_eq!(first.spec.as_ref().unwrap().acquire_time, second.spec.as_ref().unwrap().acquire_time);
-        let other = taken(Some(&second), &LeaseConfig { identity: "other".to_owned(), ..config() });
+    fn a_renewal_keeps_the_possession_and_a_takeover_begins_another() {
+        let first = taken(None, &config(), None);
+        let acquired = Tenure::of(&first).acquired;
+        let second = taken(Some(&first), &config(), acquired.as_ref());
+        assert_eq!(Tenure::of(&first), Tenure::of(&second));
+        let other = taken(Some(&second), &LeaseConfig { identity: "other".to_owned(), ..config() }, acquired.as_ref());
         assert_eq!(other.spec.as_ref().unwrap().lease_transitions, Some(2));
+        // Another process in its place, such as that of a container that was restarted.
+        for unknown in [None, Some(MicroTime(Timestamp::UNIX_EPOCH))] {
+            let next = taken(Some(&second), &config(), unknown.as_ref());
+            assert_eq!(next.spec.as_ref().unwrap().lease_transitions, Some(2));
+            assert_ne!(Tenure::of(&next).acquired, acquired);
+        }
         assert_eq!(holder_url(&other).as_deref(), Some("https://10.0.0.1:8443"));
         assert_eq!(holder_url(&lease("", "1")), None);
     }

@@ -14,6 +14,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use rototo_connection::api_error;
@@ -56,6 +57,8 @@ pub async fn compete(
     let leases: Api<Lease> = Api::namespaced(client.clone(), &config.namespace);
     let mut seen: Option<ObservedLease> = None;
     let mut held: Option<HeldLease> = None;
+    // The beginning of the possession that this process wrote last. The answer to that write may be lost.
+    let mut acquired: Option<MicroTime> = None;
     // Whoever deletes a Lease does not end the processes that wrote under it.
     let mut existed = false;
     // The reason why the last attempt failed. A reason that stays is logged once.
@@ -66,7 +69,7 @@ pub async fn compete(
         let began = now();
         existed |= seen.is_some();
         let answer = tokio::select! {
-            answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen, complete())) => answer,
+            answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen, &mut acquired, complete())) => answer,
             () = shutdown.cancelled() => {
                 may_hold = true;
                 break;
@@ -163,20 +166,25 @@ async fn round(
     leases: &Api<Lease>,
     config: &LeaseConfig,
     seen: &mut Option<ObservedLease>,
+    acquired: &mut Option<MicroTime>,
     complete: bool,
 ) -> Result<(Option<Tenure>, bool), kube::Error> {
     let found = leases.get_opt(&config.name).await?;
     *seen = observe(seen.take(), found, now());
     // If another process was faster, the next round shows it.
     let action = decide(seen.as_ref(), config, complete, now());
-    let written = match action {
-        LeaseAction::Wait => return Ok((None, false)),
-        LeaseAction::Create => leases.create(&PostParams::default(), &taken(None, config)).await,
-        LeaseAction::Take => {
-            leases.replace(&config.name, &PostParams::default(), &taken(seen.as_ref().map(|s| &s.lease), config)).await
-        }
+    if action == LeaseAction::Wait {
+        return Ok((None, false));
+    }
+    let lease = taken(seen.as_ref().map(|seen| &seen.lease), config, acquired.as_ref());
+    *acquired = Tenure::of(&lease).acquired;
+    let created = action == LeaseAction::Create;
+    let written = if created {
+        leases.create(&PostParams::default(), &lease).await?
+    } else {
+        leases.replace(&config.name, &PostParams::default(), &lease).await?
     };
-    Ok((Some(Tenure::of(&written?)), action == LeaseAction::Create))
+    Ok((Some(Tenure::of(&written)), created))
 }
 
 /// Gives the Lease up, so that a successor begins at once instead of waiting for the Lease to grow old.
@@ -281,6 +289,7 @@ mod tests {
             let mut lease = taken(
                 self.lease.lock().unwrap().as_ref(),
                 &LeaseConfig { identity: "other".to_owned(), ..short_config() },
+                None,
             );
             lease.spec.as_mut().unwrap().holder_identity = None;
             assert_eq!(self.write(lease).0, 200);

@@ -54,16 +54,17 @@ mod tests {
     fn a_gap_and_another_holder_both_end_a_term() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let first = taken(None, &config());
-        let (ours, renewed) = (Tenure::of(&first), Tenure::of(&taken(Some(&first), &config())));
+        let first = taken(None, &config(), None);
+        let ours = Tenure::of(&first);
+        let renewed = Tenure::of(&taken(Some(&first), &config(), ours.acquired.as_ref()));
         let held = HeldLease { tenure: ours.clone(), until: after(12) };
         assert_eq!(transition(None, None, start), LeaseTransition::Wait);
         assert_eq!(transition(None, Some(&ours), start), LeaseTransition::Begin);
         assert_eq!(transition(Some(&held), Some(&renewed), after(11)), LeaseTransition::Renew);
         assert_eq!(transition(Some(&held), Some(&renewed), after(12)), LeaseTransition::Resume);
         assert_eq!(transition(Some(&held), None, after(11)), LeaseTransition::Yield);
-        let other = taken(Some(&first), &LeaseConfig { identity: "other".to_owned(), ..config() });
-        let retaken = Tenure::of(&taken(Some(&other), &config()));
+        let other = taken(Some(&first), &LeaseConfig { identity: "other".to_owned(), ..config() }, None);
+        let retaken = Tenure::of(&taken(Some(&other), &config(), ours.acquired.as_ref()));
         assert_eq!(transition(Some(&held), Some(&retaken), after(11)), LeaseTransition::Retake);
         // Somebody deleted it, and it was created again.
         let anew = Tenure { acquired: Some(MicroTime(Timestamp::UNIX_EPOCH)), ..ours };

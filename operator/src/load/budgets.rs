@@ -58,6 +58,12 @@ impl<K: Eq + Hash + Clone> Budgets<K> {
         *full_at = ((*full_at).max(now) + self.refill).min(now + self.refill * self.burst * 2);
     }
 
+    /// Returns the keys that are remembered.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> Vec<K> {
+        self.full_at.lock().unwrap().keys().cloned().collect()
+    }
+
     /// Returns the number of keys that are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -297,9 +297,14 @@ impl OperatorContext {
     pub(crate) async fn hand_over(&self) {
         let Some(copies) = self.copies.as_ref().filter(|_| self.leadership.is_held(Instant::now())) else { return };
         self.leadership.end();
-        let records = self.records.all();
-        let fleets = records.iter().filter_map(|(_, record)| record.lock().hand_over()).collect();
-        copies.hand_over(&Handover { transitions: self.leadership.transitions(), fleets }).await;
+        let transitions = self.leadership.transitions();
+        let mut fleets = self.inheritance.left_over(transitions, self.heartbeat);
+        for (key, record) in self.records.all() {
+            // With the ends that were seen since its last reconcile.
+            let pods = self.cluster.workspace(&key).map(|workspace| self.cluster.pods(&workspace));
+            fleets.extend(record.lock().hand_over(pods, self.last_turned_away()));
+        }
+        copies.hand_over(&Handover { transitions, fleets }).await;
     }
 
     /// Returns whether `map` says of a workspace just what is known of it.
@@ -350,6 +355,7 @@ impl OperatorContext {
     /// Handles a time in which this process could not write, and nobody else did. Everything known of sources and
     /// markers is still right; but reports were turned away meanwhile, so who runs what is counted anew.
     fn recount(&self) {
+        self.inheritance.lapsed();
         for (_, record) in self.records.all() {
             record.lock().lapsed();
         }

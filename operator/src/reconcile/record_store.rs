@@ -1,7 +1,7 @@
 //! The records of all workspaces, by name.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +10,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Fleet, FleetStart};
 
 use crate::fleet::clock;
+use crate::fleet::process_count::{FleetCount, ProcessCount};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::workspace_key::WorkspaceKey;
 
@@ -22,6 +23,8 @@ struct Known {
     records: HashMap<WorkspaceKey, SharedRecord>,
     /// The workspaces that were removed, and when. Processes of them may run on.
     removed: HashMap<WorkspaceKey, Instant>,
+    /// The processes of all fleets.
+    processes: Arc<ProcessCount>,
 }
 
 /// The time for which a removed workspace is remembered. It is longer than any of its processes waits between two
@@ -52,7 +55,8 @@ impl RecordStore {
         if let Some(announced) = workspace.status.as_ref().and_then(|status| status.last_announced) {
             fleet.know_name(announced);
         }
-        let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet));
+        let count = FleetCount::of(&all.processes, &WorkspaceKey::of(workspace).namespace);
+        let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet).counted_in(count));
         if let Some(namesake) = all.records.insert(WorkspaceKey::of(workspace), record.clone()) {
             namesake.lock().end_tasks();
         }
@@ -119,9 +123,10 @@ fn counted(workspace: &RototoWorkspace, now: Timestamp) -> FleetStart {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rototo_api::fleet::Report;
     use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
     use rototo_protocol::Publish;
-    use rototo_protocol::fleet::{Pods, Verdict};
+    use rototo_protocol::fleet::{NoRoom, PROCESSES_OF_NAMESPACE, Pods, Verdict};
 
     use super::*;
     use crate::source::schedule::PollTrigger;
@@ -159,6 +164,28 @@ mod tests {
         assert_eq!(verdict(&record), Verdict::Recounting);
         let view = record.lock().count_fleet(Pods::default(), Duration::ZERO);
         assert_eq!((view.unaccounted, view.windows.heartbeat), (10_000, Duration::from_secs(50)));
+    }
+
+    #[test]
+    fn a_process_for_which_all_fleets_together_have_no_room_is_not_counted() {
+        let records = RecordStore::default();
+        let record = records.of(&workspace("1"), HEARTBEAT, || true, |_| None);
+        let together = records.lock().processes.clone();
+        let mut others = FleetCount::of(&together, "prod");
+        let reports = |process: &str| {
+            let report = Report { process: process.to_owned(), ..Report::default() };
+            record.lock().report(&report, None, clock::now(), 1.0).unwrap().map(drop)
+        };
+        others.count(PROCESSES_OF_NAMESPACE - 1);
+        assert_eq!(reports("1"), Ok(()));
+        assert_eq!((reports("2"), reports("1")), (Err(NoRoom::Namespace), Ok(())));
+        let view = record.lock().count_fleet(Pods::default(), Duration::ZERO);
+        assert_eq!(view.no_room, Some(NoRoom::Namespace));
+        others.count(0);
+        assert_eq!((reports("2"), together.all()), (Ok(()), 2));
+        records.remove(&WorkspaceKey::of(&workspace("1")));
+        drop(record);
+        assert_eq!(together.all(), 0);
     }
 
     /// A task of a workspace holds its record.

@@ -502,7 +502,7 @@ mod tests {
             passing: Vec::new(),
             object_state: PodObjectState::Exists,
         };
-        let pods = Pods { by_uid: [("a".to_owned(), pod)].into(), incomplete: false };
+        let pods = Pods { by_uid: [("a".into(), pod.into())].into(), incomplete: false };
         assert_eq!(wake(&workspace, &mut record, pods, late), late);
     }
 }

@@ -104,9 +104,11 @@ impl WatchCaches {
         self.listed.load(Ordering::Relaxed)
     }
 
-    /// Waits until the first lists of workspaces and maps have come. Returns `false` if they never will.
+    /// Waits until the first lists have come. Returns `false` if they never will.
     pub(crate) async fn wait_until_listed(&self) -> bool {
         let listed = self.workspaces.wait_until_ready().await.is_ok() && self.maps.wait_until_ready().await.is_ok();
+        // Nothing is decided without the pods.
+        self.pods.wait_until_listed().await;
         self.listed.store(listed, Ordering::Relaxed);
         listed
     }

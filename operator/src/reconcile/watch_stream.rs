@@ -1,9 +1,12 @@
 //! One watch that goes on for ever, whatever the API server answers.
 //!
 //! [`keep_watching`] is the entry point. A lost stream resumes where it was. A refused one begins with a list: what
-//! happened while nothing was shown is known then, and that the watch runs again is seen in the list.
+//! happened while nothing was shown is known then, and that the watch runs again is seen in the list. Where a page of
+//! the list is too large for the memory, the next list has smaller pages.
 //! [`readable_objects`] leaves out the objects that can't be read.
 
+use std::error::Error;
+use std::iter::successors;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
+use rototo_connection::AnswerTooLarge;
 use rototo_protocol::backoff::Backoff;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -25,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait where the operator has no rights. A namespace is served this long after it was created, at the
 /// latest.
 const LONGEST_FORBIDDEN: Duration = Duration::from_secs(25);
+/// The next list has pages of a fifth of the size where a page was too large.
+const SMALLER: u32 = 5;
 /// The time without a failure after which the next one is the first again.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -55,7 +61,18 @@ where
     K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Default,
 {
-    restarting(move || watcher(api.clone(), config.clone()), report)
+    restarting(move |shrunk| watcher(api.clone(), with_smaller_pages(&config, shrunk)), report)
+}
+
+/// Divides the size of a page, as often as pages were too large.
+fn with_smaller_pages(config: &watcher::Config, shrunk: u32) -> watcher::Config {
+    let page_size = config.page_size.map(|size| (size / SMALLER.saturating_pow(shrunk)).max(1));
+    watcher::Config { page_size, ..config.clone() }
+}
+
+/// Returns whether a page of a list was larger than this process reads.
+fn is_too_large(error: &watcher::Error) -> bool {
+    successors(Some(error as &dyn Error), |error| (*error).source()).any(|error| error.is::<AnswerTooLarge>())
 }
 
 /// Leaves out the objects that this version can't read, as one with a value that a later version has added: one of them
@@ -84,19 +101,20 @@ pub(crate) fn readable_objects<K>(
     })
 }
 
-/// Keeps one of the streams that `begin` makes, and begins another where the API server refuses it.
+/// Keeps one of the streams that `begin` makes, and begins another where the API server refuses it or a page is too large.
+/// `begin` gets the number of times that pages were.
 fn restarting<K, S>(
-    begin: impl Fn() -> S,
+    begin: impl Fn(u32) -> S,
     report: impl FnMut(WatchAnswer<'_>),
 ) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
     S: Stream<Item = watcher::Result<Event<K>>> + Send,
 {
-    let events: Pin<Box<S>> = Box::pin(begin());
+    let events: Pin<Box<S>> = Box::pin(begin(0));
     let state = (begin, report, events, Failures::default());
     stream::unfold(state, async |(begin, mut report, mut events, mut failures)| {
         loop {
-            let (refusal, wait) = match events.next().await {
+            let (again, wait) = match events.next().await {
                 Some(Ok(event)) => {
                     // A watch begins with this event before it has asked for anything.
                     match event {
@@ -116,14 +134,16 @@ where
                         None => WatchAnswer::Interrupted { error: &error, first },
                     });
                     let longest = if forbidden { LONGEST_FORBIDDEN } else { LONGEST_WAIT };
-                    (refusal.is_some(), failures.next(longest, fastrand::f64()))
+                    let too_large = is_too_large(&error);
+                    failures.too_large += u32::from(too_large);
+                    (refusal.is_some() || too_large, failures.next(longest, fastrand::f64()))
                 }
                 // Watches do not end.
                 None => (true, FIRST_WAIT),
             };
             sleep(wait).await;
-            if refusal {
-                events = Box::pin(begin());
+            if again {
+                events = Box::pin(begin(failures.too_large));
             }
         }
     })
@@ -134,6 +154,8 @@ where
 struct Failures {
     in_a_row: u32,
     last: Option<Instant>,
+    /// The number of pages that were too large.
+    too_large: u32,
 }
 
 impl Failures {
@@ -163,6 +185,7 @@ mod tests {
     use std::sync::Mutex;
 
     use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
     use kube::core::Status;
 
     use super::*;
@@ -180,7 +203,7 @@ mod tests {
     async fn watched(watches: Vec<Vec<Item>>) -> (usize, Duration, Vec<String>) {
         let (begun, answers) = (Mutex::new(0), Mutex::new(Vec::new()));
         let watches = Mutex::new(VecDeque::from(watches));
-        let begin = || {
+        let begin = |_| {
             *begun.lock().unwrap() += 1;
             stream::iter(watches.lock().unwrap().pop_front().unwrap()).chain(stream::pending())
         };
@@ -222,6 +245,30 @@ mod tests {
         assert_eq!(begun, 1);
         assert!(answers[0].ends_with("first=true") && answers[1].ends_with("first=false"), "{answers:?}");
         assert!(time < Duration::from_secs(1), "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_whose_page_is_too_large_is_repeated_with_smaller_pages() {
+        let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let of_server = asked.clone();
+        let answer = move |request: http::Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let limit = query.split('&').find_map(|one| one.strip_prefix("limit=")?.parse::<u32>().ok());
+            of_server.lock().unwrap().extend(limit);
+            async move {
+                let list = r#"{"metadata":{"resourceVersion":"2"},"items":[]}"#;
+                match limit {
+                    Some(limit) if limit > 2 => Err(tower::BoxError::from(AnswerTooLarge)),
+                    Some(_) => Ok(http::Response::new(Body::from(list.as_bytes().to_vec()))),
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        let api: Api<ConfigMap> = Api::all(kube::Client::new(tower::service_fn(answer), "prod"));
+        let mut events = Box::pin(keep_watching(api, watcher::Config::default().page_size(50), |_| ()));
+        while !matches!(events.next().await, Some(Ok(Event::InitDone))) {}
+        assert_eq!(*asked.lock().unwrap(), [50, 10, 2]);
+        assert_eq!(with_smaller_pages(&watcher::Config::default(), u32::MAX).page_size, Some(1));
     }
 
     #[test]

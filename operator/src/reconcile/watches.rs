@@ -16,13 +16,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
-use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
+use rototo_api::names::{MARKERS, workspace_label};
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::fleet::pods::Labels;
+use crate::fleet::pod_labels::PodLabels;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::sweep::sweep;
@@ -32,6 +32,8 @@ use crate::reconcile::watch_stream::{WatchAnswer, keep_watching, readable_object
 use crate::reconcile::{ReconcileError, reconcile};
 use crate::workspace_key::WorkspaceKey;
 
+/// The prefix of the labels and annotations that the operator reads.
+const OWN_PREFIX: &str = "rototo.dev/";
 /// The wait after a failed reconcile, or an incomplete sweep.
 const RETRY: Duration = Duration::from_secs(5);
 /// The wait after either in a namespace in which the operator has no rights.
@@ -76,11 +78,12 @@ impl Watches {
             move |answer: WatchAnswer<'_>| answered(kind, answer, &context, &caches)
         };
         let maps = keep_watching(scope.api::<ConfigMap>(client), named_markers(), report(WatchedKind::Maps));
-        let maps = maps.reflect(maps_writer).for_each(|event| {
+        let maps = maps.modify(strip).reflect(maps_writer).for_each(|event| {
             event.iter().for_each(|event| map_changed(event, &context, &caches));
             future::ready(())
         });
-        let pods = keep_watching(scope.api::<Pod>(client), watched(), report(WatchedKind::Pods));
+        let pods =
+            keep_watching(scope.api::<Pod>(client), watched().page_size(PAGE_OF_PODS), report(WatchedKind::Pods));
         let pods = pods.for_each(|event| {
             event.iter().for_each(|event| {
                 let before = caches.pods().apply(event);
@@ -112,7 +115,7 @@ impl Watches {
         let observed = caches.clone();
         let observe = move |event: &_| observed.unreadable().observe(event);
         let objects = readable_objects(objects, named_workspace, observe);
-        let objects = objects.reflect(workspaces).inspect_ok({
+        let objects = objects.modify(strip).reflect(workspaces).inspect_ok({
             let (context, caches) = (context.clone(), caches.clone());
             move |event| {
                 if let watcher::Event::Delete(workspace) = event {
@@ -173,6 +176,17 @@ fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContex
     }
 }
 
+/// Removes the metadata that nothing here reads, before an object is kept: anybody who may write the object decides how
+/// large it is.
+fn strip(object: &mut impl kube::Resource) {
+    let metadata = object.meta_mut();
+    let is_ours = |name: &String| name.starts_with(OWN_PREFIX);
+    for named in [&mut metadata.annotations, &mut metadata.labels] {
+        named.iter_mut().for_each(|named| named.retain(|name, _| is_ours(name)));
+    }
+    (metadata.managed_fields, metadata.owner_references, metadata.finalizers) = (None, None, None);
+}
+
 /// Returns a workspace of which only the metadata is known.
 fn named_workspace(metadata: ObjectMeta) -> RototoWorkspace {
     RototoWorkspace { metadata, ..RototoWorkspace::new("", RototoWorkspaceSpec::default()) }
@@ -182,10 +196,16 @@ fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> i
     stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
 }
 
+/// The number of objects in a page of a list. A page is in memory as a whole, and an object may have a megabyte.
+const PAGE: u32 = 20;
+/// The number of pods in a page. A cluster may have very many, and a list must be complete within the five minutes for
+/// which the API server continues it.
+const PAGE_OF_PODS: u32 = 50;
+
 /// Configures a watch: a list, and then watch requests. The client limits the time of each page of a list, and a failed
 /// list begins again.
 fn watched() -> watcher::Config {
-    watcher::Config::default().timeout(fastrand::u32(WATCH_LASTS))
+    watcher::Config::default().timeout(fastrand::u32(WATCH_LASTS)).page_size(PAGE)
 }
 
 /// Configures the watch of the marker maps. The grant on ConfigMaps is for this one name, and covers a list or watch
@@ -219,7 +239,12 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
     caches.request_sweep();
 }
 
-fn pod_changed(event: &watcher::Event<Pod>, before: Option<&Labels>, context: &OperatorContext, caches: &WatchCaches) {
+fn pod_changed(
+    event: &watcher::Event<Pod>,
+    before: Option<&PodLabels>,
+    context: &OperatorContext,
+    caches: &WatchCaches,
+) {
     let pod = match event {
         watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
         // A list shows an end only by the absence of the pod.
@@ -231,13 +256,13 @@ fn pod_changed(event: &watcher::Event<Pod>, before: Option<&Labels>, context: &O
 
 /// Returns whether an event of a pod, which had the labels `before`, concerns a workspace: its label selects the pod, or
 /// did so before, or it has a selector of its own.
-fn concerns(workspace: &RototoWorkspace, pod: &Pod, before: Option<&Labels>) -> bool {
+fn concerns(workspace: &RototoWorkspace, pod: &Pod, before: Option<&PodLabels>) -> bool {
     let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
-    let selects = |name: &str| {
-        let mut labels = pod.labels().keys().chain(before.into_iter().flat_map(Labels::keys));
-        labels.any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
+    let selects = || {
+        let label = workspace_label(&workspace.name_any());
+        pod.labels().contains_key(&label) || before.is_some_and(|before| before.may_have(&label))
     };
-    workspace.namespace() == pod.namespace() && (chosen || selects(&workspace.name_any()))
+    workspace.namespace() == pod.namespace() && (chosen || selects())
 }
 
 fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl Fn(&RototoWorkspace) -> bool) {
@@ -262,9 +287,10 @@ fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Ar
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use kube::Client;
     use kube::client::Body;
-    use rototo_api::names::workspace_label;
     use serde_json::{Value, json};
 
     use super::*;
@@ -279,14 +305,15 @@ mod tests {
     }
 
     fn pod(namespace: &str, labels: &[&str]) -> Pod {
-        let labels: Labels = labels.iter().map(|name| (workspace_label(name), String::new())).collect();
+        let labels: BTreeMap<String, String> =
+            labels.iter().map(|name| (workspace_label(name), String::new())).collect();
         serde_json::from_value(json!({ "metadata": { "namespace": namespace, "name": "a", "labels": labels } }))
             .unwrap()
     }
 
     #[test]
     fn an_event_of_a_pod_concerns_the_workspaces_that_select_it_or_did_so_before() {
-        let before = pod("prod", &["left", "kept"]).metadata.labels;
+        let before = pod("prod", &["left", "kept"]).metadata.labels.map(|labels| PodLabels::of(&labels, usize::MAX));
         let concerned = |name, fleet, namespace, before| {
             concerns(&workspace(name, fleet), &pod(namespace, &["kept", "joined"]), before)
         };
@@ -297,6 +324,26 @@ mod tests {
         assert!(!concerned("left", json!(null), "prod", None));
         let selector = json!({ "selector": { "matchLabels": { "app": "config" } } });
         assert!(concerned("other", selector, "prod", None), "any pod may be of its selector");
+    }
+
+    #[test]
+    fn an_object_is_kept_without_the_metadata_that_nothing_reads() {
+        let named = json!({ "rototo.dev/markers": "true", "other.dev/large": "x", "notes": "y" });
+        let metadata = json!({
+            "namespace": "prod", "name": "a", "uid": "1", "resourceVersion": "7", "generation": 3,
+            "deletionTimestamp": "2026-11-20T18:40:00Z", "labels": named, "annotations": named, "finalizers": ["f"],
+            "managedFields": [{ "manager": "m" }],
+            "ownerReferences": [{ "apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "2" }],
+        });
+        let mut map: ConfigMap = serde_json::from_value(json!({ "metadata": metadata, "data": { "a": "1" } })).unwrap();
+        strip(&mut map);
+        let ours = json!({ "rototo.dev/markers": "true" });
+        let kept = json!({
+            "namespace": "prod", "name": "a", "uid": "1", "resourceVersion": "7", "generation": 3,
+            "deletionTimestamp": "2026-11-20T18:40:00Z", "labels": ours, "annotations": ours,
+        });
+        let map = serde_json::to_value(map).unwrap();
+        assert_eq!((&map["metadata"], &map["data"]), (&kept, &json!({ "a": "1" })));
     }
 
     /// An API server that lists `items`, and then shows `events`.

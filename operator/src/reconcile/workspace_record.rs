@@ -27,6 +27,7 @@ use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
 use crate::fleet::clock;
+use crate::fleet::process_count::FleetCount;
 use crate::load::owned_task::OwnedTask;
 use crate::marker::record::MarkerRecord;
 use crate::outbound::analysis::record::AnalysisRecord;
@@ -76,6 +77,8 @@ pub(crate) struct WorkspaceRecord {
     requeue_pending: bool,
     /// The evidence was passed on to the next leader, which takes the reports from now on.
     handed_over: bool,
+    /// The part of the fleet in the count of all fleets.
+    count: FleetCount,
 }
 
 /// The answer to a report, and what has to be done about it.
@@ -136,7 +139,15 @@ impl WorkspaceRecord {
             suspended: spec.suspend,
             requeue_pending: false,
             handed_over: false,
+            count: FleetCount::default(),
         }
+    }
+
+    /// Counts the processes of its fleet in this count, beside those of others.
+    pub(super) fn counted_in(mut self, count: FleetCount) -> Self {
+        self.count = count;
+        self.count.count(self.fleet.size());
+        self
     }
 
     /// Returns whether this is the record of the object with this UID.
@@ -307,6 +318,7 @@ impl WorkspaceRecord {
         self.fleet.turned_away(turned_away);
         self.fleet.observe(pods);
         let view = self.fleet.view(clock::now());
+        self.count.count(self.fleet.size());
         self.traces.counted(&view, self.marker.publisher().published(), clock::now());
         view
     }
@@ -391,9 +403,13 @@ impl WorkspaceRecord {
     }
 
     /// Returns the evidence about the fleet, to be passed on to the next leader, with the UID of the workspace. This
-    /// process takes no report afterwards. `None` during a recount.
-    pub(crate) fn hand_over(&mut self) -> Option<(String, FleetEvidence)> {
+    /// process takes no report afterwards. `None` during a recount. `pods` are those of now.
+    pub(crate) fn hand_over(&mut self, pods: Option<Pods>, turned_away: Moment) -> Option<(String, FleetEvidence)> {
         self.handed_over = true;
+        self.fleet.turned_away(turned_away);
+        if let Some(pods) = pods {
+            self.fleet.observe(pods);
+        }
         Some((self.uid.clone(), self.fleet.evidence(clock::now())?))
     }
 
@@ -409,7 +425,10 @@ impl WorkspaceRecord {
         if self.handed_over {
             return None;
         }
-        let taken = match self.fleet.report(report, pod, received, jitter) {
+        self.fleet.limit_together(self.count.full());
+        let taken = self.fleet.report(report, pod, received, jitter);
+        self.count.count(self.fleet.size());
+        let taken = match taken {
             Ok(taken) => taken,
             Err(full) => return Some(Err(full)),
         };

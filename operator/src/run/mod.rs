@@ -238,7 +238,7 @@ async fn operate(
     let changed = |change| context.leadership_changed(change);
     let asked = || context.loop_turned();
     // A process that is alone has nobody to leave the Lease to.
-    let complete = || context.copies().is_none_or(|copies| copies.is_complete());
+    let complete = || context.copies().is_none_or(|copies| copies.is_complete() && context.cluster().is_watching());
     let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, complete, changed, asked);
     let until_given_up = async {
         tokio::join!(deciding, leading);

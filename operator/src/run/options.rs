@@ -156,14 +156,15 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_TLS_FROM_SECRET", value_name = "NAME")]
     pub tls_from_secret: Option<String>,
 
-    /// The ValidatingAdmissionPolicy that verifies the users in the annotations by which people steer, and its binding of
-    /// the same name. Status shows these users while both exist. Without it, status shows `unverified`.
+    /// The ValidatingAdmissionPolicy that verifies the users in the annotations with which people control what is published,
+    /// and its binding of the same name. Status shows these users while both exist. Without it, status shows `unverified`.
     #[arg(long, env = "ROTOTO_OPERATOR_REQUESTS_POLICY", value_name = "NAME")]
     pub requests_policy: Option<String>,
 
     /// The number of seconds for which processes trust both authorities, before and after the next one begins to sign.
     /// Processes learn of an authority by their watch within seconds, and within some minutes if that was lost. Below
-    /// 600, some may be cut off for a moment; a day spares also those that the API server does not answer for hours.
+    /// 600, some may be cut off for a moment. With a day, those that get no answer from the API server for hours are not
+    /// cut off either.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_AUTHORITY_OVERLAP_SECONDS",
@@ -212,8 +213,10 @@ pub struct Options {
     /// clouds, and the API server are always refused.
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_LOOPBACK_SOURCES")]
     pub allow_loopback_sources: bool,
-    /// The most MiB of all documents of a workspace with its layers. A larger one is refused. While it is linted, it takes
-    /// about twenty times as much memory, so 8 MiB fit into a pod of 512 MiB. The format itself allows 200 MiB.
+
+    /// The largest size of all documents of a workspace with its layers, in MiB. A larger workspace is refused. While it is
+    /// linted, it takes about twenty times as much memory, so 8 MiB fit into a pod of 512 MiB. The format itself allows 200
+    /// MiB.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_MAX_DOCUMENT_MIB",

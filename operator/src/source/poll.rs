@@ -299,18 +299,16 @@ impl Poll {
     fn judge(&self, tree: Tree, before: &Linted, in_background: bool) -> Result<Judgement, PollError> {
         let lint = || self.lint(tree, before);
         let linted = if in_background { background::run(lint) } else { Some(lint()) };
-        let (verdict, linted) = linted.ok_or(PollError::Interrupted)??;
-        Ok(Judgement {
-            verdict,
-            contents: contents(linted.parsed()),
-            expiries: expiry_dates(linted.parsed()).into(),
-            provisional: linted.lint().custom.interrupted,
-            linted: self.memory.keep(linted),
-        })
+        linted.ok_or(PollError::Interrupted)?
     }
 
-    fn lint(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, Linted), PollError> {
+    fn lint(&self, tree: Tree, before: &Linted) -> Result<Judgement, PollError> {
         let parsed = rototo_engine::parse_after(before.parsed(), tree);
+        // Held until what does not stay in memory is dropped.
+        let heavy = self.memory.heavy_turn(&parsed);
+        if heavy.is_some() && tokio::time::Instant::now() >= self.end() {
+            return Err(PollError::LintTimedOut(self.timeout));
+        }
         let linted = self.custom_rules.lint(before, &parsed);
         let lint = linted.lint();
         let failed_tests = if lint.has_errors() { Vec::new() } else { self.failed_tests(&parsed)? };
@@ -320,7 +318,16 @@ impl Poll {
         } else {
             LintVerdict::Accepted
         };
-        Ok((verdict, linted))
+        let judgement = Judgement {
+            verdict,
+            contents: contents(&parsed),
+            expiries: expiry_dates(&parsed).into(),
+            provisional: lint.custom.interrupted,
+            linted: self.memory.keep(linted),
+        };
+        drop(parsed);
+        drop(heavy);
+        Ok(judgement)
     }
 
     /// Runs the tests of a workspace without errors, if the spec asks for them.

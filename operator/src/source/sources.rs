@@ -12,8 +12,9 @@ use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
 use rototo_source::{Access, Reader, Source};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use crate::load::lasting::Lasting;
 use crate::load::metrics::LoadMetrics;
 use crate::source::candidate::LintVerdict;
 use crate::source::credentials::{credentials, signature_policy};
@@ -40,6 +41,8 @@ pub(crate) struct Sources {
     memory: Arc<DocumentMemory>,
     limits: PollLimits,
     load: LoadMetrics,
+    /// The workspaces whose polls fail.
+    failing: Lasting<WorkspaceKey>,
 }
 
 /// The number of polls at once, in all and of one namespace, and what a namespace may have.
@@ -81,7 +84,8 @@ impl Sources {
         let snapshots = Arc::new(snapshots);
         let disk = Arc::new(DiskShares::new(limits.disk, snapshots.clone(), load.clone()));
         let memory = Arc::new(DocumentMemory::new(limits.documents, limits.parsed));
-        Self { client, reader: Arc::new(reader), custom_rules, snapshots, polls, disk, memory, limits, load }
+        let (reader, failing) = (Arc::new(reader), Lasting::default());
+        Self { client, reader, custom_rules, snapshots, polls, disk, memory, limits, load, failing }
     }
 
     /// Counts what is refused because of a limit.
@@ -117,7 +121,7 @@ impl Sources {
             Err(error @ (PollError::DiskFull(_) | PollError::Displaced(_))) => self.load.refused(error.code()),
             _ => {}
         }
-        log(&result);
+        self.log(&result, key);
         result
     }
 
@@ -218,16 +222,23 @@ impl Sources {
         let access = Access::new(source, credentials);
         Ok(if spec.runs_tests() { access.with_tests() } else { access })
     }
-}
 
-fn log(result: &Result<PollResult, PollError>) {
-    match result {
-        Ok(PollResult { candidate, .. }) => {
-            let revision = candidate.revision.as_ref().map(ToString::to_string);
-            let accepted = candidate.verdict == LintVerdict::Accepted;
-            debug!(revision, fingerprint = %candidate.fingerprint, accepted, "polled the source");
+    /// Logs a failure once, however many polls have it, and its end.
+    fn log(&self, result: &Result<PollResult, PollError>, key: &WorkspaceKey) {
+        match result {
+            Ok(PollResult { candidate, .. }) => {
+                let revision = candidate.revision.as_ref().map(ToString::to_string);
+                let accepted = candidate.verdict == LintVerdict::Accepted;
+                debug!(revision, fingerprint = %candidate.fingerprint, accepted, "polled the source");
+                if self.failing.has_ended(key) {
+                    info!(revision, "the source is read again");
+                }
+            }
+            Err(error) if self.failing.is_new(key, &format!("{} {error}", error.code())) => {
+                warn!(code = error.code(), %error, "the source could not be read");
+            }
+            Err(error) => debug!(code = error.code(), %error, "the source could still not be read"),
         }
-        Err(error) => warn!(code = error.code(), %error, "the source could not be read"),
     }
 }
 

@@ -6,11 +6,13 @@ use std::process::Command;
 use axum::http::{Request, Response};
 use futures::FutureExt;
 use kube::client::Body;
+use rototo_engine::Tree;
 use rototo_source::{FileSources, Limits, ReaderOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::load::logged::Logged;
 use crate::source::candidate::PollTimes;
 
 fn sources(folder: &std::path::Path, custom_rules: CustomRules) -> Arc<Sources> {
@@ -48,6 +50,26 @@ fn write_workspace(folder: &std::path::Path, files: &[(&str, &str)]) -> String {
 
 fn key(namespace: &str, number: usize) -> WorkspaceKey {
     WorkspaceKey { namespace: namespace.to_owned(), name: format!("config-{number}") }
+}
+
+#[tokio::test]
+async fn a_failure_that_lasts_is_logged_once_and_so_is_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path(), CustomRules::off());
+    let workspace = folder.path().join("workspace");
+    let source = format!("file://{}", workspace.display());
+    let logged = Logged::start();
+    for _ in 0..3 {
+        poll(&sources, &source, &key("team", 0), "10s").await.unwrap_err();
+    }
+    poll(&sources, "not a source", &key("team", 0), "10s").await.unwrap_err();
+    poll(&sources, &source, &key("team", 1), "10s").await.unwrap_err();
+    write_workspace(&workspace, &[]);
+    for _ in 0..2 {
+        poll(&sources, &source, &key("team", 0), "10s").await.unwrap();
+    }
+    assert_eq!(logged.levels_of("not be read"), ["WARN", "DEBUG", "DEBUG", "WARN", "WARN"]);
+    assert_eq!(logged.levels_of("read again"), ["INFO"]);
 }
 
 /// Commits all files of a repository, and polls it as a workspace that runs its tests.
@@ -273,6 +295,31 @@ async fn workspaces_of_several_namespaces_that_wait_for_custom_rules_do_not_hold
     for poll in polls {
         poll.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_workspace_with_heavy_patterns_waits_for_another_one_and_a_usual_one_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path(), CustomRules::off());
+    let schema = r#"{ "pattern": "(?:\\w(?=b)){200}" }"#;
+    let heavy = write_workspace(&folder.path().join("heavy"), &[("schemas/a.json", schema)]);
+    let usual = write_workspace(&folder.path().join("usual"), &[]);
+    let (taken, is_taken) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let memory = sources.memory.clone();
+    let held = tokio::task::spawn_blocking(move || {
+        let tree = Tree::from_iter([("schemas/a.json".to_owned(), schema.as_bytes().to_vec())]);
+        let turn = memory.heavy_turn(&rototo_engine::parse(tree));
+        let _ = taken.send(turn.is_some());
+        let _ = released.recv();
+    });
+    assert!(is_taken.await.unwrap());
+    let waits = poll(&sources, &heavy, &key("team", 0), "1s").await;
+    assert!(matches!(waits, Err(PollError::LintTimedOut(_))), "{waits:?}");
+    poll(&sources, &usual, &key("team", 1), "1m").await.unwrap();
+    drop(release);
+    held.await.unwrap();
+    poll(&sources, &heavy, &key("team", 0), "1m").await.unwrap();
 }
 
 #[tokio::test]

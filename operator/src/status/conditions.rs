@@ -140,10 +140,10 @@ fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             let revision = candidate.revision.as_ref().map(ToString::to_string);
             let revision = revision.as_deref().map_or_else(|| "the source".to_owned(), short_revision);
-            let runs_on = input.published.map_or("", |_| "; what was published before runs on");
+            let kept = input.published.map_or("", |_| "; processes keep what was published before");
             ConditionState::fails(
                 reason::LINT_REFUSED,
-                format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"),
+                format!("{revision} is refused: {place}{message} [{rule}]{more}{kept}"),
             )
         }
     }
@@ -189,7 +189,7 @@ fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
                 },
                 _ => "by a gate of its rollout".to_owned(),
             };
-            (reason::HELD_BACK, format!("was taken back {why}, and is held"))
+            (reason::HELD_BACK, format!("was rolled back {why}, and is held"))
         }
         _ => {
             let of = match now {
@@ -200,7 +200,7 @@ fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         }
     };
     let again = if reason == reason::HELD_BACK { "try it again" } else { "publish it" };
-    let message = format!("{revision} {why}; what was published before runs on. To {again}: {release}");
+    let message = format!("{revision} {why}; processes keep what was published before. To {again}: {release}");
     Some(ConditionState::fails(reason, message))
 }
 

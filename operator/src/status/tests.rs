@@ -233,7 +233,7 @@ fn a_refused_candidate_leaves_what_is_published_and_says_where_the_errors_are() 
     assert_eq!(
         status.conditions[0].message,
         "main@sha1:bbbbbbbb is refused: variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 \
-         more); what was published before runs on"
+         more); processes keep what was published before"
     );
     assert_eq!(case.events(), ["LintRefused"]);
 }

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
-use rototo_api::evidence::{FleetEvidence, PodReference, ProcessEvidence};
+use rototo_api::evidence::{FleetEvidence, PodEvidence, PodReference, ProcessEvidence, PublishEvidence};
 use rototo_api::fleet::{Degradation, Report};
 
+use super::cohort::Cohort;
 use super::process::{Process, ProcessId, drained_at};
-use super::{Fleet, FleetStart, Moment, ReportedPreparation, last_report};
+use super::{Fleet, FleetStart, Goal, Moment, ReportedPreparation, last_report};
+use crate::Publish;
 
 /// Returns whether the lease passed directly from the process that led after `sender` changes of the holder to the one
 /// that leads after `own` changes. Otherwise somebody else took reports in between, and the evidence does not count.
@@ -36,6 +38,8 @@ impl Fleet {
             unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
             counted_ms_ago: millis(now.saturating_sub(self.began) + self.counted_ago),
             dropped: self.dropped,
+            publish: self.goal.as_ref().map(|goal| publish_evidence(goal, now)),
+            unreported: self.unreported_evidence(now),
             newest_announced: self.newest_announced,
         })
     }
@@ -51,8 +55,78 @@ impl Fleet {
         fleet.dropped = evidence.dropped;
         fleet.newest_announced = evidence.newest_announced;
         fleet.processes = evidence.processes.iter().map(|process| inherited(process, sent)).collect();
+        fleet.inherited_pods = evidence.unreported.iter().map(|pod| InheritedPod::of(pod, sent)).collect();
+        if let Some((publish, since)) = evidence.publish.as_ref().and_then(|publish| published(publish, sent)) {
+            fleet.aim(publish, None, since);
+            let behind = evidence.processes.iter().filter_map(|process| Some((process, process.behind_ms_ago?)));
+            for (process, ago) in behind {
+                if let Some(process) = fleet.processes.get_mut(&id_of(process)) {
+                    process.behind_since = before(sent, ago);
+                }
+            }
+            for process in fleet.processes.values_mut() {
+                process.was_there = Some(process.follows_since <= since);
+            }
+            fleet.dropped = evidence.dropped;
+        }
         fleet
     }
+
+    /// Returns the evidence about the pods that are missing, or vanished before a process of them reported.
+    fn unreported_evidence(&self, now: Moment) -> Vec<PodEvidence> {
+        let reference = |uid: &str, name: &str| PodReference { name: name.to_owned(), uid: uid.to_owned() };
+        let missing = self.unreported(now).into_iter().map(|(uid, pod)| PodEvidence {
+            pod: reference(uid, &pod.name),
+            grace_ms_ago: self.grace_of(uid, pod).map(|from| age(from, now)),
+            vanished_ms_ago: None,
+        });
+        let vanished = self.vanished_unreported(now).map(|vanished| PodEvidence {
+            pod: reference(vanished.uid, vanished.name),
+            grace_ms_ago: None,
+            vanished_ms_ago: Some(age(vanished.seen, now)),
+        });
+        missing.chain(vanished).collect()
+    }
+}
+
+/// What the last leader knew of a pod that should follow the workspace, and of which no process had reported.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct InheritedPod {
+    pub(super) name: String,
+    /// The time at which its grace begins, if it has one: this operator may not have seen the pod start.
+    pub(super) grace_from: Option<Moment>,
+    /// The time of the handover.
+    pub(super) since: Moment,
+    /// The time at which its object was gone, as far as this operator knows. `None` once it has seen the object itself.
+    pub(super) vanished: Option<Moment>,
+}
+
+impl InheritedPod {
+    fn of(evidence: &PodEvidence, sent: Moment) -> (String, Self) {
+        let grace_from = evidence.grace_ms_ago.map(|ago| before(sent, ago));
+        let vanished = Some(before(sent, evidence.vanished_ms_ago.unwrap_or(0)));
+        let PodReference { name, uid } = evidence.pod.clone();
+        (uid, Self { name, grace_from, since: sent, vanished })
+    }
+}
+
+fn publish_evidence(goal: &Goal, now: Moment) -> PublishEvidence {
+    let since = goal.cohort.as_ref().map_or(goal.since, Cohort::published);
+    PublishEvidence {
+        fingerprint: goal.publish.fingerprint.to_string(),
+        updated_at: goal.publish.updated_at,
+        published_ms_ago: age(since, now),
+    }
+}
+
+fn published(evidence: &PublishEvidence, sent: Moment) -> Option<(Publish, Moment)> {
+    let publish = Publish { fingerprint: evidence.fingerprint.parse().ok()?, updated_at: evidence.updated_at };
+    Some((publish, before(sent, evidence.published_ms_ago)))
+}
+
+fn id_of(evidence: &ProcessEvidence) -> ProcessId {
+    let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());
+    ProcessId { pod, process: evidence.report.process.clone() }
 }
 
 fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidence {
@@ -90,6 +164,7 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         report,
         reported_ms_ago: age(process.last_report_at, now),
         first_reported_ms_ago: age(process.follows_since, now),
+        behind_ms_ago: process.applied.is_none().then(|| age(process.behind_since, now)),
         interval_ms: millis(process.promised.saturating_sub(process.last_report_at)),
         testified_gone_ms_ago: process.testified_gone.map(|then| age(then, now)),
         ended_ms_ago: None,
@@ -113,8 +188,7 @@ fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
         drained_at: drained_at(report),
         ..Process::of(report, evidence.pod.as_ref().map(|pod| pod.name.clone()), sent)
     };
-    let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());
-    (ProcessId { pod, process: report.process.clone() }, process)
+    (id_of(evidence), process)
 }
 
 fn age(then: Moment, now: Moment) -> u64 {

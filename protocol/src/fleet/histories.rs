@@ -11,6 +11,7 @@ mod handovers;
 mod killed_processes;
 mod lagging_watches;
 mod sizes_and_orders;
+mod successors;
 
 /// Returns the report of a process that is older than the last publish.
 fn old() -> Report {

@@ -53,6 +53,7 @@ use crate::windows::Windows;
 
 use attendance::Attendance;
 use cohort::{Cohort, Member};
+use handover::InheritedPod;
 use process::{LastReport, Liveness, Process, ReportedDegradation};
 use rehearsal::{Rehearsal, ReportedPreparation};
 
@@ -61,7 +62,7 @@ pub use handover::passed_directly;
 pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
 pub use rehearsal::{RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView};
-pub use room::{NoRoom, PROCESSES, PROCESSES_PER_POD, UNBOUND_PROCESSES};
+pub use room::{ALL_PROCESSES, NoRoom, PROCESSES, PROCESSES_OF_NAMESPACE, PROCESSES_PER_POD, UNBOUND_PROCESSES};
 pub use staging::{StageCount, StageCounts};
 pub use verdict::Verdict;
 pub use view::FleetView;
@@ -96,6 +97,8 @@ pub struct Fleet {
     min_heartbeat: Duration,
     processes: BTreeMap<ProcessId, Process>,
     pods: Pods,
+    /// The unreported pods that the last leader knew, by UID.
+    inherited_pods: BTreeMap<String, InheritedPod>,
     goal: Option<Goal>,
     rehearsal: Option<Rehearsal>,
     /// The newest name under which something was announced.
@@ -120,6 +123,8 @@ pub struct Fleet {
     turned_away: Moment,
     /// The time at which a process last reported for which there is no room.
     no_room: Option<(Moment, NoRoom)>,
+    /// The limit that this fleet and others have reached together.
+    full_together: Option<NoRoom>,
     /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported last and that is later than the goal.
@@ -190,6 +195,7 @@ impl Fleet {
             min_heartbeat,
             processes: BTreeMap::new(),
             pods: Pods::default(),
+            inherited_pods: BTreeMap::new(),
             goal: None,
             rehearsal: None,
             newest_announced: None,
@@ -202,6 +208,7 @@ impl Fleet {
             known_before: counted_before,
             turned_away: now,
             no_room: None,
+            full_together: None,
             dropped: 0,
             unknown_publish: None,
             dealt_with: None,
@@ -232,13 +239,18 @@ impl Fleet {
         self.turned_away = self.turned_away.max(then);
     }
 
-    /// Takes the present pods in place of the earlier ones.
-    pub fn observe(&mut self, pods: Pods) {
+    /// Takes the present pods in place of the earlier ones. Keeps those that exist, are selected, or had a process that is
+    /// known: the ends of all others say nothing about this fleet.
+    pub fn observe(&mut self, mut pods: Pods) {
         if pods.incomplete
             && let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut())
         {
             cohort.lose();
         }
+        for (_, inherited) in self.inherited_pods.iter_mut().filter(|(uid, _)| pods.by_uid.contains_key(uid.as_str())) {
+            inherited.vanished = None;
+        }
+        pods.by_uid.retain(|uid, pod| pod.exists() || pod.selected || self.of_pod(Some(uid)).next().is_some());
         self.pods = pods;
     }
 
@@ -514,7 +526,9 @@ impl Fleet {
     }
 
     /// Forgets processes that left. A drained process is kept while its pod runs, because it excuses the pod. Every
-    /// process is kept for the length of a recount, so that a delayed report of it is recognized as an old one.
+    /// process is kept for the length of a recount, so that a delayed report of it is recognized as an old one, and one
+    /// that an earlier operator counted is kept while others of that count are missing: the next operator would take its
+    /// next report for one of theirs.
     fn forget(&mut self, now: Moment) {
         let recount = self.windows().recount;
         let gone = |(id, process): (&ProcessId, &Process)| match self.liveness(id, process, now) {
@@ -522,7 +536,8 @@ impl Fleet {
             Liveness::Left => {
                 let pod = id.pod.as_ref().and_then(|uid| self.pods.get(uid));
                 let excuses = process.last_report.state == ProcessState::Draining && pod.is_some_and(Pod::runs);
-                !excuses && now >= process.last_report_at + recount
+                let stands_in = self.unaccounted() > 0 && self.recounted.contains(id);
+                !excuses && !stands_in && now >= process.last_report_at + recount
             }
             _ => false,
         };
@@ -535,6 +550,12 @@ impl Fleet {
             }
             self.processes.remove(&id);
         }
+        let mut inherited = std::mem::take(&mut self.inherited_pods);
+        inherited.retain(|uid, pod| {
+            let waits = pod.vanished.is_some_and(|seen| now < self.waits_for_vanished_until(seen));
+            waits || self.pods.get(uid).is_some_and(Pod::exists)
+        });
+        self.inherited_pods = inherited;
     }
 }
 

@@ -7,6 +7,7 @@
 //! [`PodObjectState::Vanished`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,8 +16,8 @@ use super::Moment;
 /// The pods of one namespace, by UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pods {
-    /// The pods that exist, and those that are remembered for their end.
-    pub by_uid: BTreeMap<String, Pod>,
+    /// The pods that exist, and those that are remembered for their end. The workspaces of a namespace share them.
+    pub by_uid: BTreeMap<Arc<str>, Arc<Pod>>,
     /// True while pods may run that are not among them, because their watch does not run.
     pub incomplete: bool,
 }
@@ -90,22 +91,26 @@ impl Pods {
     /// Returns the pod of this UID.
     #[must_use]
     pub fn get(&self, uid: &str) -> Option<&Pod> {
-        self.by_uid.get(uid)
+        self.by_uid.get(uid).map(|pod| &**pod)
     }
 
     /// Returns the pods that exist, should follow the workspace, and run something.
     pub fn expected(&self) -> impl Iterator<Item = (&str, &Pod)> {
         let pods = self.by_uid.iter().filter(|(_, pod)| pod.selected && pod.runs());
-        pods.map(|(uid, pod)| (uid.as_str(), pod))
+        pods.map(|(uid, pod)| (&**uid, &**pod))
     }
 }
 
 impl Pod {
+    /// Returns whether its object exists.
+    pub(super) fn exists(&self) -> bool {
+        self.object_state == PodObjectState::Exists
+    }
+
     /// Returns whether it exists and a container runs in which a process that follows is expected.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.object_state == PodObjectState::Exists
-            && self.containers.iter().any(|container| container.running && container.expected)
+        self.exists() && self.containers.iter().any(|container| container.running && container.expected)
     }
 
     /// Returns whether a process of it that has not been seen to end may run: a container runs in which a process that
@@ -113,8 +118,7 @@ impl Pod {
     pub(super) fn may_run(&self, container: Option<&str>) -> bool {
         let any = || self.all().any(|container| container.running);
         let own = container.and_then(|name| self.container(name));
-        let exists = matches!(self.object_state, PodObjectState::Exists);
-        self.runs() || exists && own.map_or_else(any, |own| own.running)
+        self.runs() || self.exists() && own.map_or_else(any, |own| own.running)
     }
 
     /// Returns its container of this name, one that passes included.
@@ -157,7 +161,7 @@ impl Pod {
         }
     }
 
-    /// Returns the time at which this operator last saw a run of one of its containers end.
+    /// Returns the time at which this operator last saw a run end of a container in which a process is expected.
     pub(super) fn last_end(&self) -> Option<Moment> {
         self.ends().map(|end| end.seen).max()
     }
@@ -167,8 +171,10 @@ impl Pod {
         self.seen_running.max(self.ends().filter_map(|end| end.grace_from).max())
     }
 
-    fn ends(&self) -> impl Iterator<Item = ContainerEnd> {
-        self.containers.iter().filter_map(|container| container.ended)
+    /// Returns the ends of the containers in which a process is expected. Another container, such as a sidecar that crashes
+    /// again and again, says nothing about when one should report.
+    pub(super) fn ends(&self) -> impl Iterator<Item = ContainerEnd> {
+        self.containers.iter().filter(|container| container.expected).filter_map(|container| container.ended)
     }
 }
 
@@ -287,7 +293,7 @@ mod tests {
     fn a_pod_is_expected_if_it_is_selected_and_runs() {
         let expected = |selected, running| {
             let pod = Pod { selected, ..pod(vec![container("app", running, None)]) };
-            Pods { by_uid: [("uid".to_owned(), pod)].into(), incomplete: false }.expected().count()
+            Pods { by_uid: [("uid".into(), pod.into())].into(), incomplete: false }.expected().count()
         };
         assert_eq!((expected(true, true), expected(true, false), expected(false, true)), (1, 0, 0));
     }

@@ -48,8 +48,8 @@ pub(super) struct Process {
     pub(super) behind_since: Moment,
     /// The time at which a sibling testified that it is gone.
     pub(super) testified_gone: Option<Moment>,
-    /// The time at which an earlier leader learned from the kubelet that it has ended. This operator may never have seen
-    /// its pod.
+    /// The time at which an earlier leader learned from the kubelet that it has ended. It counts only where this
+    /// operator sees no object of the pod, which may have been gone when it began to watch: an object says more.
     pub(super) ended_before: Option<Moment>,
     /// The time at which it drained, by the clock of its node; `None` while it has the workspace open, or where its report
     /// does not say.
@@ -159,7 +159,8 @@ impl Fleet {
     /// Returns whether an end that the kubelet reports is that of the process. An older client does not report which run of
     /// its container it belongs to: the end may be that of an earlier run.
     fn ends_with_container(&self, id: &ProcessId, process: &Process) -> bool {
-        process.started_at.is_some() || process.ended_before.is_some() || self.pod_of(id).is_some_and(Pod::has_ended)
+        let ended = |pod: &Pod| pod.has_ended() || !pod.exists() && process.ended_before.is_some();
+        process.started_at.is_some() || self.pod_of(id).map_or(process.ended_before.is_some(), ended)
     }
 
     /// Returns the time at which this operator, or an earlier leader, learned from the kubelet that a process has ended.
@@ -219,9 +220,8 @@ impl Process {
             && match self.drained_at {
                 // The kubelet gives the time of an end in whole seconds.
                 Some(drained_at) => {
-                    let ends = pod.containers.iter().filter_map(|container| container.ended);
-                    ends.map(|end| end.at.saturating_add(KUBELET_SECOND))
-                        .all(|end| end.is_ok_and(|end| end <= drained_at))
+                    let mut ends = pod.ends().map(|end| end.at.saturating_add(KUBELET_SECOND));
+                    ends.all(|end| end.is_ok_and(|end| end <= drained_at))
                 }
                 None => pod.last_end().is_none_or(|end| end <= self.last_report_at),
             }
@@ -240,7 +240,7 @@ impl Process {
     fn seen_to_end(&self, id: &ProcessId, pods: &Pods) -> Option<Moment> {
         let pod = id.pod.as_ref().and_then(|uid| pods.get(uid));
         let seen = pod.and_then(|pod| pod.end_of(self.container.as_deref(), self.started_at, self.last_report_at));
-        self.ended_before.max(seen)
+        if pod.is_some_and(Pod::exists) { seen } else { seen.max(self.ended_before) }
     }
 
     /// Returns whether it runs `publish`. A process whose verification is old, or whose marker is gone, still runs the

@@ -21,6 +21,10 @@ const REMEMBERED_PER_POD: usize = 2 * PROCESSES_PER_POD;
 pub const UNBOUND_PROCESSES: usize = 256;
 /// The largest number of processes of a fleet. Their heartbeat is 50 seconds, and their evidence takes some 10 MB.
 pub const PROCESSES: usize = 10_000;
+/// The largest number of processes of all fleets of an operator. Their evidence takes some 100 MB.
+pub const ALL_PROCESSES: usize = 100_000;
+/// The largest number of processes of the fleets of one namespace: two full fleets, and some more.
+pub const PROCESSES_OF_NAMESPACE: usize = ALL_PROCESSES / 4;
 
 /// The reason why a process is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +35,10 @@ pub enum NoRoom {
     Unbound,
     /// The fleet has the largest number of processes.
     Fleet,
+    /// The fleets of the namespace together have the largest number of processes.
+    Namespace,
+    /// All fleets together have the largest number of processes.
+    All,
 }
 
 impl fmt::Display for NoRoom {
@@ -49,6 +57,14 @@ impl fmt::Display for NoRoom {
             Self::Fleet => {
                 write!(f, "{PROCESSES} processes of the workspace have reported already, and more are not counted")
             }
+            Self::Namespace => write!(
+                f,
+                "{PROCESSES_OF_NAMESPACE} processes of the namespace's workspaces have reported already, and more are not \
+                 counted"
+            ),
+            Self::All => {
+                write!(f, "{ALL_PROCESSES} processes of all workspaces have reported already, and more are not counted")
+            }
         }
     }
 }
@@ -63,11 +79,25 @@ impl NoRoom {
             Self::Pod => "processes_of_pod",
             Self::Unbound => "processes_without_pod",
             Self::Fleet => "processes_of_fleet",
+            Self::Namespace => "processes_of_namespace",
+            Self::All => "processes_of_all",
         }
     }
 }
 
 impl Fleet {
+    /// Returns the number of processes that are remembered.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Takes the limit that this fleet and others have reached together, if they have. No process is added until they have
+    /// not.
+    pub fn limit_together(&mut self, full: Option<NoRoom>) {
+        self.full_together = full;
+    }
+
     /// Returns an error if a process that is not known yet has no room.
     pub(super) fn room_for(&self, id: &ProcessId, now: Moment) -> Result<(), NoRoom> {
         let (mut remembered, mut counted) = (0, 0);
@@ -79,7 +109,7 @@ impl Fleet {
             Some(_) if counted >= PROCESSES_PER_POD || remembered >= REMEMBERED_PER_POD => Err(NoRoom::Pod),
             None if remembered >= UNBOUND_PROCESSES => Err(NoRoom::Unbound),
             _ if self.processes.len() >= PROCESSES => Err(NoRoom::Fleet),
-            _ => Ok(()),
+            _ => self.full_together.map_or(Ok(()), Err),
         }
     }
 
@@ -119,9 +149,17 @@ mod tests {
 
     #[test]
     fn each_limit_has_a_code_and_says_what_to_do() {
-        let all = [NoRoom::Pod, NoRoom::Unbound, NoRoom::Fleet];
-        assert_eq!(all.map(NoRoom::code), ["processes_of_pod", "processes_without_pod", "processes_of_fleet"]);
-        let said = ["run fewer processes in it", "use the projected token of the pod", "10000 processes"];
+        let all = [NoRoom::Pod, NoRoom::Unbound, NoRoom::Fleet, NoRoom::Namespace, NoRoom::All];
+        let codes =
+            ["of_pod", "without_pod", "of_fleet", "of_namespace", "of_all"].map(|code| format!("processes_{code}"));
+        assert_eq!(all.map(NoRoom::code), codes.each_ref().map(String::as_str));
+        let said = [
+            "run fewer processes in it",
+            "use the projected token of the pod",
+            "10000 processes",
+            "12500 processes of the namespace",
+            "50000 processes of all",
+        ];
         for (limit, said) in all.into_iter().zip(said) {
             assert!(limit.to_string().contains(said), "{limit}");
         }

@@ -1,5 +1,7 @@
 //! Tests of the fleet. Each test is a history of reports and pods, on a clock that only the test moves.
 
+use std::sync::Arc;
+
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::Testimony;
 
@@ -36,7 +38,7 @@ impl History {
     pub(super) fn restarts(&mut self, goal: Publish, processes: usize) -> &mut Self {
         self.fleet = Fleet::new(FleetStart::Known { processes, counted_ago: Duration::ZERO }, HEARTBEAT, self.now);
         for pod in self.pods.by_uid.values_mut() {
-            pod.seen_running = None;
+            Arc::make_mut(pod).seen_running = None;
         }
         self.fleet.observe(self.pods.clone());
         self.fleet.adopt(goal, self.now);
@@ -59,12 +61,12 @@ impl History {
             passing: Vec::new(),
             object_state: PodObjectState::Exists,
         };
-        self.pods.by_uid.insert(name.to_owned(), pod);
+        self.pods.by_uid.insert(name.into(), pod.into());
         self.observed()
     }
 
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) -> &mut Self {
-        change(self.pods.by_uid.get_mut(name).unwrap());
+        change(Arc::make_mut(self.pods.by_uid.get_mut(name).unwrap()));
         self.observed()
     }
 
@@ -490,4 +492,16 @@ fn testimony_about_another_pod_or_namespace_is_ignored() {
         history.reports(witness, ProcessState::Applied, Some(publish(B, 2)), report);
     }
     assert!(history.is_progressing());
+}
+
+#[test]
+fn a_fleet_keeps_the_ends_of_its_own_pods_and_no_others() {
+    let mut history = History::new();
+    for pod in ["other", "own", "lives"] {
+        history.pod(pod).change(pod, |pod| pod.selected = false);
+    }
+    history.pod("selected").applied("own", publish(A, 1));
+    history.pod_ends("other").pod_ends("own").pod_ends("selected");
+    let kept: Vec<&str> = history.fleet.pods.by_uid.keys().map(|uid| &**uid).collect();
+    assert_eq!(kept, ["lives", "own", "selected"]);
 }

@@ -83,36 +83,70 @@ impl Fleet {
         // A pod of the cohort stays a member when its labels change.
         let counted =
             running.filter(|(uid, pod)| pod.selected || cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)));
-        let unreported = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
+        let unreported = counted.map(|(uid, pod)| (&**uid, &**pod)).filter(|(uid, pod)| {
             let mut known = self.of_pod(Some(uid));
             !known.any(|(id, process)| self.liveness(id, process, now).counts() || process.excuses(pod))
         });
         unreported.collect()
     }
 
-    /// Returns a time for each pod that should follow the workspace, never reported, and vanished while it ran: the
-    /// time until which the operator waits for it.
-    pub(super) fn vanished_unreported(&self, now: Moment) -> impl Iterator<Item = Moment> {
-        let forget = self.windows().forget;
-        self.pods.by_uid.iter().filter_map(move |(uid, pod)| {
+    /// Returns the pods that should follow the workspace, vanished while they ran, and never reported, as long as the
+    /// operator waits for them.
+    pub(super) fn vanished_unreported(&self, now: Moment) -> impl Iterator<Item = VanishedPod<'_>> {
+        let own = self.pods.by_uid.iter().filter_map(|(uid, pod)| {
             let PodObjectState::Vanished { seen } = pod.object_state else { return None };
             let ran = pod.selected && pod.containers.iter().any(|container| container.running && container.expected);
-            let until = seen.max(self.listening_since) + forget;
-            (ran && now < until && self.of_pod(Some(uid)).next().is_none()).then_some(until)
-        })
+            ran.then_some((&**uid, &pod.name, seen))
+        });
+        let inherited =
+            self.inherited_pods.iter().filter_map(|(uid, pod)| Some((uid.as_str(), &pod.name, pod.vanished?)));
+        let vanished = own.chain(inherited).map(|(uid, name, seen)| VanishedPod {
+            uid,
+            name,
+            seen,
+            until: self.waits_for_vanished_until(seen),
+        });
+        vanished.filter(move |pod| now < pod.until && self.of_pod(Some(pod.uid)).next().is_none())
+    }
+
+    pub(super) fn waits_for_vanished_until(&self, seen: Moment) -> Moment {
+        seen.max(self.listening_since) + self.windows().forget
     }
 
     /// Returns the time since which an unreported pod keeps the publish from having converged; `None` during the grace
     /// of a new pod.
     fn missing_since(&self, uid: &str, pod: &Pod, now: Moment) -> Option<Moment> {
         let goal = self.goal.as_ref()?;
-        let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| cohort.waits_for_pod(uid));
-        match pod.grace_from() {
-            Some(started) if !of_cohort => {
+        match self.grace_of(uid, pod) {
+            Some(started) => {
                 let late = started + self.windows().grace;
                 (now >= late).then_some(late.max(goal.since))
             }
-            _ => Some(goal.since),
+            None => Some(goal.since),
         }
     }
+
+    /// Returns the time at which the grace of an unreported pod begins, if it has one.
+    pub(super) fn grace_of(&self, uid: &str, pod: &Pod) -> Option<Moment> {
+        let cohort = self.goal.as_ref().and_then(|goal| goal.cohort.as_ref());
+        if cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)) {
+            return None;
+        }
+        let own = pod.grace_from();
+        match self.inherited_pods.get(uid) {
+            // The last leader knew more, except of what happened since.
+            Some(inherited) => own.filter(|from| *from > inherited.since).or(inherited.grace_from),
+            None => own,
+        }
+    }
+}
+
+/// A pod that vanished while it ran, and of which no process had reported.
+pub(super) struct VanishedPod<'a> {
+    pub(super) uid: &'a str,
+    pub(super) name: &'a str,
+    /// The time at which an operator learned of it.
+    pub(super) seen: Moment,
+    /// The time until which the operator waits for it.
+    pub(super) until: Moment,
 }

@@ -118,14 +118,14 @@ impl Fleet {
 
     fn count_pods(&self, view: &mut FleetView, now: Moment) {
         let unreported = self.unreported(now);
-        for (_, pod) in &unreported {
+        for (uid, pod) in &unreported {
             view.behind.push(Straggler::missing(&pod.name));
-            if let Some(started) = pod.grace_from() {
+            if let Some(started) = self.grace_of(uid, pod) {
                 view.change_at(started + view.windows.grace, now);
             }
         }
-        for until in self.vanished_unreported(now) {
-            view.change_at(until, now);
+        for vanished in self.vanished_unreported(now) {
+            view.change_at(vanished.until, now);
         }
         if self.pods.expected().next().is_some() {
             view.expected = Some(view.processes + u32::try_from(unreported.len()).unwrap_or(u32::MAX));

@@ -121,7 +121,7 @@ impl fmt::Display for Refusal {
             }
             Self::OtherStep(step) => write!(f, "the rollout is at step={step}"),
             Self::NoStep => f.write_str("the first step has not begun"),
-            Self::NotTakenBack => f.write_str("nothing is taken back under that name"),
+            Self::NotTakenBack => f.write_str("nothing was rolled back under that name"),
             Self::NotRehearsed => f.write_str("the revision has not passed its rehearsal"),
             Self::Unconfirmed => f.write_str("the source has not confirmed the revision under the present spec"),
         }

@@ -75,6 +75,7 @@ impl Operator {
     pub fn observed(&self, selector_broken: bool) -> Pods {
         let mut by_uid = self.pods.clone();
         by_uid.values_mut().for_each(|pod| pod.selected &= !selector_broken);
+        let by_uid = by_uid.into_iter().map(|(uid, pod)| (uid.into(), pod.into())).collect();
         Pods { by_uid, incomplete: selector_broken }
     }
 

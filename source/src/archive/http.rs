@@ -144,10 +144,13 @@ impl Http {
             Err(failed) => failed,
         };
         match &fault {
+            ArchiveFault::Unreachable(_) if url.place() != self.url.place() => {
+                host.failed(HostFailure::UnreachableByRedirect);
+            }
             ArchiveFault::Unreachable(_) => host.failed(HostFailure::Unreachable),
             ArchiveFault::Throttled(_) | ArchiveFault::Interrupted(_) => host.failed(HostFailure::Refused(retry_after)),
             // No request was sent.
-            ArchiveFault::AddressRefused(_) => {}
+            ArchiveFault::AddressRefused(_) | ArchiveFault::LookupsFull(_) => {}
             _ => host.answered(),
         }
         Err(fault)

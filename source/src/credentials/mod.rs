@@ -155,9 +155,13 @@ impl Credentials {
         Self(Arc::new(CredentialParts { login: Some(login), ..(*self.0).clone() }))
     }
 
-    /// Returns scheme, host, and port of `url`, and the digest of these credentials there.
-    pub(crate) fn host_key(&self, url: &RemoteUrl) -> (String, Digest) {
-        (url.place(), self.for_address(url).digest())
+    /// Returns scheme, host, and port of `url`, and the digest of these credentials there; `None` for credentials that do not
+    /// say who asks.
+    pub(crate) fn host_key(&self, url: &RemoteUrl) -> (String, Option<Digest>) {
+        let own = self.for_address(url);
+        let parts = &*own.0;
+        let name_somebody = parts.login.is_some() || parts.ssh.is_some() || parts.client_certificate.is_some();
+        (url.place(), name_somebody.then(|| own.digest()))
     }
 
     /// Returns a digest that only equal credentials have. It keeps the caches of different credentials apart.

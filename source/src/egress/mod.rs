@@ -6,6 +6,7 @@
 
 mod address;
 mod git;
+mod lookups;
 mod route;
 mod tunnel;
 
@@ -13,6 +14,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 pub(crate) use crate::egress::git::GitWay;
+use crate::egress::lookups::LOOKUPS;
 pub(crate) use crate::egress::route::{Connection, Routes};
 use crate::error::{EgressFault, RefusedAddress, RefusedBecause};
 
@@ -71,7 +73,7 @@ impl Egress {
         let Some(rules) = self.rules() else { return lookup(system_lookup, host, port).await };
         rules.check_name(host, port)?;
         let addresses = lookup(rules.lookup, host, port).await?;
-        let denied = rules.denied_addresses(port).await;
+        let denied = rules.denied_addresses(port).await?;
         for address in &addresses {
             let refused = address::refusal(address.ip(), rules.loopback);
             let refused =
@@ -107,14 +109,19 @@ impl EgressRules {
         if is_number && !last.is_empty() { Err(refused(RefusedBecause::Number)) } else { Ok(()) }
     }
 
-    /// Returns the addresses that are denied at `port`. A name that can't be looked up is refused by its name alone.
-    async fn denied_addresses(&self, port: u16) -> Vec<SocketAddr> {
+    /// Returns the addresses that are denied at `port`. A name without addresses is refused by its name alone. One that was not
+    /// looked up may have some.
+    async fn denied_addresses(&self, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
         let mut addresses = Vec::new();
         for (host, _) in self.denied.iter().filter(|(_, at)| *at == port) {
             let host = host.trim_matches(['[', ']']);
-            addresses.extend(lookup(self.lookup, host, port).await.unwrap_or_default().into_iter().map(canonical));
+            match lookup(self.lookup, host, port).await {
+                Ok(found) => addresses.extend(found.into_iter().map(canonical)),
+                Err(fault @ EgressFault::LookupsFull(_)) => return Err(fault),
+                Err(_) => {}
+            }
         }
-        addresses
+        Ok(addresses)
     }
 }
 
@@ -134,14 +141,10 @@ fn is_same_host(one: &str, other: &str) -> bool {
 }
 
 async fn lookup(lookup: Lookup, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
-    let unreachable = |error: &dyn std::fmt::Display| EgressFault::Unreachable(format!("{host}: {error}"));
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let name = host.to_owned();
-    let found = tokio::task::spawn_blocking(move || lookup(&name, port)).await;
-    let found = found.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
-    if found.is_empty() { Err(unreachable(&"it has no address")) } else { Ok(found) }
+    LOOKUPS.run(lookup, host, port).await
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::egress::route::{Routes, read_header};
 use crate::error::EgressFault;
+use crate::hosts::{charged_to, owner};
 
 /// A proxy that ends when it is dropped, with its connections.
 pub(super) struct Tunnel {
@@ -26,7 +27,7 @@ impl Tunnel {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
         let fault = Arc::<Mutex<Option<EgressFault>>>::default();
-        let task = tokio::spawn(accept(listener, routes, fault.clone())).abort_handle();
+        let task = tokio::spawn(charged_to(owner(), accept(listener, routes, fault.clone()))).abort_handle();
         Ok(Self { port, fault, task })
     }
 
@@ -50,7 +51,7 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, fault: Arc<Mutex<Opt
     // The connections end with this task.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(serve(client, routes.clone(), fault.clone()));
+        connections.spawn(charged_to(owner(), serve(client, routes.clone(), fault.clone())));
         while connections.try_join_next().is_some() {}
     }
 }

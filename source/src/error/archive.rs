@@ -54,6 +54,12 @@ pub enum ArchiveFault {
     /// No source may have the address of the host, or of one that it redirects to.
     #[error("{0}")]
     AddressRefused(RefusedAddress),
+    /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
+    #[error(
+        "the name `{0}` was not looked up, because lookups of other names are under way that do not end: check the name servers \
+         of the hosts that this namespace names"
+    )]
+    LookupsFull(String),
     /// The server, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
@@ -94,6 +100,7 @@ impl From<EgressFault> for ArchiveFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
+            EgressFault::LookupsFull(host) => Self::LookupsFull(host),
             EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }
@@ -102,7 +109,8 @@ impl From<EgressFault> for ArchiveFault {
 impl ArchiveFault {
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_)
+            Self::LookupsFull(_)
+            | Self::Unreachable(_)
             | Self::Interrupted(_)
             | Self::Throttled(_)
             | Self::LeftAlone
@@ -139,6 +147,7 @@ impl ArchiveFault {
             Self::TooLarge { .. } => "transfer_too_large",
             Self::UnpacksTooLarge { .. } => "archive_too_large",
             Self::TooManyEntries { .. } => "archive_too_many_entries",
+            Self::LookupsFull(_) => "lookups_full",
             Self::Unreachable(_) => "unreachable",
             Self::Interrupted(_) => "interrupted",
             Self::Throttled(_) => "throttled",

@@ -60,6 +60,8 @@ pub(crate) enum EgressFault {
     Refused(RefusedAddress),
     /// The host, or the proxy, does not answer.
     Unreachable(String),
+    /// The name of the host was not looked up, because too many lookups are under way.
+    LookupsFull(String),
     /// The proxy refuses this machine.
     ProxyDenied,
 }

@@ -63,6 +63,13 @@ pub enum GitFault {
     /// The commit that the source itself names does not exist. There is no ref that could name another one.
     #[error("the commit {0} is not in the repository: push it, or name another commit")]
     NoPinnedCommit(Commit),
+    /// The host does not send the commit that the source itself names by its name, and everything that it has was fetched
+    /// not long ago.
+    #[error(
+        "the host did not send the commit {0} by its name, and all of the repository is fetched only once in a while: the commit \
+         is searched again within ten minutes"
+    )]
+    NotSearched(Commit),
     /// The ref is a tag of a directory or a file.
     #[error("`{0}` names no commit, but a directory or a file: name a branch, or a tag of a commit")]
     NotACommit(GitReference),
@@ -89,6 +96,12 @@ pub enum GitFault {
     /// No source may have the address of the host.
     #[error("{0}")]
     AddressRefused(RefusedAddress),
+    /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
+    #[error(
+        "the name `{0}` was not looked up, because lookups of other names are under way that do not end: check the name servers \
+         of the hosts that this namespace names"
+    )]
+    LookupsFull(String),
     /// The host, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
@@ -124,6 +137,7 @@ impl From<EgressFault> for GitFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
+            EgressFault::LookupsFull(host) => Self::LookupsFull(host),
             EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }
@@ -142,6 +156,8 @@ impl GitFault {
         match self {
             Self::TimedOut(_)
             | Self::NoCommit(_)
+            | Self::NotSearched(_)
+            | Self::LookupsFull(_)
             | Self::Unreachable(_)
             | Self::Interrupted(_)
             | Self::Throttled(_)
@@ -189,10 +205,11 @@ impl GitFault {
             Self::NoReference(_) => "no_reference",
             Self::OutOfMemory { .. } => "git_out_of_memory",
             Self::TooManyReferences { .. } => "too_many_references",
-            Self::NoCommit(_) | Self::NoPinnedCommit(_) => "no_commit",
+            Self::NoCommit(_) | Self::NoPinnedCommit(_) | Self::NotSearched(_) => "no_commit",
             Self::NotACommit(_) => "not_a_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
             Self::AddressRefused(_) => "address_refused",
+            Self::LookupsFull(_) => "lookups_full",
             Self::Unreachable(_) => "unreachable",
             Self::Interrupted(_) => "interrupted",
             Self::Throttled(_) => "throttled",

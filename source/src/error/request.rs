@@ -35,6 +35,12 @@ pub enum RequestFault {
     /// The answer is too large.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
+    #[error(
+        "the name `{0}` was not looked up, because lookups of other names are under way that do not end: check the name servers \
+         of the hosts that this namespace names"
+    )]
+    LookupsFull(String),
     /// The host, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
@@ -58,6 +64,7 @@ impl RequestFault {
             Self::NotTrusted(_) => "not_trusted",
             Self::Redirected(_) => "redirected",
             Self::TooLarge(_) => "too_large",
+            Self::LookupsFull(_) => "lookups_full",
             Self::Unreachable(_) => "unreachable",
             Self::Interrupted(_) => "interrupted",
             Self::TimedOut(_) => "timed_out",
@@ -70,6 +77,7 @@ impl From<EgressFault> for RequestFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
+            EgressFault::LookupsFull(host) => Self::LookupsFull(host),
             EgressFault::ProxyDenied => Self::AccessDenied(PROXY_DENIED.to_owned()),
         }
     }

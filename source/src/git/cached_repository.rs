@@ -14,6 +14,7 @@ use crate::git::objects::ObjectId;
 use crate::git::packs::{PackFile, bytes_of_packs};
 use crate::git::program::Program;
 use crate::git::removal::RemovedRepository;
+use crate::git::search::{Asked, Searches};
 
 /// Git writes the filter of a fetch into the configuration, and would then use the network whenever an object is
 /// missing. So every fetch restores this configuration.
@@ -28,11 +29,12 @@ pub(super) struct CachedRepository {
     path: PathBuf,
     /// The most bytes of packs. Nothing is removed from a repository, so a larger one is made anew.
     max_bytes: u64,
+    searches: Searches,
 }
 
 impl CachedRepository {
-    pub(super) fn new(path: PathBuf, max_bytes: u64) -> Self {
-        Self { path, max_bytes }
+    pub(super) fn new(path: PathBuf, max_bytes: u64, searches: Searches) -> Self {
+        Self { path, max_bytes, searches }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -80,6 +82,7 @@ impl CachedRepository {
 
     /// Takes the repository from its place. Its files are yet to be deleted.
     pub(super) fn take_away(&self) -> Result<Option<RemovedRepository>, SourceFault> {
+        self.searches.forget();
         RemovedRepository::take(&self.path).map_err(|error| self.disk(&error))
     }
 
@@ -96,7 +99,7 @@ impl CachedRepository {
         program: &Program,
         commit: &Commit,
         reference: &GitReference,
-    ) -> Result<(), SourceFault> {
+    ) -> Result<Asked, SourceFault> {
         let kept_ref = format!("refs/kept/{}", Digest::of(reference.to_string().as_bytes()));
         let filter = if self.path.join(&kept_ref).exists() { "--filter=blob:limit=256k" } else { "--filter=blob:none" };
         let by_name = format!("+{commit}:{kept_ref}");
@@ -104,8 +107,13 @@ impl CachedRepository {
             Err(GitFault::Other(said)) if is_refused_by_name(&said) => {
                 self.bring_reference(program, commit, reference, &kept_ref).await
             }
-            other => other.map_err(SourceFault::from),
+            other => other.map(|()| Asked::Now).map_err(SourceFault::from),
         }
+    }
+
+    /// Returns the fault of a commit that is missing although it [was to be fetched](Self::bring_commit).
+    pub(super) fn missing(&self, commit: &Commit, reference: &GitReference, asked: Asked) -> SourceFault {
+        self.searches.missing(commit, reference, asked).into()
     }
 
     /// Fetches a ref instead of a commit, for hosts that do not send commits by name. If the ref has moved on, the
@@ -116,7 +124,7 @@ impl CachedRepository {
         commit: &Commit,
         reference: &GitReference,
         kept_ref: &str,
-    ) -> Result<(), SourceFault> {
+    ) -> Result<Asked, SourceFault> {
         let sources: Vec<String> = match reference {
             GitReference::Default => vec!["HEAD".to_owned()],
             GitReference::Name(name) if name.starts_with("refs/") => vec![name.clone()],
@@ -130,14 +138,15 @@ impl CachedRepository {
                 .await
             {
                 Err(GitFault::Other(said)) if is_refused_by_name(&said) => {}
-                other => return other.map_err(SourceFault::from),
+                other => return other.map(|()| Asked::Now).map_err(SourceFault::from),
             }
         }
         if sources.is_empty() {
             let all = ["+refs/heads/*:refs/kept/heads/*", "+refs/tags/*:refs/kept/tags/*"];
             // A dry run fetches the objects and writes no refs. Each would be a file, and a host may have a million.
             let options = ["--dry-run", "--filter=blob:none"];
-            return self.fetch(program, &options, &all, &[]).await.map_err(SourceFault::from);
+            let fetch = self.fetch(program, &options, &all, &[]);
+            return self.searches.search(program.memory_bytes(), fetch).await.map_err(SourceFault::from);
         }
         Err(GitFault::NoCommit(commit.clone()).into())
     }

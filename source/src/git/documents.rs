@@ -105,12 +105,12 @@ impl<'a> Reading<'a> {
         let objects = ObjectReader::start(program, kept.path())?;
         let mut reading = Self { objects, budget: ReadBudget::new(limits), info: None };
         if !reading.has_commit(place.commit).await? {
-            kept.bring_commit(program, place.commit, place.reference).await?;
+            let asked = kept.bring_commit(program, place.commit, place.reference).await?;
             if !reading.has_commit(place.commit).await? {
                 if reading.is_no_commit(place.commit).await? {
                     return Err(GitFault::NotACommit(place.reference.clone()).into());
                 }
-                return Err(GitFault::no_commit(place.commit, place.reference).into());
+                return Err(kept.missing(place.commit, place.reference, asked));
             }
         }
         Ok(reading)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::credentials::Credentials;
 use crate::git::GitSetup;
+use crate::git::search::Searches;
 use crate::hosts::Hosts;
 use crate::limits::memory::SharedMemory;
 use crate::spec::{GitSource, Source};
@@ -22,7 +23,7 @@ struct Copy {
 impl Copy {
     async fn new() -> Self {
         let copy = Self { directory: tempfile::tempdir().unwrap() };
-        CachedRepository::new(copy.path(), u64::MAX).prepare().await.unwrap();
+        CachedRepository::new(copy.path(), u64::MAX, Searches::new(|| None)).prepare().await.unwrap();
         copy
     }
 
@@ -56,7 +57,14 @@ impl Copy {
             part: &WorkspacePart { subdirectory: git.subdirectory().cloned(), ..WorkspacePart::default() },
         };
         let (mut trees, infos) = (Trees::new(SharedMemory::new(u64::MAX)), CommitInfos::default());
-        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await
+        read(
+            &program,
+            &limits,
+            &CachedRepository::new(self.path(), u64::MAX, Searches::new(|| None)),
+            (&mut trees, &infos),
+            place,
+        )
+        .await
     }
 }
 

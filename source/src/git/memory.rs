@@ -11,12 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{GitFault, SourceFault};
 use crate::git::program::Program;
+use crate::hosts::Owner;
 
 /// The memory of a git that has no turn. Transfers of some 50 MiB, and reading from them, need less.
 const WITHOUT_TURN: u64 = 64 << 20;
-
-/// The owner for whom the current task reads.
-type Owner = Option<Arc<str>>;
 
 /// The turn of gits that need much memory. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,6 +35,11 @@ impl MemoryTurn {
     /// Makes the turn, which those take who `owner` names.
     pub(crate) fn new(owner: fn() -> Owner) -> Self {
         Self { owner, turn: Arc::new(Semaphore::new(1)), of_owner: Arc::default() }
+    }
+
+    /// Returns the function that names the owner for whom the current task reads.
+    pub(super) fn owner(&self) -> fn() -> Owner {
+        self.owner
     }
 
     async fn take(&self) -> Option<TakenTurn> {

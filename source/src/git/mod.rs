@@ -22,6 +22,7 @@ mod packs;
 mod program;
 mod removal;
 mod requests;
+mod search;
 mod signature;
 mod stderr;
 mod trees;
@@ -53,6 +54,7 @@ pub(crate) use crate::git::program::Program;
 pub(crate) use crate::git::removal::RemovedRepository;
 pub use crate::git::requests::GitRequest;
 pub(crate) use crate::git::requests::Requests;
+use crate::git::search::Searches;
 use crate::git::trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.
@@ -94,8 +96,9 @@ impl Remote {
         limits: Limits,
         (memory, turn): (SharedMemory, MemoryTurn),
     ) -> Self {
+        let searches = Searches::new(turn.owner());
         let programs = Programs::new(program, turn);
-        let kept = CachedRepository::new(kept, limits.git_cache_bytes);
+        let kept = CachedRepository::new(kept, limits.git_cache_bytes, searches);
         let kept_bytes = AtomicU64::new(kept.bytes());
         let contents = Mutex::new(Contents { kept, trees: Trees::new(memory) });
         let (answers, infos) = (Mutex::default(), CommitInfos::default());

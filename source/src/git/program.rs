@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::credentials::{Credentials, Login};
 use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, Hosts, Proxy};
+use crate::hosts::{BackedOff, HostKey, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
@@ -34,7 +34,7 @@ pub(crate) struct Program {
     proxy: Option<Proxy>,
     egress: Egress,
     // `None` for a repository on this machine.
-    host: Option<Host>,
+    host: Option<(Hosts, HostKey)>,
     requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
@@ -64,7 +64,7 @@ impl Program {
         requests: Arc<Requests>,
         limits: &Limits,
     ) -> Self {
-        let host = (url.scheme() != Scheme::File).then(|| hosts.host(credentials.host_key(url)));
+        let host = (url.scheme() != Scheme::File).then(|| (hosts.clone(), credentials.host_key(url)));
         let setup = Setup::of(setup, !credentials.is_empty());
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
@@ -100,9 +100,10 @@ impl Program {
         arguments: &[&str],
         stdin: &[u8],
     ) -> Result<GitOutput, GitFault> {
-        let Some(host) = &self.host else {
+        let Some((hosts, key)) = &self.host else {
             return self.run(repository, arguments, stdin).await.map_err(|(fault, _)| fault);
         };
+        let host = hosts.host(key.clone());
         host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
             Err((fault, Blame::Host(failure))) => {

@@ -1,9 +1,11 @@
 //! Sends no request to a host that failed until its backoff is over. The host may set the time.
 //!
 //! There are two backoffs. A host that can't be reached is left alone by everybody, for [half a minute](backoff) at most.
-//! What a host answers concerns those who have the same credentials, as it limits each user: it holds for them alone.
+//! What a host answers concerns those who have the same credentials, as it limits each user: it holds for them alone. Without
+//! credentials, it holds for the owner for whom it was asked: what one owner asks for must not silence a host for others.
 
 mod backoff;
+mod owner;
 mod proxy;
 mod recent;
 
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rototo_engine::Digest;
 
 use crate::hosts::backoff::HostBackoff;
+pub(crate) use crate::hosts::owner::{Owner, charged_to, owner};
 pub use crate::hosts::proxy::{InvalidProxy, Proxy};
 pub(crate) use crate::hosts::recent::Recent;
 
@@ -27,11 +30,19 @@ pub(crate) struct Hosts {
     jitter: Jitter,
 }
 
-/// Scheme, host, and port; and the digest of credentials.
-pub(crate) type HostKey = (String, Digest);
+/// Scheme, host, and port; and the digest of credentials, unless they say nothing about who asks.
+pub(crate) type HostKey = (String, Option<Digest>);
 
-/// The same, or nothing for all credentials together.
-type BackoffKey = (String, Option<Digest>);
+/// Scheme, host, and port; and those whom a backoff concerns.
+type BackoffKey = (String, Concerned);
+
+/// Those whom a backoff concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Concerned {
+    Everybody,
+    Credentials(Digest),
+    Owner(Owner),
+}
 
 type SharedBackoff = Arc<Mutex<HostBackoff>>;
 
@@ -40,7 +51,7 @@ impl Hosts {
         Self { backoffs: Arc::default(), jitter }
     }
 
-    /// Returns a host for one set of credentials.
+    /// Returns a host for one set of credentials, or without them for the owner for whom the current task asks.
     pub(crate) fn host(&self, key: HostKey) -> Host {
         let (everybody, own) = keys(key);
         let mut backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +63,7 @@ impl Hosts {
         Host { everybody: of(everybody), own: of(own), jitter: self.jitter }
     }
 
-    /// Returns the rest of the backoff of a host for one set of credentials.
+    /// Returns the rest of the backoff of [such a host](Self::host).
     pub(crate) fn wait(&self, key: HostKey) -> Option<Duration> {
         let (everybody, own) = keys(key);
         let backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,14 +73,15 @@ impl Hosts {
 }
 
 fn keys((place, credentials): HostKey) -> (BackoffKey, BackoffKey) {
-    ((place.clone(), None), (place, Some(credentials)))
+    let own = credentials.map_or_else(|| Concerned::Owner(owner()), Concerned::Credentials);
+    ((place.clone(), Concerned::Everybody), (place, own))
 }
 
 fn with<T>(backoff: &Mutex<HostBackoff>, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
     act(&mut backoff.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// One host for one set of credentials, shared by all that talk to it with them.
+/// One host for one set of credentials or one owner, shared by all that talk to it with them or for it.
 #[derive(Clone)]
 pub(crate) struct Host {
     everybody: SharedBackoff,
@@ -85,6 +97,13 @@ pub(crate) struct BackedOff;
 pub(crate) enum HostFailure {
     /// The host can't be reached, whoever asks.
     Unreachable,
+    /// The host can't be reached, and another one redirects to it. Whoever owns that one decides where others are sent, so
+    /// this concerns those alone who were.
+    #[cfg_attr(
+        not(feature = "archives"),
+        expect(dead_code, reason = "only archives tell the steps of redirects apart")
+    )]
+    UnreachableByRedirect,
     /// The host answered that it can't serve these credentials now, or broke the connection. It may ask for a wait.
     Refused(Option<Duration>),
 }
@@ -112,6 +131,7 @@ impl Host {
         let (now, jitter) = (Instant::now(), (self.jitter)());
         match failure {
             HostFailure::Unreachable => with(&self.everybody, |backoff| backoff.refused(now, None, jitter)),
+            HostFailure::UnreachableByRedirect => with(&self.own, |backoff| backoff.refused(now, None, jitter)),
             HostFailure::Refused(retry_after) => {
                 with(&self.own, |backoff| backoff.refused(now, retry_after, jitter));
                 self.reached();
@@ -142,7 +162,7 @@ mod tests {
     }
 
     fn key(place: &str, credentials: &str) -> HostKey {
-        (place.to_owned(), Digest::of(credentials.as_bytes()))
+        (place.to_owned(), Some(Digest::of(credentials.as_bytes())))
     }
 
     #[test]

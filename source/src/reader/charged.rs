@@ -10,26 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::archive::Archive;
 use crate::git::Remote;
+use crate::hosts::owner;
 
 /// The time after which an owner who has not asked for something is no longer charged for it. It is the time after which
 /// the reader forgets what nobody asked for.
 const CHARGED_FOR: Duration = Duration::from_secs(3600);
-
-tokio::task_local! {
-    /// The owner for whom the current task reads. It is no argument of each call, because layers of different owners
-    /// share what is known of them.
-    static OWNER: Arc<str>;
-}
-
-/// Runs `work` for `owner`.
-pub(super) async fn charged_to<T>(owner: &str, work: impl Future<Output = T>) -> T {
-    OWNER.scope(owner.into(), work).await
-}
-
-/// Returns the owner for whom the current task reads.
-pub(super) fn owner() -> Option<Arc<str>> {
-    OWNER.try_with(Clone::clone).ok()
-}
 
 /// The owners of something on the disk, each with the time when it last asked for it.
 #[derive(Clone, Default)]

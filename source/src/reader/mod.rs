@@ -18,7 +18,7 @@ use rototo_engine::{DocumentKind, Tree};
 use crate::credentials::Access;
 use crate::error::{LayerFault, Operation, SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest};
-use crate::hosts::Recent;
+use crate::hosts::{Recent, charged_to};
 use crate::limits::ReadBudget;
 use crate::pinned_source::{Layer, PinnedSource};
 pub use crate::reader::layers::MAX_LAYERS;
@@ -150,7 +150,7 @@ impl Reader {
 
     /// Runs `work`, which reads with this reader, for `owner`: what is kept on the disk for it is charged to `owner`.
     pub async fn charged_to<T>(&self, owner: &str, work: impl Future<Output = T>) -> T {
-        charged::charged_to(owner, work).await
+        charged_to(Some(owner.into()), work).await
     }
 
     /// Returns the bytes of all repositories and downloads on the disk for which `owner` has asked within the last hour.

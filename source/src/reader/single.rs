@@ -11,13 +11,13 @@ use crate::credentials::{Access, Credentials};
 use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, RemovedRepository, Requests};
-use crate::hosts::{Hosts, Proxy, Recent};
+use crate::hosts::{self, Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::{self, CacheDirectory, Leftovers};
-use crate::reader::charged::{self, Charged, ChargedCopy, KeptCopy, take_first_to_go};
+use crate::reader::charged::{Charged, ChargedCopy, KeptCopy, take_first_to_go};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
@@ -54,7 +54,7 @@ impl SingleReader {
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        let git_memory = MemoryTurn::new(charged::owner);
+        let git_memory = MemoryTurn::new(hosts::owner);
         Ok(Self {
             directory,
             leftovers,

@@ -24,7 +24,7 @@ pub(crate) use crate::request::tls::{Tls, secure};
 use crate::credentials::Credentials;
 use crate::egress::{Connection, Egress, Routes};
 use crate::error::RequestFault;
-use crate::hosts::{Proxy, retry_after};
+use crate::hosts::{Proxy, charged_to, retry_after};
 
 /// Sends requests to addresses that others name.
 pub struct HttpClient {
@@ -57,6 +57,11 @@ impl HttpClient {
     #[must_use]
     pub fn new(egress: Egress, proxy: Option<&Proxy>) -> Self {
         Self { routes: Routes::new(egress, proxy) }
+    }
+
+    /// Runs `work`, which sends requests with this client, for `owner`: each owner has a share of the lookups of names.
+    pub async fn charged_to<T>(&self, owner: &str, work: impl Future<Output = T>) -> T {
+        charged_to(Some(owner.into()), work).await
     }
 
     /// Asks for `path` below the address, with this query, and `credentials` for that host.

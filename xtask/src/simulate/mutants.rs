@@ -245,8 +245,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a handover leaves a process out",
         HANDOVER,
-        "processes: self.processes.iter().map(",
-        "processes: self.processes.iter().skip(1).map(",
+        "let processes = self.processes.iter().map(",
+        "let processes = self.processes.iter().skip(1).map(",
     ),
     mutant(
         "a handover passes a recount on as knowledge",

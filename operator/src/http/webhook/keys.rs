@@ -7,8 +7,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use rototo_engine::Digest;
 use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
 
 use crate::http::webhook::WebhookRefusal;
+use crate::load::lasting::Lasting;
 use crate::load::remembered::Remembered;
 use crate::load::turns::{TurnLimits, Turns};
 use crate::source::credentials;
@@ -39,11 +41,14 @@ pub(super) struct WebhookKeys {
     client: Client,
     known: Remembered<Result<Keys, Arc<str>>>,
     reads: Turns<Digest>,
+    /// The Secrets whose keys can't be read.
+    failing: Lasting<Digest>,
 }
 
 impl WebhookKeys {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, known: Remembered::new(REMEMBERED.0, REMEMBERED.1), reads: Turns::new(READS) }
+        let known = Remembered::new(REMEMBERED.0, REMEMBERED.1);
+        Self { client, known, reads: Turns::new(READS), failing: Lasting::default() }
     }
 
     /// Returns the keys in a Secret of the workspace.
@@ -63,6 +68,7 @@ impl WebhookKeys {
             return known;
         }
         let read: Result<Keys, Arc<str>> = self.read_now(key, secret).await.map_err(Arc::from);
+        self.log(&name, &read, key, secret);
         let bytes = match &read {
             Ok(keys) => keys.iter().map(Vec::len).sum(),
             Err(why) => why.len(),
@@ -73,7 +79,7 @@ impl WebhookKeys {
 
     async fn read_now(&self, key: &WorkspaceKey, secret: &str) -> Result<Keys, String> {
         let reading = credentials::read(&self.client, key, "spec.webhook.secretRef", secret);
-        let why = match timeout(READ_WITHIN, reading).await {
+        Err(match timeout(READ_WITHIN, reading).await {
             Ok(Ok(found)) => match keys(found) {
                 none if none.is_empty() => format!(
                     "the Secret {secret} of spec.webhook.secretRef has no value of at least {SHORTEST_KEY} bytes under a \
@@ -84,10 +90,22 @@ impl WebhookKeys {
             // Of a Secret that it may not read, this names the command that grants it.
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("reading the Secret {secret} got no answer within {READ_WITHIN:?}"),
-        };
+        })
+    }
+
+    /// Logs once that the keys of a Secret can't be read, however many strangers call, and the end of that.
+    fn log(&self, id: &Digest, read: &Result<Keys, Arc<str>>, key: &WorkspaceKey, secret: &str) {
         let WorkspaceKey { namespace, name } = key;
-        tracing::warn!(error = why, namespace, name, secret, "the keys of a webhook can't be read");
-        Err(why)
+        match read {
+            Ok(_) if self.failing.has_ended(id) => {
+                info!(namespace, name, secret, "the keys of a webhook can be read again");
+            }
+            Ok(_) => {}
+            Err(why) if self.failing.is_new(id, why) => {
+                warn!(error = &**why, namespace, name, secret, "the keys of a webhook can't be read");
+            }
+            Err(why) => debug!(error = &**why, namespace, name, secret, "the keys of a webhook can still not be read"),
+        }
     }
 }
 
@@ -100,9 +118,38 @@ fn keys(secret: Secret) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::http::{Request, Response};
     use k8s_openapi::ByteString;
+    use kube::client::Body;
 
     use super::*;
+    use crate::load::logged::Logged;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_stay_unreadable_are_logged_once_and_so_is_their_end() {
+        static READABLE: AtomicBool = AtomicBool::new(false);
+        let api = async |_: Request<Body>| {
+            let answer = match READABLE.load(Ordering::SeqCst) {
+                true => {
+                    r#"{"kind":"Secret","apiVersion":"v1","metadata":{},"data":{"webhook":"MDEyMzQ1Njc4OWFiY2RlZg=="}}"#
+                }
+                false => r#"{"kind":"Secret","apiVersion":"v1","metadata":{}}"#,
+            };
+            Ok::<_, Infallible>(Response::new(Body::from(answer.as_bytes().to_vec())))
+        };
+        let keys = WebhookKeys::new(Client::new(tower::service_fn(api), "default"));
+        let key = WorkspaceKey { namespace: "team".to_owned(), name: "config".to_owned() };
+        let logged = Logged::start();
+        for readable in [false, false, false, true, true] {
+            READABLE.store(readable, Ordering::SeqCst);
+            assert_eq!(keys.read(&key, "hook").await.is_ok(), readable);
+            tokio::time::advance(KEYS_LAST).await;
+        }
+        assert_eq!(logged.levels_of("the keys of a webhook"), ["WARN", "DEBUG", "DEBUG", "INFO"]);
+    }
 
     #[test]
     fn only_long_values_under_names_of_webhooks_are_keys() {

@@ -54,7 +54,8 @@ impl Prometheus {
             None => Credentials::default(),
         };
         let query = in_address(&filled_in(query, pods, fingerprint));
-        let answer = self.http.get(&address, PATH, &query, &credentials, LIMITS).await?;
+        let asked = self.http.get(&address, PATH, &query, &credentials, LIMITS);
+        let answer = self.http.charged_to(&key.namespace, asked).await?;
         number(answer.status, &answer.body)
     }
 }

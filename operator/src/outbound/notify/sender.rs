@@ -104,7 +104,10 @@ impl SendError {
 
 fn kind_of(fault: &RequestFault) -> FailureKind {
     match fault {
-        RequestFault::Unreachable(_) | RequestFault::Interrupted(_) | RequestFault::TimedOut(_) => FailureKind::Passing,
+        RequestFault::LookupsFull(_)
+        | RequestFault::Unreachable(_)
+        | RequestFault::Interrupted(_)
+        | RequestFault::TimedOut(_) => FailureKind::Passing,
         _ => FailureKind::Access,
     }
 }
@@ -142,7 +145,8 @@ impl CommitStatuses {
         let context = spec.context.clone().unwrap_or_else(|| format!("rototo/{}/{}", key.namespace, key.name));
         let request = status_request(&target, &context, state);
         let json = request.json.to_string();
-        let answer = self.http.post_json(&target.address, &request.path, json, &credentials, LIMITS).await?;
+        let sent = self.http.post_json(&target.address, &request.path, json, &credentials, LIMITS);
+        let answer = self.http.charged_to(&key.namespace, sent).await?;
         let judged = judge(target.host_type, answer);
         if let Err(SendError::Busy { wait: Some(wait), .. }) = &judged {
             let end = Instant::now() + *wait;

@@ -143,8 +143,8 @@ fn held_for(held: &HeldStatus) -> Option<(CommitStep, String)> {
         reason::REFUSED_IN_REHEARSAL => "held: processes refuse it in its rehearsal".to_owned(),
         reason::REHEARSAL_INCOMPLETE => "held: too few processes have prepared it".to_owned(),
         reason::HELD_BACK => match &held.analysis {
-            Some(analysis) => format!("taken back during its rollout: its analysis {} failed", analysis.name),
-            None => "taken back during its rollout".to_owned(),
+            Some(analysis) => format!("rolled back during its rollout: its analysis {} failed", analysis.name),
+            None => "rolled back during its rollout".to_owned(),
         },
         _ => "held".to_owned(),
     };
@@ -264,7 +264,7 @@ mod tests {
             ),
             ("RehearsalIncomplete", Verdict::Pending, "held: too few processes have prepared it"),
             ("RefusedInRehearsal", Verdict::Failure, "held: processes refuse it in its rehearsal"),
-            ("HeldBack", Verdict::Failure, "taken back during its rollout"),
+            ("HeldBack", Verdict::Failure, "rolled back during its rollout"),
         ] {
             let held = json!({ "revision": revision(), "fingerprint": "sha256:9f2c", "reason": reason, "removes": 7,
                 "since": "2026-11-20T18:40:00Z", "release": "kubectl annotate" });

@@ -84,8 +84,8 @@ fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
-        "main@sha1:bbbbbbbb would remove 12 of 14 published variables and is held; what was published before runs on. \
-         To publish it: kubectl annotate"
+        "main@sha1:bbbbbbbb would remove 12 of 14 published variables and is held; processes keep what was published \
+         before. To publish it: kubectl annotate"
     );
     let held = status.held.clone().unwrap();
     assert_eq!((held.removes, held.reason.as_str()), (12, "ShrinkHeld"));
@@ -118,8 +118,8 @@ fn a_revision_that_a_process_refuses_beforehand_is_held_and_what_is_published_st
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
-        "main@sha1:bbbbbbbb is refused in its rehearsal by app-7 (refused: check_failed), and is held; what was \
-         published before runs on. To publish it: kubectl annotate"
+        "main@sha1:bbbbbbbb is refused in its rehearsal by app-7 (refused: check_failed), and is held; processes keep \
+         what was published before. To publish it: kubectl annotate"
     );
     let held = status.held.clone().unwrap();
     assert_eq!((held.reason.as_str(), held.processes.as_slice()), ("RefusedInRehearsal", &[refusing()][..]));
@@ -143,8 +143,8 @@ fn an_incomplete_rehearsal_names_who_is_missing() {
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
-        "main@sha1:bbbbbbbb is held: 36 of 37 processes have prepared it; missing: app-8 (missing); what was published \
-         before runs on. To publish it: kubectl annotate"
+        "main@sha1:bbbbbbbb is held: 36 of 37 processes have prepared it; missing: app-8 (missing); processes keep \
+         what was published before. To publish it: kubectl annotate"
     );
     assert_eq!(world.events(), [reason::REHEARSAL_INCOMPLETE]);
     // That a process refuses it as well is another reason, and another Event.
@@ -159,8 +159,8 @@ fn a_retry_of_what_was_taken_back_is_a_rehearsal_and_no_longer_held() {
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
-        "main@sha1:bbbbbbbb was taken back as a container that ran it ended, and is held; what was published before runs \
-         on. To try it again: kubectl annotate"
+        "main@sha1:bbbbbbbb was rolled back as a container that ran it ended, and is held; processes keep what was \
+         published before. To try it again: kubectl annotate"
     );
     assert_eq!(world.events(), [reason::HELD_BACK]);
     world.previous = status;
@@ -184,9 +184,9 @@ fn analysis(phase: &str, failed: u32, last: &str) -> AnalysisStatus {
 fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_restarted() {
     let failed = |analysis| taken_back(Gate::Analysis, analysis);
     let mut world = held_in_rehearsal(failed(Some(analysis("Failed", 1, "0.31"))));
-    let expected = "main@sha1:bbbbbbbb was taken back as its analysis errors failed (1 of 2 measurements failed, 0 were \
-                    inconclusive; the last: 0.31), and is held; what was published before runs on. To try it again: \
-                    kubectl annotate";
+    let expected = "main@sha1:bbbbbbbb was rolled back as its analysis errors failed (1 of 2 measurements failed, 0 \
+                    were inconclusive; the last: 0.31), and is held; processes keep what was published before. To try \
+                    it again: kubectl annotate";
     let status = world.status();
     assert_eq!(
         (world.conditions()[0].as_str(), status.conditions[0].message.as_str()),
@@ -199,7 +199,7 @@ fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_
     assert!(world.events().is_empty());
     // Without the status, the marker has the gate.
     world.previous = RototoWorkspaceStatus::default();
-    assert!(world.status().conditions[0].message.contains("taken back as an analysis of it failed"));
+    assert!(world.status().conditions[0].message.contains("rolled back as an analysis of it failed"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
     let named = vec![Straggler::degraded("app-7".to_owned(), "error_rate")];
     let mut world = held_in_rehearsal(degraded(named.clone()));
     let expected =
-        "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
+        "rolled back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
     let status = world.status();
     assert!(status.conditions[0].message.contains(expected), "{}", status.conditions[0].message);
     let held = status.held.as_ref().unwrap();
@@ -427,5 +427,5 @@ fn a_revision_that_a_person_took_back_names_the_user() {
     let mut world = held_in_rehearsal(taken_back(Gate::Aborted, None));
     world.steering.aborted_by = Some("alice".to_owned());
     let message = &world.status().conditions[0].message;
-    assert!(message.contains("was taken back by a person (alice), and is held"), "{message}");
+    assert!(message.contains("was rolled back by a person (alice), and is held"), "{message}");
 }

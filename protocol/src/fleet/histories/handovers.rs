@@ -100,23 +100,6 @@ fn nothing_is_passed_on_during_a_recount() {
     assert_eq!(history.fleet.evidence(history.now), None);
 }
 
-/// The next leader's watch of the pods has begun after the object of a pod was gone.
-#[test]
-fn an_end_that_a_leader_saw_is_one_for_successors_that_never_saw_the_pod() {
-    let mut history = History::new();
-    history.pod("p1").pod("p2").publishes(publish(B, 2)).all_run_for(60, &["p1", "p2"], publish(B, 2));
-    history.pod_ends("p2").after(1_000);
-    history.pods.by_uid.remove("p2");
-    for _ in 0..2 {
-        hand_over(&mut history, publish(B, 2));
-        let view = history.all_run_for(20, &["p1"], publish(B, 2)).view();
-        assert_eq!((view.verdict, view.processes), (Verdict::Converged, 1));
-    }
-    // A report that comes later outweighs the end while the process is not silent, as with an end that a watch shows.
-    assert_eq!(history.applied("p2", publish(B, 2)).view().processes, 2);
-    assert_eq!(history.all_run_for(50, &["p1"], publish(B, 2)).verdict(), Verdict::Converged);
-}
-
 /// A process about which all is known that a report can say.
 fn spoken_for() -> History {
     let mut history = History::new();

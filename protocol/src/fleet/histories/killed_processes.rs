@@ -156,3 +156,42 @@ fn a_younger_process_of_the_container_in_another_pid_namespace_is_no_evidence_of
     assert!(matches!(view.verdict, Verdict::Progressing { .. }), "{view:?}");
     assert_eq!((view.expected, view.silent), (Some(2), 1), "the parent hangs");
 }
+
+/// A pod with a sidecar beside the container in which a process is expected.
+fn with_sidecar(history: &mut History, name: &str) {
+    let sidecar = Container { name: "mesh".to_owned(), running: true, expected: false, ended: None };
+    history.pod(name).change(name, |pod| pod.containers.push(sidecar));
+}
+
+fn sidecar_restarts(history: &mut History, name: &str) {
+    let end = ContainerEnd { at: history.wall(), seen: history.now, grace_from: Some(history.now) };
+    history.change(name, |pod| pod.containers[1].ended = Some(end));
+}
+
+#[test]
+fn the_restart_of_a_sidecar_gives_a_silent_application_no_new_grace() {
+    let mut history = History::new();
+    history.pod("p1").publishes(publish(B, 2)).after(1_000);
+    with_sidecar(&mut history, "mute");
+    assert!(history.all_run_for(120, &["p1"], publish(B, 2)).is_progressing());
+    sidecar_restarts(&mut history, "mute");
+    assert!(history.is_progressing());
+}
+
+#[test]
+fn the_restart_of_a_sidecar_does_not_end_the_excuse_of_a_process_that_drained() {
+    let mut history = History::new();
+    let drained = |history: &History| Report {
+        started_at: Some(history.wall()),
+        started_ms_ago: Some(5_000),
+        drained_ms_ago: Some(0),
+        ..Report::default()
+    };
+    history.pod("p1").publishes(publish(B, 2));
+    with_sidecar(&mut history, "p2");
+    let report = drained(&history);
+    history.reports("p2", ProcessState::Draining, Some(publish(B, 2)), report);
+    history.all_run_for(30, &["p1"], publish(B, 2));
+    sidecar_restarts(&mut history, "p2");
+    assert_eq!(history.all_run_for(120, &["p1"], publish(B, 2)).verdict(), Verdict::Converged);
+}

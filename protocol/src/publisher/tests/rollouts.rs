@@ -260,7 +260,7 @@ fn refuses(fleet: &mut Fleet, announced: Publish) {
         passing: Vec::new(),
         object_state: PodObjectState::Exists,
     };
-    fleet.observe(Pods { by_uid: [("p".to_owned(), selected)].into(), incomplete: false });
+    fleet.observe(Pods { by_uid: [("p".into(), selected.into())].into(), incomplete: false });
     let state = PreparationState::Refused;
     let (fingerprint, updated_at) = (announced.fingerprint.to_string(), announced.updated_at);
     let next = Some(Preparation { fingerprint, updated_at, state, reason: None });
