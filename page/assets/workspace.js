@@ -200,7 +200,7 @@ function rollout(content, found) {
     content,
     element("p", {}, `Step ${found.step + 1} of ${found.steps} since `, element("time", { datetime: found.since }), `: ${found.next} run ${short(found.revision)}, ${found.stable} what is published.`),
     element("ol", { class: "steps", "aria-label": "Steps" }, steps),
-    element("dl", {}, element("dt", {}, "Go on"), element("dd", {}, command(found.promote)), element("dt", {}, "Take it back"), element("dd", {}, command(found.abort))),
+    element("dl", {}, element("dt", {}, "Go on"), element("dd", {}, command(found.promote)), element("dt", {}, "Roll it back"), element("dd", {}, command(found.abort))),
   );
 }
 
@@ -212,7 +212,7 @@ function refused(content, found) {
   });
   fill(
     content,
-    element("p", {}, "Lint refuses ", element("code", {}, short(found.revision)), ` with ${faults}, `, element("time", { datetime: found.time }), ". What was published before runs on."),
+    element("p", {}, "Lint refuses ", element("code", {}, short(found.revision)), ` with ${faults}, `, element("time", { datetime: found.time }), ". Processes keep what was published before."),
     element("ul", { class: "findings" }, lines),
   );
 }
@@ -222,7 +222,7 @@ function held(content, found) {
     ShrinkHeld: `It would remove ${count(found.removes || 0, "published variable")}.`,
     RefusedInRehearsal: "Processes refuse it before it is published.",
     RehearsalIncomplete: "Processes have not prepared it.",
-    HeldBack: "It was taken back during its rollout.",
+    HeldBack: "It was rolled back during its rollout.",
   };
   const names = (found.processes || []).map(({ name, state, reason }) => element("li", {}, element("code", {}, name), ` ${state}${reason ? ` (${reason})` : ""}`));
   fill(

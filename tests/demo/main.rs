@@ -21,7 +21,7 @@ struct DemoOptions {
     /// Keep everything running at the end, and show commands to try.
     #[arg(long)]
     keep: bool,
-    /// Show also a rollout in steps that a query to Prometheus takes back. It downloads Debian's package once (19 MB).
+    /// Show also a rollout in steps that a query to Prometheus rolls back. It downloads Debian's package once (19 MB).
     #[arg(long)]
     stages: bool,
     /// The number of processes in the fleet.

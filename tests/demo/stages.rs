@@ -1,4 +1,4 @@
-//! The section with `--stages`: a revision reaches a part of the fleet, and a query to a real Prometheus takes it back.
+//! The section with `--stages`: a revision reaches a part of the fleet, and a query to a real Prometheus rolls it back.
 
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ fn report_errors(
     Ok(count)
 }
 
-/// Shows a stage that a failing query takes back.
+/// Shows a stage that a failing query rolls back.
 pub(crate) async fn take_back_by_a_query(environment: &DemoEnvironment) -> anyhow::Result<()> {
     title("5. In steps: a policy that is valid, and bad");
     let target = MetricsTarget::start()?;
@@ -67,7 +67,7 @@ pub(crate) async fn take_back_by_a_query(environment: &DemoEnvironment) -> anyho
     let errors = held.analysis.as_ref().context("the status should name the analysis")?;
     let last = errors.last.as_deref().unwrap_or_default();
     say(format_args!(
-        "TAKEN BACK  {}: {} of its measurements failed, the last with {last}",
+        "ROLLED BACK  {}: {} of its measurements failed, the last with {last}",
         held.revision, errors.failed
     ));
     environment.converged_on_what_is_published().await?;

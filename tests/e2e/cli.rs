@@ -56,7 +56,7 @@ async fn wait_knows_a_commit_that_is_rolled_out_also_once_one_with_the_same_cont
     assert!(staged.starts_with("staged: step 2 of 2: "), "{staged}");
     ends(&scene.rototo(&["abort", WORKSPACE]).output().unwrap(), 0);
     let held = ends(&scene.rototo(&wait).output().unwrap(), 3);
-    assert!(held.contains("was taken back"), "{held}");
+    assert!(held.contains("was rolled back"), "{held}");
     ends(&scene.rototo(&["retry", WORKSPACE]).output().unwrap(), 0);
     at_step(&scene, 1, "1/1", "2/2").await;
     ends(&scene.rototo(&["promote", WORKSPACE]).output().unwrap(), 0);

@@ -1,4 +1,4 @@
-//! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
+//! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it rolls it back for all.
 
 use std::process::Command;
 
@@ -123,7 +123,7 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
     let status = wait(&scene, "held back", held_back).await;
     let message = &status.condition("Ready").unwrap().message;
-    assert!(message.contains("was taken back by a person (unverified)"), "{message}");
+    assert!(message.contains("was rolled back by a person (unverified)"), "{message}");
     let held = status.held.unwrap();
     assert!(held.revision.ends_with(&commit));
     wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;

@@ -116,8 +116,9 @@ fn fleet_in_words(fleet: &FleetStatus) -> String {
     text
 }
 
-/// The longest age of the claims of an operator that runs, with some reserve.
-const DATED_WITHIN: SignedDuration = SignedDuration::from_mins(11);
+/// The longest age of the claims of an operator that runs, with some reserve: an idle one dates its status every 10 to 15
+/// minutes.
+const DATED_WITHIN: SignedDuration = SignedDuration::from_mins(16);
 
 /// Returns the age of the claim by this machine's clock. It is a hint, as the clocks of two machines may differ.
 fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
@@ -182,7 +183,7 @@ pub(crate) fn held_in_words(held: &HeldStatus) -> String {
         reason::HELD_BACK => {
             let release = plain(&held.release);
             let revision = short_revision(Some(&held.revision));
-            return format!("{revision} was taken back during its rollout, and is held. To try it again: {release}");
+            return format!("{revision} was rolled back during its rollout, and is held. To try it again: {release}");
         }
         reason::REHEARSAL_INCOMPLETE => format!("is held: these have not prepared it: {named}"),
         _ => format!("would remove {} and is held", count(held.removes as usize, "published variable")),
@@ -336,8 +337,11 @@ prod/degradation  not ready (LintRefused) see below
         let wrong = "by this machine's clock: one of the clocks is wrong; `rototo wait` asks the operator";
         check(Some("2026-11-20T18:42:01Z"), 600, &format!("61 s in the future {wrong}"));
         check(Some("2026-11-20T21:41:00Z"), 0, &format!("3 h in the future {wrong}"));
-        let dead = "3 h ago: ask again with `rototo wait`, or see whether the operator runs";
-        check(Some("2026-11-20T15:41:00Z"), 0, dead);
+        // An idle operator dates its status every 10 to 15 minutes.
+        check(Some("2026-11-20T18:26:00Z"), 0, "15 min ago: ask again with `rototo wait`");
+        let dead = "ask again with `rototo wait`, or see whether the operator runs";
+        check(Some("2026-11-20T18:24:00Z"), 0, &format!("17 min ago: {dead}"));
+        check(Some("2026-11-20T15:41:00Z"), 0, &format!("3 h ago: {dead}"));
         check(None, 0, "at an unknown time: ask again with `rototo wait`");
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
         let _ = writeln!(text, "  {} waits for the end of this rollout", short_revision(Some(queued)));
     }
     text.push_str(&request);
-    let _ = writeln!(text, "  `rototo promote {name} --step` goes on, `rototo abort {name}` takes it back");
+    let _ = writeln!(text, "  `rototo promote {name} --step` goes on, `rototo abort {name}` rolls it back");
     text
 }
 
@@ -108,7 +108,7 @@ mod tests {
              \u{20}       pause until it is promoted\n\
              \u{20} analysis errors is running: 0 successful, 0 failed, 1 inconclusive; the last: no\u{fffd}series\n\
              \u{20} 1/2 processes run the new revision, 2/2 what is published\n\
-             \u{20} `rototo promote checkout --step` goes on, `rototo abort checkout` takes it back\n"
+             \u{20} `rototo promote checkout --step` goes on, `rototo abort checkout` rolls it back\n"
         );
     }
 
@@ -134,6 +134,6 @@ mod tests {
             "revision": "main@sha1:4d123d613b6bc220", "fingerprint": "sha256:00", "reason": "HeldBack",
             "since": "2026-11-20T18:40:00Z", "release": "kubectl annotate",
         } }));
-        assert!(unstyled(&rollout(&held)).contains("was taken back during its rollout"), "{}", rollout(&held));
+        assert!(unstyled(&rollout(&held)).contains("was rolled back during its rollout"), "{}", rollout(&held));
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::commands::steering::{SteeringAction, SteeringArguments, steer};
 use crate::global::GlobalArguments;
 
-/// Take the newest revision back: every process returns to what is published.
+/// Roll the newest revision back: every process returns to what is published.
 #[derive(Debug, Args)]
 pub(crate) struct AbortArguments {
     #[command(flatten)]

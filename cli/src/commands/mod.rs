@@ -61,7 +61,8 @@ A SOURCE is a directory, or one of
   https://host/archive.tar.gz#:SUBDIRECTORY          or .zip
   file:///path
 
-Exit codes: 0 all is well, 1 the command failed or lint found errors, 2 the command line is wrong.";
+Exit codes: 0 all is well, 1 the command failed or lint found errors, 2 the command line is wrong.
+`rototo wait` has more.";
 
 /// Check rototo workspaces, and see what they decide for whom.
 ///

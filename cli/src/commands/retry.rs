@@ -7,7 +7,7 @@ use clap::Args;
 use crate::commands::steering::{SteeringAction, SteeringArguments, steer};
 use crate::global::GlobalArguments;
 
-/// Begin a new rollout of a revision that was taken back.
+/// Begin a new rollout of a revision that was rolled back.
 #[derive(Debug, Args)]
 pub(crate) struct RetryArguments {
     #[command(flatten)]

@@ -59,9 +59,9 @@ impl SteeringAction {
         let (revision, request) = match self {
             Self::Retry => {
                 let held = status.held.as_ref().filter(|held| held.reason == HELD_BACK);
-                let Some(held) = held else { bail!("no revision was taken back: see `rototo status`") };
+                let Some(held) = held else { bail!("no revision was rolled back: see `rototo status`") };
                 let Some(of) = of(held) else {
-                    bail!("the status does not name what was taken back: {}", held.release)
+                    bail!("the status does not name what was rolled back: {}", held.release)
                 };
                 (&held.revision, format!("retry {} of={of}", commit(&held.revision)))
             }
@@ -79,7 +79,7 @@ impl SteeringAction {
 
 const HELD_BACK: &str = rototo_api::condition::reason::HELD_BACK;
 
-/// Returns the name of the publish that was taken back, from the command in the status.
+/// Returns the name of the publish that was rolled back, from the command in the status.
 fn of(held: &HeldStatus) -> Option<&str> {
     let (_, of) = held.release.split_once(" of=")?;
     of.split(|end: char| end.is_whitespace() || end == '\'').next()

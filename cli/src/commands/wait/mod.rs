@@ -31,7 +31,7 @@ use crate::terminal::wording::plain;
 const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
-  rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
+  rototo wait degradation --fingerprint sha256:9f2c…   this content, by all 64 digits
   rototo wait degradation --revision $COMMIT --stage 1   its rollout has begun step=1, the second
   rototo wait degradation --revision $COMMIT --context eu --context us   in both clusters
   rototo wait degradation                              the newest revision that the operator knows
@@ -51,7 +51,7 @@ Exit codes:
      target is not published
   2  the command line is wrong
   3  lint refuses it, or it is held until somebody allows it
-  4  not within --timeout; the message names the stragglers
+  4  not every process ran it within --timeout; the message names those that are behind
   5  a status that may be old says that every process runs it, that its rollout has reached the step, or that it is refused
      or held";
 

@@ -83,7 +83,9 @@ fn without_leader(
 
 /// Fails if a workspace that is all right was not Ready, other than for a publish in progress.
 pub(super) fn ready_is_untouched(observed: &[Observed]) -> anyhow::Result<()> {
-    let is_touched = |ready: &str| !ready.starts_with("True") && !ready.contains("Progressing");
+    // A push that is on its way is nothing that the operators' replacement did.
+    let on_its_way = |ready: &str| ready.contains("Progressing") || ready.contains("Rehearsing");
+    let is_touched = |ready: &str| !ready.starts_with("True") && !on_its_way(ready);
     match observed.iter().find(|one| is_touched(&one.status.condition("Ready"))) {
         Some(one) => bail!("Ready was touched: {}", one.status.line()),
         None => Ok(()),
