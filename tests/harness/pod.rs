@@ -66,7 +66,8 @@ impl Pod {
     /// Writes the status as a kubelet does: the container ended at `ended`, and runs again.
     pub async fn restarted(&self, restarts: u32, ended: Timestamp) -> anyhow::Result<()> {
         let last = json!({ "terminated": { "exitCode": 137, "finishedAt": seconds(ended) } });
-        self.set_states("Running", restarts, json!({ "running": { "startedAt": now() } }), last).await
+        let running = json!({ "running": { "startedAt": seconds(ended.max(Timestamp::now())) } });
+        self.set_states("Running", restarts, running, last).await
     }
 
     async fn set_states(&self, phase: &str, restarts: u32, state: Value, last: Value) -> anyhow::Result<()> {

@@ -42,18 +42,9 @@ impl Inheritance {
         let (handover, received) =
             inherited.as_mut().filter(|inherited| counts(inherited, transitions, clock::now()))?;
         let evidence = handover.fleets.remove(uid)?;
-        Some(continued(&evidence, heartbeat, *received))
-    }
-
-    /// Returns the evidence about the workspaces that this process never reconciled in the term that began after
-    /// `transitions` changes of the holder.
-    pub(crate) fn left_over(&self, transitions: Option<i32>, heartbeat: Duration) -> HashMap<String, FleetEvidence> {
-        let inherited = self.lock().take().filter(|inherited| counts(inherited, transitions, clock::now()));
-        let Some((handover, received)) = inherited else { return HashMap::new() };
-        let passed_on = handover.fleets.into_iter().filter_map(|(uid, evidence)| {
-            Some((uid, continued(&evidence, heartbeat, received).evidence(clock::now())?))
-        });
-        passed_on.collect()
+        let mut fleet = Fleet::inherited(&evidence, heartbeat, *received);
+        fleet.turned_away(clock::now());
+        Some(fleet)
     }
 
     /// Drops what was received: nobody took reports for a while.
@@ -68,12 +59,6 @@ impl Inheritance {
 
 fn counts((handover, received): &(Handover, Moment), transitions: Option<i32>, now: Moment) -> bool {
     passed_directly(handover.transitions, transitions) && now < *received + COUNTS_FOR
-}
-
-fn continued(evidence: &FleetEvidence, heartbeat: Duration, received: Moment) -> Fleet {
-    let mut fleet = Fleet::inherited(evidence, heartbeat, received);
-    fleet.turned_away(clock::now());
-    fleet
 }
 
 #[cfg(test)]
@@ -108,21 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn evidence_that_was_not_used_is_passed_on_once_to_the_next_leader() {
+    fn evidence_from_before_a_lapse_does_not_count() {
         let inheritance = Inheritance::default();
-        let heartbeat = Duration::from_secs(15);
-        let received = || {
-            let fleets = ["a", "b"].map(|uid| (uid.to_owned(), FleetEvidence::default()));
-            inheritance.received(Handover { transitions: Some(3), fleets: fleets.into() });
-        };
-        received();
-        assert!(inheritance.fleet("a", Some(4), heartbeat).is_some());
-        assert_eq!(inheritance.left_over(Some(4), heartbeat).into_keys().collect::<Vec<_>>(), ["b"]);
-        assert!(inheritance.left_over(Some(4), heartbeat).is_empty());
-        received();
-        assert!(inheritance.left_over(Some(5), heartbeat).is_empty(), "somebody else led in between");
-        received();
+        let fleets = HashMap::from([("uid".to_owned(), FleetEvidence::default())]);
+        inheritance.received(Handover { transitions: Some(3), fleets });
         inheritance.lapsed();
-        assert!(inheritance.fleet("a", Some(4), heartbeat).is_none());
+        assert!(inheritance.fleet("uid", Some(4), Duration::from_secs(15)).is_none());
     }
 }

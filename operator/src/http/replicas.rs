@@ -61,6 +61,10 @@ pub(super) async fn inherit(
     endpoints.require_peer(&headers)?;
     let body = body::read(body, HANDOVER_LIMIT).await.map_err(|why| HttpError::unread(why, HANDOVER_LIMIT))?;
     let handover = serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    if endpoints.context().leadership().is_held(Instant::now()) {
+        // This process took reports that the sender knows nothing of.
+        return Err(HttpError::NotLeading);
+    }
     endpoints.context().inherit(handover);
     Ok(StatusCode::NO_CONTENT)
 }

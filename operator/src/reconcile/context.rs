@@ -3,6 +3,7 @@
 //! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs,
 //! and whatever needs several of these has a method here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -255,6 +256,7 @@ impl OperatorContext {
         self.records.remove(key);
         self.metrics.forget(key);
         self.failures.ended(key);
+        self.sources.forget_failure(key);
     }
 
     /// Records that a loop of the process makes progress.
@@ -298,10 +300,11 @@ impl OperatorContext {
         let Some(copies) = self.copies.as_ref().filter(|_| self.leadership.is_held(Instant::now())) else { return };
         self.leadership.end();
         let transitions = self.leadership.transitions();
-        let mut fleets = self.inheritance.left_over(transitions, self.heartbeat);
-        for (key, record) in self.records.all() {
-            // With the ends that were seen since its last reconcile.
-            let pods = self.cluster.workspace(&key).map(|workspace| self.cluster.pods(&workspace));
+        let mut fleets = HashMap::new();
+        for workspace in self.cluster.workspaces() {
+            // A workspace that was not reconciled in this term inherits its evidence here, and passes it on.
+            let record = self.record(&workspace);
+            let pods = self.cluster.pods(&workspace);
             fleets.extend(record.lock().hand_over(pods, self.last_turned_away()));
         }
         copies.hand_over(&Handover { transitions, fleets }).await;
@@ -366,6 +369,7 @@ impl OperatorContext {
         self.end_traces();
         for key in self.records.clear() {
             self.metrics.forget(&key);
+            self.sources.forget_failure(&key);
         }
     }
 }

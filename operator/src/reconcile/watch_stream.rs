@@ -75,6 +75,11 @@ fn is_too_large(error: &watcher::Error) -> bool {
     successors(Some(error as &dyn Error), |error| (*error).source()).any(|error| error.is::<AnswerTooLarge>())
 }
 
+/// Returns whether the API server no longer continues a list.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
 /// Leaves out the objects that this version can't read, as one with a value that a later version has added: one of them
 /// must not stop the watch of all others. `observe` sees each event first, as the watch has it. A deletion needs no more
 /// of an object than its metadata, from which `named` makes one.
@@ -121,6 +126,9 @@ where
                         Event::Init => report(WatchAnswer::Lists),
                         _ => failures.reset(),
                     }
+                    if matches!(event, Event::InitDone) {
+                        failures.too_large = 0;
+                    }
                     if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
                         report(WatchAnswer::Runs);
                     }
@@ -134,9 +142,8 @@ where
                         None => WatchAnswer::Interrupted { error: &error, first },
                     });
                     let longest = if forbidden { LONGEST_FORBIDDEN } else { LONGEST_WAIT };
-                    let too_large = is_too_large(&error);
-                    failures.too_large += u32::from(too_large);
-                    (refusal.is_some() || too_large, failures.next(longest, fastrand::f64()))
+                    let resized = failures.resize(&error);
+                    (refusal.is_some() || resized, failures.next(longest, fastrand::f64()))
                 }
                 // Watches do not end.
                 None => (true, FIRST_WAIT),
@@ -154,13 +161,21 @@ where
 struct Failures {
     in_a_row: u32,
     last: Option<Instant>,
-    /// The number of pages that were too large.
+    /// The number of times that pages of the present list were too large.
     too_large: u32,
 }
 
 impl Failures {
     fn reset(&mut self) {
         self.in_a_row = 0;
+    }
+
+    /// Takes smaller pages after one that was too large, and larger ones after a list that took longer than the API server
+    /// continues it. Returns whether the size changes.
+    fn resize(&mut self, error: &watcher::Error) -> bool {
+        let (too_large, too_slow) = (is_too_large(error), self.too_large > 0 && is_expired(error));
+        self.too_large = (self.too_large + u32::from(too_large)).saturating_sub(u32::from(too_slow));
+        too_large || too_slow
     }
 
     /// Notes a failure. Returns whether it is the first after a success or a quiet time.
@@ -245,6 +260,22 @@ mod tests {
         assert_eq!(begun, 1);
         assert!(answers[0].ends_with("first=true") && answers[1].ends_with("first=false"), "{answers:?}");
         assert!(time < Duration::from_secs(1), "{time:?}");
+    }
+
+    #[test]
+    fn a_list_that_expires_is_repeated_with_larger_pages() {
+        let expired = || {
+            let status = Status { code: 410, ..Status::default() };
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        let too_large = || watcher::Error::InitialListFailed(kube::Error::Service(Box::new(AnswerTooLarge)));
+        let mut failures = Failures::default();
+        assert!(!failures.resize(&expired()), "the pages have their usual size");
+        assert!(failures.resize(&too_large()) && failures.resize(&too_large()));
+        assert_eq!(failures.too_large, 2);
+        assert!(failures.resize(&expired()));
+        assert_eq!(failures.too_large, 1);
+        assert!(!failures.resize(&watcher::Error::NoResourceVersion));
     }
 
     #[tokio::test(start_paused = true)]

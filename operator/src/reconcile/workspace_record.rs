@@ -404,12 +404,10 @@ impl WorkspaceRecord {
 
     /// Returns the evidence about the fleet, to be passed on to the next leader, with the UID of the workspace. This
     /// process takes no report afterwards. `None` during a recount. `pods` are those of now.
-    pub(crate) fn hand_over(&mut self, pods: Option<Pods>, turned_away: Moment) -> Option<(String, FleetEvidence)> {
+    pub(crate) fn hand_over(&mut self, pods: Pods, turned_away: Moment) -> Option<(String, FleetEvidence)> {
         self.handed_over = true;
         self.fleet.turned_away(turned_away);
-        if let Some(pods) = pods {
-            self.fleet.observe(pods);
-        }
+        self.fleet.observe(pods);
         Some((self.uid.clone(), self.fleet.evidence(clock::now())?))
     }
 
@@ -425,7 +423,11 @@ impl WorkspaceRecord {
         if self.handed_over {
             return None;
         }
-        self.fleet.limit_together(self.count.full());
+        if let Some(full) = self.count.full()
+            && self.fleet.turns_away(report, pod.as_ref(), full, received)
+        {
+            return Some(Err(full));
+        }
         let taken = self.fleet.report(report, pod, received, jitter);
         self.count.count(self.fleet.size());
         let taken = match taken {

@@ -130,7 +130,7 @@ mod tests {
     /// A small workspace whose patterns take about 7 MiB each.
     fn with_patterns(count: usize) -> Parsed {
         let manifest = ("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec());
-        let schema = br#"{ "pattern": "(?:\\w(?=b)){100}" }"#;
+        let schema = br#"{ "pattern": "(?:\\w(?=b)){50}" }"#;
         let schemas = (0..count).map(|n| (format!("schemas/{n}.json"), schema.to_vec()));
         parse([manifest].into_iter().chain(schemas).collect())
     }

@@ -223,6 +223,11 @@ impl Sources {
         Ok(if spec.runs_tests() { access.with_tests() } else { access })
     }
 
+    /// Forgets that a source could not be read: another process reads it from now on, or it is gone.
+    pub(crate) fn forget_failure(&self, key: &WorkspaceKey) {
+        self.failing.has_ended(key);
+    }
+
     /// Logs a failure once, however many polls have it, and its end.
     fn log(&self, result: &Result<PollResult, PollError>, key: &WorkspaceKey) {
         match result {

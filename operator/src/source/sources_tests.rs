@@ -301,7 +301,7 @@ async fn workspaces_of_several_namespaces_that_wait_for_custom_rules_do_not_hold
 async fn a_workspace_with_heavy_patterns_waits_for_another_one_and_a_usual_one_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let sources = sources(folder.path(), CustomRules::off());
-    let schema = r#"{ "pattern": "(?:\\w(?=b)){200}" }"#;
+    let schema = r#"{ "pattern": "(?:\\w(?=b)){100}" }"#;
     let heavy = write_workspace(&folder.path().join("heavy"), &[("schemas/a.json", schema)]);
     let usual = write_workspace(&folder.path().join("usual"), &[]);
     let (taken, is_taken) = tokio::sync::oneshot::channel();

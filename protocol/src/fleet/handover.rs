@@ -54,21 +54,15 @@ impl Fleet {
         fleet.counted_ago = Duration::from_millis(evidence.counted_ms_ago);
         fleet.dropped = evidence.dropped;
         fleet.newest_announced = evidence.newest_announced;
-        fleet.processes = evidence.processes.iter().map(|process| inherited(process, sent)).collect();
-        fleet.inherited_pods = evidence.unreported.iter().map(|pod| InheritedPod::of(pod, sent)).collect();
-        if let Some((publish, since)) = evidence.publish.as_ref().and_then(|publish| published(publish, sent)) {
-            fleet.aim(publish, None, since);
-            let behind = evidence.processes.iter().filter_map(|process| Some((process, process.behind_ms_ago?)));
-            for (process, ago) in behind {
-                if let Some(process) = fleet.processes.get_mut(&id_of(process)) {
-                    process.behind_since = before(sent, ago);
-                }
-            }
-            for process in fleet.processes.values_mut() {
-                process.was_there = Some(process.follows_since <= since);
-            }
-            fleet.dropped = evidence.dropped;
+        fleet.goal = evidence.publish.as_ref().and_then(|publish| goal_of(publish, sent));
+        let goal = fleet.goal.as_ref();
+        fleet.processes = evidence.processes.iter().map(|process| inherited(process, goal, sent)).collect();
+        if fleet.counted_before > 0 {
+            // None of them stands in for one that is missing, also after it was forgotten.
+            fleet.recounted = fleet.processes.keys().cloned().collect();
+            fleet.counted_before = fleet.counted_before.saturating_add(fleet.recounted.len());
         }
+        fleet.inherited_pods = evidence.unreported.iter().map(|pod| InheritedPod::of(pod, sent)).collect();
         fleet
     }
 
@@ -119,14 +113,9 @@ fn publish_evidence(goal: &Goal, now: Moment) -> PublishEvidence {
     }
 }
 
-fn published(evidence: &PublishEvidence, sent: Moment) -> Option<(Publish, Moment)> {
+fn goal_of(evidence: &PublishEvidence, sent: Moment) -> Option<Goal> {
     let publish = Publish { fingerprint: evidence.fingerprint.parse().ok()?, updated_at: evidence.updated_at };
-    Some((publish, before(sent, evidence.published_ms_ago)))
-}
-
-fn id_of(evidence: &ProcessEvidence) -> ProcessId {
-    let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());
-    ProcessId { pod, process: evidence.report.process.clone() }
+    Some(Goal { publish, since: before(sent, evidence.published_ms_ago), cohort: None })
 }
 
 fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidence {
@@ -171,7 +160,7 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
     }
 }
 
-fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
+fn inherited(evidence: &ProcessEvidence, goal: Option<&Goal>, sent: Moment) -> (ProcessId, Process) {
     let report = &evidence.report;
     let last_report_at = before(sent, evidence.reported_ms_ago);
     let process = Process {
@@ -188,7 +177,14 @@ fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
         drained_at: drained_at(report),
         ..Process::of(report, evidence.pod.as_ref().map(|pod| pod.name.clone()), sent)
     };
-    (id_of(evidence), process)
+    let process = Process {
+        applied: goal.filter(|goal| process.runs(&goal.publish)).map(|goal| goal.since),
+        behind_since: before(sent, evidence.behind_ms_ago.unwrap_or(0)),
+        was_there: goal.map(|goal| process.follows_since <= goal.since),
+        ..process
+    };
+    let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());
+    (ProcessId { pod, process: report.process.clone() }, process)
 }
 
 fn age(then: Moment, now: Moment) -> u64 {

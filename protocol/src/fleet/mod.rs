@@ -123,8 +123,6 @@ pub struct Fleet {
     turned_away: Moment,
     /// The time at which a process last reported for which there is no room.
     no_room: Option<(Moment, NoRoom)>,
-    /// The limit that this fleet and others have reached together.
-    full_together: Option<NoRoom>,
     /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported last and that is later than the goal.
@@ -208,7 +206,6 @@ impl Fleet {
             known_before: counted_before,
             turned_away: now,
             no_room: None,
-            full_together: None,
             dropped: 0,
             unknown_publish: None,
             dealt_with: None,

@@ -7,8 +7,10 @@
 
 use std::fmt;
 
+use rototo_api::fleet::Report;
+
 use super::process::{Liveness, Process};
-use super::{Fleet, Moment, ProcessId};
+use super::{Fleet, Moment, PodIdentity, ProcessId};
 
 /// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
 /// or an attack from it.
@@ -92,10 +94,15 @@ impl Fleet {
         self.processes.len()
     }
 
-    /// Takes the limit that this fleet and others have reached together, if they have. No process is added until they have
-    /// not.
-    pub fn limit_together(&mut self, full: Option<NoRoom>) {
-        self.full_together = full;
+    /// Records a report of a process for which fleets together have no room, unless the process is known. Returns whether
+    /// it is turned away.
+    pub fn turns_away(&mut self, report: &Report, pod: Option<&PodIdentity>, full: NoRoom, now: Moment) -> bool {
+        let id = ProcessId { pod: pod.map(|pod| pod.uid.clone()), process: report.process.clone() };
+        let is_new = !self.processes.contains_key(&id);
+        if is_new {
+            self.note_no_room(full, now);
+        }
+        is_new
     }
 
     /// Returns an error if a process that is not known yet has no room.
@@ -109,7 +116,7 @@ impl Fleet {
             Some(_) if counted >= PROCESSES_PER_POD || remembered >= REMEMBERED_PER_POD => Err(NoRoom::Pod),
             None if remembered >= UNBOUND_PROCESSES => Err(NoRoom::Unbound),
             _ if self.processes.len() >= PROCESSES => Err(NoRoom::Fleet),
-            _ => self.full_together.map_or(Ok(()), Err),
+            _ => Ok(()),
         }
     }
 
@@ -157,8 +164,8 @@ mod tests {
             "run fewer processes in it",
             "use the projected token of the pod",
             "10000 processes",
-            "12500 processes of the namespace",
-            "50000 processes of all",
+            "25000 processes of the namespace",
+            "100000 processes of all",
         ];
         for (limit, said) in all.into_iter().zip(said) {
             assert!(limit.to_string().contains(said), "{limit}");

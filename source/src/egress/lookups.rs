@@ -16,9 +16,9 @@ use crate::error::EgressFault;
 use crate::hosts::{Owner, owner};
 
 /// The lookups at once. A runtime has 512 threads for blocking work.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// The lookups of one owner at once.
-const PER_OWNER: usize = 8;
+const PER_OWNER: usize = 4;
 /// The longest wait for the beginning of a lookup.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 

@@ -98,8 +98,8 @@ pub enum GitFault {
     AddressRefused(RefusedAddress),
     /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
     #[error(
-        "the name `{0}` was not looked up, because lookups of other names are under way that do not end: check the name servers \
-         of the hosts that this namespace names"
+        "the name `{0}` was not looked up, because too many lookups are under way that do not end; it is tried again. If this \
+         namespace names other hosts, check whether their name servers answer"
     )]
     LookupsFull(String),
     /// The host, or the way to it, is down.

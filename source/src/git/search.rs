@@ -131,7 +131,8 @@ impl SearchState {
 
     /// Records a search. Without an outcome, it was given up: others learn nothing from it, and wait as long as it took.
     fn ended(&mut self, owner: Owner, outcome: Option<Result<(), GitFault>>, began: Instant, now: Instant) {
-        if outcome == Some(Err(GitFault::LeftAlone)) {
+        // The owner alone is left alone, or has no place, and the host was not asked.
+        if matches!(outcome, Some(Err(GitFault::LeftAlone | GitFault::LookupsFull(_)))) {
             return;
         }
         let took = now.saturating_duration_since(began);
@@ -189,8 +190,10 @@ mod tests {
         let (state, after) = searched(Some(Err(lacked())));
         assert_eq!(state.refusal(&owner("a"), 64, after(0)), Some(Err(lacked())));
         assert_eq!(state.refusal(&owner("a"), 256, after(0)), None);
-        let (state, after) = searched(Some(Err(GitFault::LeftAlone)));
-        assert_eq!(state.refusal(&owner("a"), 64, after(0)), None, "the host was not asked");
+        for fault in [GitFault::LeftAlone, GitFault::LookupsFull("git.example.com".to_owned())] {
+            let (state, after) = searched(Some(Err(fault)));
+            assert_eq!(state.refusal(&owner("b"), 64, after(0)), None, "the host was not asked");
+        }
     }
 
     #[test]
