@@ -67,6 +67,35 @@ fn matches_that_would_take_hours_are_refused_at_once() {
     check_refused(tree, "rototo/variable-value-type-mismatch", "variables/v.toml");
 }
 
+/// Counting each value after the limit would read the large schema again.
+#[test]
+fn counting_ends_with_the_value_that_exceeds_the_limit() {
+    // Half of the limit.
+    let mut tree = workspace(&backtracking(12), &[("a", strings(200, "aaaaaaaaaaaa!"))]);
+    let mut schema = backtracking(12);
+    schema["properties"]["w"] = json!({ "enum": (0..50_000).collect::<Vec<u32>>() });
+    tree.insert("schemas/v.json", schema.to_string().into_bytes());
+    let more: String = (0..10_000).map(|n| format!("b{n} = {{}}\n")).collect();
+    let first = format!("[values]\na = {{ {} }}\n", strings(1_200, "aaaaaaaaaaaa!"));
+    let manifest =
+        "schema_version = 1\ntype = \"object\"\nschema = \"../schemas/v.json\"\nresolve = { default = \"a\" }\n";
+    tree.insert("variables/v.toml", format!("{manifest}{first}{more}").into_bytes());
+    check_refused(tree, "rototo/variable-value-type-mismatch", "variables/v.toml");
+}
+
+#[test]
+fn references_of_a_value_with_too_many_checks_are_not_followed() {
+    let schema = json!({ "properties": { "w": { "oneOf": [{ "$ref": "#" }, { "$ref": "#" }] },
+        "p": { "x-rototo-resource": "plan" } } });
+    let found = |levels| {
+        let deep = (0..levels).fold("1".to_owned(), |value, _| format!("{{ w = {value} }}"));
+        let errors = errors(workspace(&schema, &[("a", format!("p = \"x\"\nw = {deep}"))]));
+        errors.iter().map(|found| found.rule.to_string()).collect::<Vec<_>>()
+    };
+    assert!(found(1).contains(&"rototo/resource-object-unknown-reference".to_owned()), "{:?}", found(1));
+    assert_eq!(found(40), [MISMATCH]);
+}
+
 /// The lookaround reads the rest of the string at each place: 60 MB read for 8 KB is little, and 30 TB for 8 MB is not.
 #[test]
 fn a_lookaround_that_is_repeated_in_a_long_string() {
@@ -127,8 +156,9 @@ fn the_limit_is_the_same_after_any_changes() {
     step(&tree, false, 0);
 }
 
-/// Its weight is a little below a thirteenth of the limit of a workspace, and it is compiled fast.
-const HEAVY: &str = r"(?:\w(?=b)){100}";
+/// The weight of each is a little below a thirteenth of the limit of a workspace, and they are compiled fast.
+const HEAVY: [&str; 4] =
+    [r"(?:\w(?=a)){49}a{285}", r"(?:\w(?=b)){49}a{285}", r"(?:\w(?=c)){49}a{285}", r"(?:\w(?=d)){49}a{285}"];
 const TOO_MANY_PATTERNS: &str = "too large together";
 
 fn schema_with(patterns: &[&str]) -> Vec<u8> {
@@ -167,7 +197,7 @@ fn the_limit_of_patterns_is_the_same_after_any_changes() {
     let mut tree = workspace(&json!({ "required": ["v"] }), &[("a", "w = 1".to_owned())]);
     tree.insert("schemas/context.schema.json", b"{ \"type\": \"objekt\" }".to_vec());
     for number in 10..22 {
-        tree.insert(format!("schemas/s{number}.json"), schema_with(&[HEAVY]));
+        tree.insert(format!("schemas/s{number}.json"), schema_with(&HEAVY[..1]));
     }
     let mut linted = lint_after(&Linted::default(), &parse(tree.clone()));
     let mut step = |tree: &Tree, heaviest: Option<&str>, expected: usize| {
@@ -179,19 +209,19 @@ fn the_limit_of_patterns_is_the_same_after_any_changes() {
         assert_eq!(linted.lint().errors(), expected, "{found:#?}");
     };
     step(&tree, None, 3);
-    tree.insert("schemas/s22.json", schema_with(&[HEAVY]));
+    tree.insert("schemas/s22.json", schema_with(&HEAVY[..1]));
     step(&tree, None, 3);
     tree.insert("schemas/s23.json", schema_with(&["^a$", "^b$", "^c$", "^d$", "^e$"]));
     step(&tree, Some("schemas/s10.json"), 1);
-    tree.insert("schemas/s12.json", schema_with(&[HEAVY, HEAVY]));
+    tree.insert("schemas/s12.json", schema_with(&HEAVY[..2]));
     step(&tree, Some("schemas/s12.json"), 1);
-    tree.insert("schemas/p.json", schema_with(&[HEAVY, HEAVY, HEAVY]));
+    tree.insert("schemas/p.json", schema_with(&HEAVY[..3]));
     step(&tree, Some("schemas/p.json"), 1);
     // Too heavy alone, so it is not compiled, and does not count.
-    tree.insert("schemas/p.json", schema_with(&[HEAVY, HEAVY, HEAVY, HEAVY]));
+    tree.insert("schemas/p.json", schema_with(&HEAVY));
     tree.insert("schemas/s12.json", b"{".to_vec());
     step(&tree, None, 4);
-    tree.insert("schemas/p.json", schema_with(&[HEAVY, HEAVY]));
+    tree.insert("schemas/p.json", schema_with(&HEAVY[..2]));
     step(&tree, Some("schemas/p.json"), 2);
     tree.remove("schemas/p.json");
     step(&tree, None, 4);

@@ -32,6 +32,9 @@ impl Lookaround {
         let mut found = Self { count: 0, depth: 0, repeated: false };
         let (mut open, mut depth) = (vec![Group::default()], 0_u32);
         let mut rest = pattern.chars().peekable();
+        // A comment, which only `(?…` can begin, may hold a bracket that begins no class.
+        let plain = pattern.split("(?").skip(1).all(|group| group.starts_with(':'));
+        let mut in_class = false;
         // The lookarounds in the part before, to which a quantifier applies.
         let (mut last, mut after_quantifier) = (0_u64, false);
         while let Some(next) = rest.next() {
@@ -39,6 +42,8 @@ impl Lookaround {
             match next {
                 '\\' if rest.next().is_some_and(|next| matches!(next, '1'..='9' | 'k' | 'g' | 'G' | 'K')) => own = 1,
                 '\\' => {}
+                '[' => in_class = plain,
+                ']' => in_class = false,
                 '(' => {
                     let is_lookaround = rest.next_if_eq(&'?').is_some() && is_lookaround(&mut rest);
                     depth += u32::from(is_lookaround);
@@ -53,7 +58,7 @@ impl Lookaround {
                     own = group.count;
                 }
                 // A possessive quantifier keeps no way back, as a lookaround does.
-                '+' if after_quantifier => own = 1,
+                '+' if after_quantifier && !in_class => own = 1,
                 '*' | '+' | '?' | '{' => {
                     quantifier = true;
                     found.repeated |= last > 0 && next != '?';
@@ -136,6 +141,11 @@ mod tests {
         check(r"(a)\1", Some((1, 1, false)));
         check("a++b", Some((1, 1, false)));
         check("(?>a)", Some((1, 1, false)));
+        check(r"[a*+](?:b)[\]*+]", None);
+        check(r"[a]b*+", Some((1, 1, false)));
+        check(r"\[b*+]", Some((1, 1, false)));
+        check("(?x)#[\nb*+]", Some((1, 1, false)));
+        check("(?#[)b*+]", Some((1, 1, false)));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The cost of the patterns of a schema, estimated before compiling them: a few characters such as `\pL{1000}` can
 //! stand for megabytes.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 
 use crate::parse::lookaround::Lookaround;
 
@@ -26,22 +28,33 @@ pub(super) fn too_heavy(weight: u64) -> bool {
     weight > MAX_WEIGHT
 }
 
-/// Returns the weight of everything in `schema` that could be a pattern, wherever it occurs.
+/// Returns the weight of everything in `schema` that could be a pattern, wherever it occurs. Equal patterns of one schema
+/// are compiled once.
 pub(super) fn all(schema: &Value) -> u64 {
+    let mut patterns = BTreeSet::new();
+    each_pattern(schema, &mut |pattern| {
+        patterns.insert(pattern);
+    });
+    patterns.into_iter().fold(0, |sum: u64, pattern| sum.saturating_add(weight(pattern)))
+}
+
+/// Calls `found` with each text in a schema that may be a pattern.
+pub(super) fn each_pattern<'s>(schema: &'s Value, found: &mut dyn FnMut(&'s str)) {
     match schema {
-        Value::Object(members) => members.iter().fold(0, |sum, (key, value)| {
-            let own = match (key.as_str(), value) {
-                ("pattern", Value::String(pattern)) => weight(pattern),
-                ("patternProperties", Value::Object(patterns)) => {
-                    patterns.keys().fold(0, |sum: u64, pattern| sum.saturating_add(weight(pattern)))
-                }
-                _ => 0,
-            };
-            sum.saturating_add(own).saturating_add(all(value))
-        }),
-        Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(all(item))),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Object(members) => {
+            patterns_in(members).for_each(&mut *found);
+            members.values().for_each(|part| each_pattern(part, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| each_pattern(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The patterns of one part of a schema.
+pub(super) fn patterns_in(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let own = members.get("pattern").and_then(Value::as_str);
+    let of_keys = members.get("patternProperties").and_then(Value::as_object);
+    own.into_iter().chain(of_keys.into_iter().flat_map(|patterns| patterns.keys().map(String::as_str)))
 }
 
 /// The weights of classes of characters.
@@ -82,14 +95,62 @@ const WORK: ClassWeights =
 /// The characters of ASCII in a class in brackets that take as much as one character.
 const IN_CLASS: u64 = 8;
 
-/// Returns the approximate number of states of a pattern, by the memory that they take.
+/// Returns the approximate number of states of a pattern, by the memory that they take. With lookaround, it is compiled a
+/// second time to count its work.
 fn weight(pattern: &str) -> u64 {
-    states(pattern, if Lookaround::of(pattern).is_some() { &MEMORY_OF_LOOKAROUND } else { &MEMORY })
+    if has_hidden_parts(pattern) {
+        return u64::MAX;
+    }
+    match Lookaround::of(pattern) {
+        Some(_) => states(pattern, &MEMORY_OF_LOOKAROUND).saturating_mul(2),
+        None => states(pattern, &MEMORY),
+    }
+}
+
+/// Returns whether the text of a pattern does not show what a counted repetition applies to, or how often a part occurs:
+/// with the flag `x`, spaces and comments mean nothing; `(?#…)` is a comment, too; `\g<…>` and `(?P>…)` stand for groups.
+fn has_hidden_parts(pattern: &str) -> bool {
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['\\', '(']) {
+        let (_, from) = rest.split_at(at);
+        if from.starts_with(r"\g") || from.starts_with("(?#") || from.starts_with("(?P>") {
+            return true;
+        }
+        if let Some(group) = from.strip_prefix("(?") {
+            let end = group.find(|next: char| !next.is_ascii_alphabetic() && next != '-').unwrap_or(group.len());
+            let (flags, after) = group.split_at(end);
+            if flags.contains('x') && after.starts_with([':', ')']) {
+                return true;
+            }
+        }
+        let mut passed = from.chars();
+        if passed.next() == Some('\\') {
+            passed.next();
+        }
+        rest = passed.as_str();
+    }
+    false
 }
 
 /// Returns the approximate number of states of a pattern that may be active at one time.
 pub(super) fn active_states(pattern: &str) -> u64 {
-    states(pattern, &WORK)
+    if is_one_class(pattern) { EACH } else { states(pattern, &WORK) }
+}
+
+/// Returns whether a pattern is one class that is repeated from the beginning to the end of a string, such as
+/// `^[a-z]{1,500}$`: however often, one state is active at a time.
+fn is_one_class(pattern: &str) -> bool {
+    let Some(rest) = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else { return false };
+    let quantifier = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((class, _)) if class.contains('[') || class.ends_with('\\') => None,
+        Some((_, after)) => Some(after),
+        None => rest.strip_prefix('.'),
+    };
+    let counted = |text: &str| {
+        let times = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        times.is_some_and(|times| times.bytes().all(|next| next.is_ascii_digit() || next == b','))
+    };
+    quantifier.is_some_and(|text| matches!(text, "*" | "+" | "?") || counted(text))
 }
 
 /// Returns the approximate number of states of a pattern. A part that is repeated a counted number of times counts as
@@ -195,8 +256,36 @@ mod tests {
             r"^.{1,64}@.{1,255}$",
             r"^[^{}]{3,}$",
             r"{,}{a}\{100}",
+            r"^a\(?x\)(?:x)(?<x>x)\\g(?i-s)x",
         ] {
             assert!(!too_heavy(all(&json!({ "pattern": pattern }))), "{pattern} {}", weight(pattern));
+        }
+    }
+
+    #[test]
+    fn equal_patterns_of_one_schema_count_once() {
+        let field = json!({ "pattern": "^.{1,500}$" });
+        let same = json!({ "items": vec![field.clone(); 40], "patternProperties": { "^.{1,500}$": true } });
+        assert_eq!(all(&same), weight("^.{1,500}$"));
+        assert_eq!(all(&json!([field, { "pattern": "a" }])), weight("^.{1,500}$") + weight("a"));
+    }
+
+    #[test]
+    fn one_class_that_is_repeated_has_one_active_state() {
+        for pattern in ["^[^<>]{1,2000}$", "^.{500}$", r"^[\w-]*$", "^[a]+$", "^.?$"] {
+            assert_eq!(active_states(pattern), EACH, "{pattern}");
+        }
+        for pattern in [
+            "^.{9}a{9}$",
+            "[a]{9}$",
+            "^[a]{9}",
+            r"^[\]]{9}$",
+            "^[a]a[a]{9}$",
+            "^.*.{9}$",
+            "^(?:.{9}){9}$",
+            "^[a]{9}{9}$",
+        ] {
+            assert!(active_states(pattern) > EACH, "{pattern}");
         }
     }
 
@@ -212,13 +301,26 @@ mod tests {
             (r"\s{100}", 465),
             (r"[^a]{100}", 520),
             (r".{319}", 1_600),
-            (r"(?=a)\w{100}", 29_000),
-            (r"(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,64}", 1_700),
+            (r"(?=a)\w{100}", 2 * 29_000),
+            (r"(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,64}", 2 * 1_700),
         ] {
             let weight = weight(pattern);
             assert!(weight >= least && weight <= 3 * least, "{pattern} {weight}");
         }
-        for pattern in [r"\pL{1000}", "((a{100}){100}){100}", r"[^\pN]{500}", "a{99999999999999999999999}"] {
+        for pattern in [
+            r"\pL{1000}",
+            "((a{100}){100}){100}",
+            r"[^\pN]{500}",
+            "a{99999999999999999999999}",
+            r"(?x)\pL {140}",
+            "(?ix)a",
+            "(?-x)a",
+            "a(?x:a)",
+            r"\\(?s-xi:a)",
+            r"(?=a)\pL(?#b){1000}",
+            r"(?=a)(?<n>a)\g<n>",
+            "(?=a)(?P<n>a)(?P>n)",
+        ] {
             assert!(too_heavy(all(&json!({ "items": [{ "pattern": pattern }] }))), "{pattern} {}", weight(pattern));
         }
         let many: serde_json::Map<String, Value> = (0..10_000).map(|n| (format!("^a{n}"), true.into())).collect();

@@ -101,7 +101,10 @@ impl Checker {
     fn build(schema: &Value, patterns: u64) -> Result<Self, InvalidSchema> {
         let too_much = |message: &str| Err(InvalidSchema { message: message.to_owned(), pointer: String::new() });
         if pattern::too_heavy(patterns) {
-            return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
+            return too_much(
+                "its patterns are too large: repeat less with `{n}`, use fewer of them, and write none with the flag `x`, \
+                 `(?#…)`, or `\\g<…>`",
+            );
         }
         if schema_paths::too_long(schema) {
             return too_much("its names are too long for the number of parts below them: shorten them");

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A schema with at most this many parts, including those behind references, is cheap for any value.
 const LITTLE: u64 = 2_000;
@@ -16,6 +16,12 @@ pub(crate) const MAX_CHECKS: u64 = 1_000_000;
 
 /// The greatest depth of nested checks, including references: each level needs stack in the program that follows it.
 pub(super) const MAX_DEPTH: usize = 512;
+
+/// The keywords of references.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+
+/// The bytes of a reference that are compared in one step.
+const COMPARED: usize = 64;
 
 /// The relation between the size of a value and the cost of checking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,9 @@ pub(crate) enum SchemaCost {
 impl SchemaCost {
     pub(crate) fn of(schema: &Value) -> Self {
         let targets = Targets::of(schema);
+        if targets.steps > MAX_CHECKS {
+            return Self::Boundless;
+        }
         let mut parts =
             Parts { targets: &targets, weigh: &|_| 1, of_one_place: false, known: HashMap::new(), unclear: false };
         let count = parts.count(schema, Role::Schema, 0);
@@ -53,7 +62,7 @@ pub(super) fn weight_at_a_place(schema: &Value, weigh: &dyn Fn(&Value) -> u64) -
 /// Returns the number of checks of `value` against `schema`. Counting stops a little above [`MAX_CHECKS`].
 pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
     let targets = Targets::of(schema);
-    let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), names: Vec::new(), steps: 0 };
+    let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), names: Names::default(), steps: 0 };
     checks.count(schema, value, 0)
 }
 
@@ -61,13 +70,19 @@ pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
 pub(super) struct Targets<'s> {
     /// The whole schema, and the parts with their own address: the possible meanings of `#`.
     roots: Vec<&'s Value>,
-    /// The parts with a name.
-    anchors: Vec<(&'s str, &'s Value)>,
+    /// The parts with each name.
+    anchors: HashMap<&'s str, Vec<&'s Value>>,
+    /// The targets of the references in each part that has some, by its address.
+    of_parts: HashMap<*const Map<String, Value>, Vec<&'s Value>>,
+    /// The steps that finding the targets took: each reference may have as many as there are roots. If they exceed
+    /// [`MAX_CHECKS`], the rest is not known.
+    pub(super) steps: u64,
 }
 
 impl<'s> Targets<'s> {
     pub(super) fn of(schema: &'s Value) -> Self {
-        let mut targets = Self { roots: vec![schema], anchors: Vec::new() };
+        let mut targets = Self { roots: vec![schema], anchors: HashMap::new(), of_parts: HashMap::new(), steps: 0 };
+        let mut referring = Vec::new();
         let mut open = vec![schema];
         while let Some(next) = open.pop() {
             match next {
@@ -77,7 +92,10 @@ impl<'s> Targets<'s> {
                         targets.roots.push(next);
                     }
                     for name in ["$anchor", "$dynamicAnchor"].into_iter().filter_map(text) {
-                        targets.anchors.push((name, next));
+                        targets.anchors.entry(name).or_default().push(next);
+                    }
+                    if REFERENCES.into_iter().any(|key| text(key).is_some()) {
+                        referring.push(members);
                     }
                     open.extend(members.values());
                 }
@@ -85,26 +103,38 @@ impl<'s> Targets<'s> {
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
             }
         }
+        for members in referring {
+            let texts = REFERENCES.into_iter().filter_map(|key| members.get(key)?.as_str());
+            let meant = texts.flat_map(|text| targets.meant_by(text)).collect();
+            targets.of_parts.insert(members, meant);
+        }
         targets
     }
 
-    /// Returns all possible targets of the references in `members`.
-    pub(super) fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
-        let references = ["$ref", "$dynamicRef", "$recursiveRef"];
-        let texts = references.into_iter().filter_map(|key| members.get(key)?.as_str());
-        texts.flat_map(|text| self.meant_by(text)).collect()
+    /// Returns all possible targets of the references in `members`, a part of the schema.
+    pub(super) fn named_by(&self, members: &Map<String, Value>) -> &[&'s Value] {
+        self.of_parts.get(&std::ptr::from_ref(members)).map_or(&[], Vec::as_slice)
     }
 
-    fn meant_by(&self, reference: &str) -> Vec<&'s Value> {
+    fn meant_by(&mut self, reference: &str) -> Vec<&'s Value> {
         let fragment = reference.split_once('#').map_or("", |(_, fragment)| fragment);
-        if fragment.is_empty() {
-            return self.roots.clone();
+        let is_pointer = fragment.starts_with('/');
+        let possible = if is_pointer || fragment.is_empty() {
+            self.roots.as_slice()
+        } else {
+            self.anchors.get(fragment).map_or(&[][..], Vec::as_slice)
+        };
+        let compared = if is_pointer { fragment.len() / COMPARED } else { 0 };
+        let steps = u64::try_from(possible.len().saturating_mul(1 + compared)).unwrap_or(u64::MAX);
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > MAX_CHECKS {
+            return Vec::new();
         }
-        if fragment.starts_with('/') {
+        if is_pointer {
             let pointer = percent_decoded(fragment);
-            return self.roots.iter().filter_map(|root| root.pointer(&pointer)).collect();
+            return possible.iter().filter_map(|root| root.pointer(&pointer)).collect();
         }
-        self.anchors.iter().filter(|(name, _)| *name == fragment).map(|(_, schema)| *schema).collect()
+        possible.to_vec()
     }
 }
 
@@ -179,8 +209,8 @@ impl<'s> Parts<'s, '_> {
                     let more = self.count(part, role, depth + 1);
                     parts = if of_one_place { parts.max(more) } else { parts.saturating_add(more) };
                 }
-                let named = self.targets.named_by(members);
-                let named = named.into_iter().fold(0, |sum: u64, to| sum.saturating_add(self.follow(to, depth + 1)));
+                let named = self.targets.named_by(members).iter();
+                let named = named.fold(0, |sum: u64, to| sum.saturating_add(self.follow(to, depth + 1)));
                 parts.saturating_add(named).saturating_mul(repeated(members))
             }
             Value::Array(items) => {
@@ -208,17 +238,27 @@ impl<'s> Parts<'s, '_> {
 }
 
 /// Returns the factor of the cost of the other keywords: an `unevaluated…` keyword applies them to the members again.
-pub(super) fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
+pub(super) fn repeated(members: &Map<String, Value>) -> u64 {
     let left_over = |key: &&str| members.contains_key(*key);
     if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
+}
+
+/// The names that were values of `propertyNames`, by the address of the key. They stay, so that no other value has their
+/// address, and the work of each is known when it occurs again.
+#[derive(Default)]
+pub(super) struct Names(HashMap<*const u8, Rc<Value>>);
+
+impl Names {
+    pub(super) fn value_of(&mut self, key: &str) -> Rc<Value> {
+        Rc::clone(self.0.entry(key.as_ptr()).or_insert_with(|| Rc::new(Value::from(key))))
+    }
 }
 
 /// The checks that a value requires.
 struct CheckCounter<'s, 't> {
     targets: &'t Targets<'s>,
     known: HashMap<(*const Value, *const Value), Option<u64>>,
-    /// The names that were values of `propertyNames`; they stay, so that no other value has their address.
-    names: Vec<Rc<Value>>,
+    names: Names,
     /// The number of visited parts, which is limited as well.
     steps: u64,
 }
@@ -249,10 +289,8 @@ impl<'s> CheckCounter<'s, '_> {
             }
             if let ("propertyNames", Value::Object(members)) = (key.as_str(), value) {
                 for name in members.keys() {
-                    let name = Rc::new(Value::from(name.as_str()));
-                    let more = self.count(part, &name, depth);
-                    self.names.push(name);
-                    if !add(more) {
+                    let name = self.names.value_of(name);
+                    if !add(self.count(part, &name, depth)) {
                         return sum;
                     }
                 }
@@ -280,8 +318,8 @@ pub(super) fn applied<'a, 's: 'a, 'v: 'a>(
     value: &'v Value,
 ) -> Box<dyn Iterator<Item = (&'s Value, &'v Value)> + 'a> {
     let list = || part.as_array().into_iter().flatten();
-    let named = || part.as_object().into_iter().flat_map(serde_json::Map::values);
-    let members = || value.as_object().into_iter().flat_map(serde_json::Map::values);
+    let named = || part.as_object().into_iter().flat_map(Map::values);
+    let members = || value.as_object().into_iter().flat_map(Map::values);
     let items = || value.as_array().into_iter().flatten();
     match key {
         "allOf" | "anyOf" | "oneOf" => Box::new(list().map(move |schema| (schema, value))),
@@ -327,9 +365,34 @@ mod tests {
     }
 
     #[test]
+    fn many_references_with_many_meanings_are_counted_without_being_followed() {
+        let list = |part: Value| vec![part; 5_000];
+        let schema = |reference: &str| {
+            let roots: Vec<Value> = (0..5_000).map(|n| json!({ "$id": format!("a{n}"), "$anchor": "name" })).collect();
+            json!({ "enum": [roots, list(json!({ "$ref": reference }))] })
+        };
+        for reference in ["#/q", "#", "#name"] {
+            assert_eq!(SchemaCost::of(&schema(reference)), SchemaCost::Boundless, "{reference}");
+        }
+        assert_ne!(SchemaCost::of(&schema("#other")), SchemaCost::Boundless);
+        let long = json!({ "$ref": format!("#/{}", "q".repeat(100_000)) });
+        assert_eq!(SchemaCost::of(&json!({ "enum": [schema("#other"), long] })), SchemaCost::Boundless);
+    }
+
+    #[test]
+    fn each_name_is_one_value() {
+        let value = json!({ "a": 1, "b": 2, "": { "": 3 } });
+        let schema = json!({ "allOf": vec![json!({ "propertyNames": { "maxLength": 1 } }); 100] });
+        let targets = Targets::of(&schema);
+        let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), names: Names::default(), steps: 0 };
+        assert!(checks.count(&schema, &value, 0) > 300);
+        assert_eq!(checks.names.0.len(), 3);
+    }
+
+    #[test]
     fn doubling_checks_are_counted_without_being_run() {
         let double = |levels: usize, keyword: &str| {
-            let mut all: serde_json::Map<String, Value> = (0..levels)
+            let mut all: Map<String, Value> = (0..levels)
                 .map(|level| {
                     let next = json!({ "$ref": format!("#/$defs/a{}", level + 1) });
                     (format!("a{level}"), json!({ keyword: [next, next] }))
@@ -349,7 +412,7 @@ mod tests {
 
     #[test]
     fn chains_of_references_have_an_end() {
-        let mut all: serde_json::Map<String, Value> =
+        let mut all: Map<String, Value> =
             (0..10_000).map(|n| (format!("a{n}"), json!({ "$ref": format!("#/$defs/a{}", n + 1) }))).collect();
         all.insert("a10000".to_owned(), json!(true));
         let schema = json!({ "$ref": "#/$defs/a0", "$defs": all });

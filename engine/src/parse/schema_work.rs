@@ -5,16 +5,16 @@
 //! that everybody who lints a workspace refuses the same ones.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use jsonschema::{PatternOptions, ValidationError, Validator};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::parse::Schema;
 use crate::parse::lookaround::Lookaround;
-use crate::parse::pattern::active_states;
+use crate::parse::object_reference::OBJECT_OF;
+use crate::parse::pattern::{active_states, each_pattern, patterns_in};
 use crate::parse::schema_cost::{
-    MAX_CHECKS, MAX_DEPTH, SchemaCost, Targets, applied, checks, repeated, weight_at_a_place,
+    MAX_CHECKS, MAX_DEPTH, Names, SchemaCost, Targets, applied, checks, repeated, weight_at_a_place,
 };
 
 /// The work that each byte of a value may cause without being counted further. A unit is about 10 ns; a usual value causes
@@ -37,6 +37,9 @@ const FORMAT: u64 = 8;
 /// The work of `uniqueItems` for each part of the list: lists of up to 15 items are compared in pairs.
 const UNIQUE: u64 = 8;
 
+/// The work of a reference to an object, which is kept with its place: about 90 bytes.
+const REFERENCE: u64 = 400;
+
 /// The backtracking steps of a usual match. A match that takes more counts as one that takes all.
 const FEW_BACKTRACKS: u32 = 100;
 
@@ -51,7 +54,7 @@ pub(super) struct SchemaWork {
     by_text: HashMap<String, PatternWork>,
     /// True if a pattern backtracks.
     backtracks: bool,
-    /// The number of parts of the document.
+    /// The parts of the document, and the steps that finding the targets of its references takes.
     nodes: u64,
 }
 
@@ -128,7 +131,7 @@ impl SchemaWork {
             patterns: weight_at_a_place(schema, &patterns_of),
             backtracks: by_text.values().any(|work| matches!(work, PatternWork::Backtracking(_))),
             by_text,
-            nodes: ValueSize::of(schema).nodes,
+            nodes: ValueSize::of(schema).nodes.saturating_add(Targets::of(schema).steps),
         }
     }
 
@@ -143,11 +146,13 @@ impl SchemaWork {
         let backtracking = match self.by_text.get(pattern) {
             Some(PatternWork::Backtracking(pattern)) => pattern,
             Some(PatternWork::Linear(weight)) => {
-                return 1 + bytes(text).saturating_add(1).saturating_mul(*weight) / READ;
+                // Finding what is known of a pattern reads the pattern.
+                let states = bytes(text).saturating_add(1).saturating_mul(*weight);
+                return 1 + states.saturating_add(bytes(pattern)) / READ;
             }
             None => return 1,
         };
-        let few = backtracking.form.work(text.len(), FEW_BACKTRACKS.into());
+        let few = bytes(pattern) / READ + backtracking.form.work(text.len(), FEW_BACKTRACKS.into());
         if few > limit || !backtracking.takes_many(text) {
             return few;
         }
@@ -181,35 +186,19 @@ impl BacktrackingPattern {
     }
 }
 
-/// Calls `found` with each text in a schema that may be a pattern.
-fn each_pattern<'s>(schema: &'s Value, found: &mut dyn FnMut(&'s str)) {
-    match schema {
-        Value::Object(members) => {
-            patterns_in(members).for_each(&mut *found);
-            members.values().for_each(|part| each_pattern(part, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| each_pattern(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn patterns_in(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    let own = members.get("pattern").and_then(Value::as_str);
-    let of_keys = members.get("patternProperties").and_then(Value::as_object);
-    own.into_iter().chain(of_keys.into_iter().flat_map(|patterns| patterns.keys().map(String::as_str)))
-}
-
 /// The checks of one part of a schema.
 fn checks_of(part: &Value) -> u64 {
     let unique = part.get("uniqueItems").is_some_and(|unique| *unique == Value::Bool(true));
-    1 + if unique { UNIQUE } else { 0 }
+    let refers = part.get(OBJECT_OF).is_some_and(Value::is_string);
+    1 + if unique { UNIQUE } else { 0 } + if refers { REFERENCE } else { 0 }
 }
 
 /// The weight of the patterns of one part of a schema. Those of `patternProperties` are matched again for
 /// `additionalProperties`.
 fn patterns_of(part: &Value) -> u64 {
     let Some(members) = part.as_object() else { return 0 };
-    let patterns = patterns_in(members).fold(0, |sum: u64, pattern| sum.saturating_add(active_states(pattern)));
+    let weight = |pattern: &str| active_states(pattern).saturating_add(bytes(pattern));
+    let patterns = patterns_in(members).fold(0, |sum: u64, pattern| sum.saturating_add(weight(pattern)));
     let times = if members.contains_key("patternProperties") { 2 } else { 1 };
     patterns.saturating_mul(times) + if members.contains_key("format") { FORMAT } else { 0 }
 }
@@ -240,7 +229,7 @@ impl Schema {
             work,
             targets: &targets_of,
             known: recurs.then(HashMap::new),
-            names: Vec::new(),
+            names: Names::default(),
             sum: targets,
             limit,
         };
@@ -255,8 +244,7 @@ struct WorkCounter<'s, 't> {
     targets: &'t Targets<'s>,
     /// The work of each value at the target of a reference, if references recur; `None` while it is being counted.
     known: Option<HashMap<(*const Value, *const Value), Option<u64>>>,
-    /// The names that were values of `propertyNames`; they stay, so that no other value has their address.
-    names: Vec<Rc<Value>>,
+    names: Names,
     sum: u64,
     limit: u64,
 }
@@ -283,9 +271,8 @@ impl<'s> WorkCounter<'s, '_> {
             }
             if let ("propertyNames", Value::Object(members)) = (key.as_str(), value) {
                 for name in members.keys() {
-                    let name = Rc::new(Value::from(name.as_str()));
+                    let name = self.names.value_of(name);
                     self.count(part, &name, depth);
-                    self.names.push(name);
                     if self.sum > self.limit {
                         return;
                     }
@@ -329,6 +316,7 @@ impl<'s> WorkCounter<'s, '_> {
                 }
                 sum
             }
+            (OBJECT_OF, Value::String(_), Value::String(_)) => REFERENCE,
             ("format", _, Value::String(text)) => 1 + bytes(text).saturating_mul(FORMAT) / READ,
             ("minLength" | "maxLength", _, Value::String(text)) => 1 + bytes(text) / COMPARED,
             ("uniqueItems", Value::Bool(true), Value::Array(_)) => {
@@ -358,7 +346,7 @@ fn len_of(part: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     /// The most work of a workspace beyond what is usual.
     const MOST: u64 = 1_000_000_000;
@@ -402,6 +390,12 @@ mod tests {
             let work = unusual(&json!({ "items": { "type": "string", "pattern": pattern } }), &list(200_000, name));
             assert!(work < MOST, "{pattern}: {work}");
         }
+        let text = "A plan with all that a shop needs, for a month. ".repeat(32);
+        for pattern in ["^[^<>]{1,2000}$", "^.{1,2000}$"] {
+            let schema = json!({ "items": { "properties": { "description": { "pattern": pattern } } } });
+            let work = unusual(&schema, &list(5_000, |_| json!({ "description": text })));
+            assert!(work < MOST / 10, "{pattern}: {work}");
+        }
         let zones = list(600, |n| json!(format!("Europe/City-{n}")));
         let zone = |n: usize| json!(format!("Europe/City-{}", n % 600));
         let work = unusual(&json!({ "items": { "enum": zones }, "uniqueItems": true }), &list(400_000, zone));
@@ -426,7 +420,6 @@ mod tests {
         assert!(work < MOST / 1_000, "{work}");
     }
 
-    /// Each case takes more than a hundred times what is usual for its size.
     #[track_caller]
     fn check_unusual(schema: &Value, value: &Value, least: u64) {
         let work = unusual(schema, value);
@@ -455,6 +448,8 @@ mod tests {
         let all = same(json!({}))[..30].iter().map(|_| json!({ "dependentRequired": dependent })).collect::<Vec<_>>();
         let few: Map<String, Value> = names.into_iter().take(40).collect();
         check_unusual(&json!({ "allOf": all }), &few.into(), 10_000);
+        let resources: Vec<Value> = (0..600).map(|n| json!({ OBJECT_OF: format!("r{n}") })).collect();
+        check_unusual(&json!({ "items": { "anyOf": resources } }), &list(5_000, |_| json!("")), MOST);
         // References that recur.
         let part = json!({ "items": { "allOf": vec![json!({ "$ref": "#/$defs/a" }); 100] }, "minItems": 0 });
         check_unusual(&json!({ "$ref": "#/$defs/a", "$defs": { "a": part } }), &json!([[[]], [], []]), 30_000);
@@ -466,6 +461,8 @@ mod tests {
         check_unusual(&heavy, &json!(["ab".repeat(1_000)]), 1_000_000);
         let formats = vec![json!({ "format": "regex" }); 600];
         check_unusual(&json!({ "allOf": formats }), &json!("a".repeat(10_000)), 1_000_000);
+        let long = format!("^[{}]x", "a".repeat(10_000));
+        check_unusual(&json!({ "items": { "pattern": long } }), &list(1_000, |_| json!("")), 400_000);
     }
 
     #[test]

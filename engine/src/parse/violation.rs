@@ -36,7 +36,7 @@ impl Violation {
     /// Returns the violations of `schema` by `value`, up to a limit; none if the document is no schema.
     pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
         let (Ok(validator), Some(cost)) = (schema.validator(), schema.cost()) else { return Vec::new() };
-        if cost == SchemaCost::PerValue && checks(&schema.json, value) > MAX_CHECKS {
+        if has_too_many_checks(schema, value) {
             return vec![Self::at_root(TOO_MANY_CHECKS, "$ref")];
         }
         if validator.is_valid(value) {
@@ -95,6 +95,11 @@ impl Violation {
         };
         shortened(&masked).into_owned()
     }
+}
+
+/// Returns whether a value requires too many checks, which is a violation of its own.
+pub(crate) fn has_too_many_checks(schema: &Schema, value: &Value) -> bool {
+    schema.cost() == Some(SchemaCost::PerValue) && checks(&schema.json, value) > MAX_CHECKS
 }
 
 /// Returns whether the results of all checks of a value fit into memory, with their paths.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
-use crate::parse::violation::join;
+use crate::parse::violation::{has_too_many_checks, join};
 use crate::parse::{ObjectReference, PathStep, Schema, Variable, object_references};
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
@@ -44,6 +44,10 @@ fn report(
     value: &Value,
     from: Vec<PathStep>,
 ) {
+    // Its references may be as many as its checks.
+    if has_too_many_checks(schema, value) {
+        return;
+    }
     for reference in object_references(schema, value) {
         let ObjectReference { resource, key, .. } = reference;
         if workspace.has_object(resource, key) && workspace.parsed.resources.contains_key(resource)
