@@ -1,6 +1,6 @@
 //! The grammar of `NO_PROXY`, as kubectl and Go's `httpproxy` read it. It holds for the API server and for archives, and in
-//! the operator for git hosts too; elsewhere, git reads the variable itself. Curl's rules differ: it knows no ports and no `*` in an entry, and for it
-//! `.example.com` names `example.com` too.
+//! the operator for git hosts too; elsewhere, git reads the variable itself. Curl's rules differ: it knows no ports and no
+//! `*` in an entry, and for it `.example.com` names `example.com` too.
 
 use std::net::IpAddr;
 

@@ -8,7 +8,8 @@
 //! With the feature `listen`, `bind` makes the sockets at which programs listen, and `end_signal` waits for the signal that
 //! ends them.
 //!
-//! Neither client retries a request, except with other credentials: each caller is level-triggered, and sends the next request by itself.
+//! Neither client retries a request, except with other credentials: each caller is level-triggered, and sends the next
+//! request by itself.
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

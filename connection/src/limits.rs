@@ -27,7 +27,7 @@ use crate::watch_ends::{SentWatch, WatchBody, WatchEnds};
 
 /// The time for the whole answer about one object.
 const OBJECT: Duration = Duration::from_secs(10);
-/// The time for a page of a list, which holds up to 500 objects.
+/// The time for a page of a list. Its size is that of the caller, and kube has 500 objects where none is set.
 const PAGE: Duration = Duration::from_secs(30);
 /// The largest answer, except a stream. etcd limits an object to 1.5 MB, which may be several times as much as JSON.
 const LARGEST: usize = 32 << 20;

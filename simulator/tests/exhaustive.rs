@@ -1,7 +1,7 @@
 //! Every history of a small scope: an operator, two processes in one pod each, two publishes, and one fault of each kind.
 //!
-//! Time passes in heartbeats. A process applies what is published when it gets to it, and its reports wait in the network until they
-//! arrive, in any order. The operator is the real decision code.
+//! Time passes in heartbeats. A process applies what is published when it gets to it, and its reports wait in the network
+//! until they arrive, in any order. The operator is the real decision code.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //! the last leader has passed on.
 //!
 //! [`pods`] has the pods of the watched namespaces, `namespace_pods` those of each, `pod_description` and [`pod_labels`]
-//! read their objects, [`process_count`] limits all fleets together,
-//! and [`clock`] is the clock that all evidence is dated by.
+//! read their objects, [`process_count`] counts the processes of all fleets, and [`clock`] is the clock that all evidence
+//! is dated by.
 
 pub(crate) mod clock;
 pub(crate) mod inheritance;
