@@ -54,16 +54,12 @@ impl IndexedPod {
 
     /// Returns the pod after its object has gone; `None` if nothing has to be remembered of it.
     fn ended(self, now: Moment) -> Option<Self> {
-        if self.is_gone {
-            return Some(self);
-        }
         let (labels, object_state) = match self.pod.object_state {
-            // It did not show that the pod had ended, so a container that waited may have run since.
-            PodObjectState::Exists if self.pod.containers.is_empty() && self.pod.passing.is_empty() => return None,
-            PodObjectState::Exists => (self.labels.shortened(OF_GONE_POD), PodObjectState::Vanished { seen: now }),
-            vanished @ PodObjectState::Vanished { .. } => (self.labels.shortened(OF_GONE_POD), vanished),
             // Nobody waits for it, whether selected or not.
             ended @ PodObjectState::Ended { .. } => (PodLabels::default(), ended),
+            // It did not show that the pod had ended, so a container that waited may have run since.
+            _ if self.pod.containers.is_empty() && self.pod.passing.is_empty() => return None,
+            _ => (self.labels.shortened(OF_GONE_POD), PodObjectState::Vanished { seen: now }),
         };
         let pod = Pod { object_state, ..Arc::unwrap_or_clone(self.pod) };
         Some(Self { is_gone: true, ..Self::new(pod, labels) })
@@ -111,13 +107,13 @@ impl NamespacePods {
 
     /// Records that the object of a pod is gone.
     pub(super) fn end(&mut self, uid: &str, now: Moment) {
+        if self.by_uid.get(uid).is_none_or(|seen| seen.is_gone) {
+            return;
+        }
         let Some((uid, seen)) = self.by_uid.remove_entry(uid) else { return };
-        let was_gone = seen.is_gone;
         let Some(ended) = seen.ended(now) else { return };
         self.by_uid.insert(uid.clone(), ended);
-        if !was_gone {
-            self.gone.push_back(uid);
-        }
+        self.gone.push_back(uid);
         while self.gone.len() > GONE_PODS {
             self.forget_oldest();
         }

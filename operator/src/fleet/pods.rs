@@ -140,13 +140,9 @@ impl PodIndex {
 
     /// Adds all pods of a namespace to `pods`, and marks the selected ones.
     pub fn add(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods) {
-        self.add_at(namespace, selection, pods, clock::now());
-    }
-
-    fn add_at(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods, now: Moment) {
         let known = self.lock();
         let Some(known) = known.namespaces.get(namespace) else { return };
-        pods.incomplete |= known.may_lack_pods(now);
+        pods.incomplete |= known.may_lack_pods(clock::now());
         pods.by_uid
             .extend(known.iter().map(|(uid, seen)| (uid.clone(), seen.described(selection.covers(&seen.labels)))));
     }

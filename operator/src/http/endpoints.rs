@@ -116,8 +116,7 @@ impl Endpoints {
     pub(super) async fn place(&self, caller: &Caller, key: &WorkspaceKey) -> Result<Place, HttpError> {
         let place = async {
             let of_sender = self.of_sender.take(&caller.source()).await?;
-            if let Some(wait) = self.pace.of_request(caller) {
-                let limit = if caller.is_pod() { "requests_of_pod" } else { "requests_of_account" };
+            if let Some((limit, wait)) = self.pace.of_request(caller) {
                 self.context.load().delayed(limit);
                 sleep(wait).await;
             }
@@ -227,6 +226,11 @@ impl Endpoints {
     /// Returns an error if this process is not the one that writes. Only that one has the evidence.
     pub(super) fn require_leadership(&self) -> Result<(), HttpError> {
         if self.context.leadership().is_held(Instant::now()) { Ok(()) } else { Err(HttpError::NotLeading) }
+    }
+
+    /// Returns an error if this process is the one that writes. A former leader, which still sends, knows less.
+    pub(super) fn require_no_leadership(&self) -> Result<(), HttpError> {
+        if self.context.leadership().is_held(Instant::now()) { Err(HttpError::NotLeading) } else { Ok(()) }
     }
 
     /// Returns the record of a workspace. Only the operator that writes has one.

@@ -58,11 +58,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Takes a request from the budget of a pod, or of an account without one, and returns the time for which the sender
-    /// has to wait.
-    pub(super) fn of_request(&self, caller: &Caller) -> Option<Duration> {
-        let budgets = if caller.is_pod() { &self.of_pod } else { &self.of_account };
-        budgets.charge(&caller.source(), Instant::now())
+    /// Takes a request from the budget of a pod, or of an account without one. Returns the name of the budget, and the time
+    /// for which the sender has to wait.
+    pub(super) fn of_request(&self, caller: &Caller) -> Option<(&'static str, Duration)> {
+        let (limit, budgets) =
+            if caller.is_pod() { ("requests_of_pod", &self.of_pod) } else { ("requests_of_account", &self.of_account) };
+        Some((limit, budgets.charge(&caller.source(), Instant::now())?))
     }
 
     /// Takes a refusal from the budget of an address, and returns the time for which the address has to wait.

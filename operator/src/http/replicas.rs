@@ -3,7 +3,7 @@
 //!
 //! All are refused unless the sender shows that it has the install's Secret.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -41,10 +41,8 @@ pub(super) async fn announce(
     let body = body::read(body, ANNOUNCEMENT_LIMIT).await.map_err(|why| HttpError::unread(why, ANNOUNCEMENT_LIMIT))?;
     let ReplicaMessage { announcement, turned_away_ms_ago } =
         serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    endpoints.require_leadership()?;
     let context = endpoints.context();
-    if !context.leadership().is_held(Instant::now()) {
-        return Err(HttpError::NotLeading);
-    }
     let copies = context.copies().ok_or(HttpError::NoSuchPath)?;
     if let Some(ago) = turned_away_ms_ago {
         context.report_turned_away(clock::now().saturating_sub(Duration::from_millis(ago)));
@@ -61,10 +59,8 @@ pub(super) async fn inherit(
     endpoints.require_peer(&headers)?;
     let body = body::read(body, HANDOVER_LIMIT).await.map_err(|why| HttpError::unread(why, HANDOVER_LIMIT))?;
     let handover = serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
-    if endpoints.context().leadership().is_held(Instant::now()) {
-        // This process took reports that the sender knows nothing of.
-        return Err(HttpError::NotLeading);
-    }
+    // Now, and not before the body: a term may have begun meanwhile, in which this process took reports.
+    endpoints.require_no_leadership()?;
     endpoints.context().inherit(handover);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -85,10 +81,7 @@ pub(super) async fn take_copy(
         kept.map(|kept| kept.split(',').filter(|one| !one.is_empty()).map(str::parse).collect());
     let kept =
         kept.transpose().map_err(|_| HttpError::Malformed("`kept` must be a list of fingerprints".to_owned()))?;
-    if endpoints.context().leadership().is_held(Instant::now()) {
-        // A former leader still sends its copies.
-        return Err(HttpError::NotLeading);
-    }
+    endpoints.require_no_leadership()?;
     let body = body::read(body, LARGEST_SNAPSHOT).await.map_err(|why| HttpError::unread(why, LARGEST_SNAPSHOT))?;
     let fingerprint = request.fingerprint;
     let stored = endpoints.context().sources().take_copy(request, body, kept).await;

@@ -5,8 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::{DefaultGuard, set_default};
 
+/// A writer whose clones share what is written.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Returns what was written.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -36,7 +44,7 @@ impl Logged {
 
     /// Returns the levels of the lines that contain `words`.
     pub(crate) fn levels_of(&self, words: &str) -> Vec<String> {
-        let text = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
+        let text = self.lines.text();
         let lines = text.lines().filter(|line| line.contains(words));
         lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
     }

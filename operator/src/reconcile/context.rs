@@ -18,13 +18,13 @@ use crate::fleet::inheritance::{Handover, Inheritance};
 use crate::fleet::turned_away::TurnedAway;
 use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
+use crate::load::lasting::Lasting;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
 use crate::outbound::analysis::prometheus::Prometheus;
 use crate::outbound::notify::sender::CommitStatuses;
 use crate::outbound::telemetry::Telemetry;
 use crate::reconcile::cluster_view::ClusterView;
-use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::requests_policy::RequestsPolicy;
@@ -60,7 +60,7 @@ pub(crate) struct OperatorContext {
     /// The heartbeat of a small fleet.
     heartbeat: Duration,
     progress: Arc<Progress>,
-    failures: ReconcileFailures,
+    failures: Lasting<WorkspaceKey>,
     workspace_quota: WorkspaceQuota,
     webhook_notices: WebhookNotices,
     requests_policy: RequestsPolicy,
@@ -127,7 +127,7 @@ impl OperatorContext {
             turned_away: TurnedAway::default(),
             heartbeat,
             progress,
-            failures: ReconcileFailures::default(),
+            failures: Lasting::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
             requests_policy,
@@ -214,7 +214,7 @@ impl OperatorContext {
     }
 
     /// Returns the failures of reconciles that were logged last.
-    pub(crate) fn failures(&self) -> &ReconcileFailures {
+    pub(crate) fn failures(&self) -> &Lasting<WorkspaceKey> {
         &self.failures
     }
 
@@ -255,7 +255,7 @@ impl OperatorContext {
         }
         self.records.remove(key);
         self.metrics.forget(key);
-        self.failures.ended(key);
+        self.failures.has_ended(key);
         self.sources.forget_failure(key);
     }
 

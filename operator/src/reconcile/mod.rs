@@ -9,7 +9,6 @@ mod asked;
 mod cluster_view;
 mod commit_status;
 pub(crate) mod context;
-mod failures;
 mod hold;
 pub(crate) mod hold_record;
 mod pending;
@@ -72,7 +71,7 @@ pub(crate) async fn reconcile(
     let done = watchdog::watch(&WorkspaceKey::of(&workspace), context.metrics(), stages).await;
     context.loop_turned();
     let done = done??;
-    context.failures().ended(&WorkspaceKey::of(&workspace));
+    context.failures().has_ended(&WorkspaceKey::of(&workspace));
     Ok(done)
 }
 

@@ -275,7 +275,7 @@ fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Ar
     let key = WorkspaceKey::of(&workspace);
     let wait = if context.cluster().is_refused(&key.namespace) { RETRY_REFUSED } else { RETRY };
     let error = error.to_string();
-    let new = context.failures().failed(&key, error.clone());
+    let new = context.failures().is_new(&key, &error);
     let WorkspaceKey { namespace, name } = key;
     if new {
         warn!(namespace, name, error, "a reconcile failed, and is tried again in {wait:?}");

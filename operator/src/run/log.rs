@@ -123,27 +123,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::json;
     use tracing::{debug, info, info_span};
 
     use super::*;
+    use crate::load::logged::Lines;
 
     /// Returns the lines of some events of rototo and of its libraries.
     fn lines(level: &str, json: bool) -> Vec<String> {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl io::Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let written = Lines::default();
         let writer = written.clone();
         let subscriber = subscriber(parse(level).unwrap(), json, false, move || writer.clone());
@@ -164,8 +151,7 @@ mod tests {
             warn!(target: "kube_client::client", "{{\"kind\":\"Secret\",…}}, Error(…)");
             warn!(target: "tower::buffer", "a warning");
         });
-        let bytes = written.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+        written.text().lines().map(str::to_owned).collect()
     }
 
     #[test]

@@ -18,6 +18,17 @@ fn old() -> Report {
     Report { started_ms_ago: Some(3_600_000), ..Report::default() }
 }
 
+/// Ends the leader in order, which passes its evidence on to a process with the same watch of the pods.
+fn hand_over(history: &mut History, goal: Publish) {
+    let now = history.now;
+    let evidence = history.fleet.evidence(now).unwrap();
+    history.after(300);
+    history.fleet = Fleet::inherited(&evidence, crate::windows::HEARTBEAT, now);
+    history.fleet.turned_away(history.now);
+    history.fleet.observe(history.pods.clone());
+    history.fleet.adopt(goal, history.now);
+}
+
 mod empty_fleets {
     use super::*;
 

@@ -18,7 +18,8 @@ use super::Moment;
 pub struct Pods {
     /// The pods that exist, and those that are remembered for their end. The workspaces of a namespace share them.
     pub by_uid: BTreeMap<Arc<str>, Arc<Pod>>,
-    /// True while pods may run that are not among them, because their watch does not run.
+    /// True while pods may run that are not among them, because their watch does not run, or because the oldest ends were
+    /// forgotten.
     pub incomplete: bool,
 }
 

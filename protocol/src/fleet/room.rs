@@ -1,6 +1,6 @@
-//! The limits of a fleet. A report is no proof that a process exists: anybody with permission to report can invent
-//! processes. Such processes count against their own sender first, and never make the fleet, or its heartbeat, as large
-//! as they like.
+//! The limits of a fleet, and of fleets together. A report is no proof that a process exists: anybody with permission to
+//! report can invent processes. Such processes count against their own sender first, and never make the fleet, or its
+//! heartbeat, as large as they like.
 //!
 //! A process for which there is no room may exist all the same, so the operator no longer claims that everybody runs
 //! the publish while such a process reports.

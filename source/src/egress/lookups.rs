@@ -4,16 +4,15 @@
 //! a minute. All blocking work of the process shares these threads, so lookups have a part of them, and each owner a part
 //! of that.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::egress::Lookup;
 use crate::error::EgressFault;
-use crate::hosts::{Owner, owner};
+use crate::hosts::{Shares, owner};
 
 /// The lookups at once. A runtime has 512 threads for blocking work.
 const AT_ONCE: usize = 256;
@@ -28,8 +27,7 @@ pub(super) static LOOKUPS: LazyLock<Lookups> = LazyLock::new(|| Lookups::new(AT_
 /// Limits lookups, in all and of each owner.
 pub(super) struct Lookups {
     all: Arc<Semaphore>,
-    per_owner: usize,
-    of_owner: Mutex<HashMap<Owner, Weak<Semaphore>>>,
+    of_owner: Shares,
 }
 
 /// A place among the lookups. It goes with the lookup to its thread, and is free when that one ends.
@@ -40,7 +38,7 @@ struct Place {
 
 impl Lookups {
     pub(super) fn new(at_once: usize, per_owner: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), per_owner, of_owner: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(at_once)), of_owner: Shares::new(per_owner) }
     }
 
     /// Looks a host up on another thread, once there is a place for the owner for whom the current task reads.
@@ -60,25 +58,12 @@ impl Lookups {
 
     /// Waits for a place: first among those of the owner, so that each waits for the others with its share alone.
     async fn place(&self) -> Option<Place> {
-        let of_owner = match self.of_owner() {
-            Some(share) => Some(share.acquire_owned().await.ok()?),
+        let of_owner = match owner() {
+            // Programs that read for nobody else have no share.
             None => None,
+            owner => Some(self.of_owner.of(owner).acquire_owned().await.ok()?),
         };
         Some(Place { _of_owner: of_owner, _all: self.all.clone().acquire_owned().await.ok()? })
-    }
-
-    /// Returns the share of the owner. Programs that read for nobody else have none.
-    fn of_owner(&self) -> Option<Arc<Semaphore>> {
-        let owner = owner();
-        owner.as_ref()?;
-        let mut owners = self.of_owner.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.retain(|_, share| share.strong_count() > 0);
-        if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
-            return Some(known);
-        }
-        let share = Arc::new(Semaphore::new(self.per_owner));
-        owners.insert(owner, Arc::downgrade(&share));
-        Some(share)
     }
 }
 
@@ -89,7 +74,7 @@ mod tests {
     use std::sync::{Condvar, Mutex};
 
     use super::*;
-    use crate::hosts::charged_to;
+    use crate::hosts::{Owner, charged_to};
 
     static STARTED: AtomicUsize = AtomicUsize::new(0);
     static ANSWERS: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress};
+use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress, lookups_full};
 
 /// A failure to get an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,10 +55,7 @@ pub enum ArchiveFault {
     #[error("{0}")]
     AddressRefused(RefusedAddress),
     /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
-    #[error(
-        "the name `{0}` was not looked up, because too many lookups are under way that do not end; it is tried again. If this \
-         namespace names other hosts, check whether their name servers answer"
-    )]
+    #[error("{}", lookups_full(.0))]
     LookupsFull(String),
     /// The server, or the way to it, is down.
     #[error("the host could not be reached ({0})")]

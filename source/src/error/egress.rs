@@ -69,6 +69,14 @@ pub(crate) enum EgressFault {
 /// The reason of [`EgressFault::ProxyDenied`], in words.
 pub(super) const PROXY_DENIED: &str = "the proxy asks for a login: put it into the address of the proxy";
 
+/// The reason of [`EgressFault::LookupsFull`], in words.
+pub(super) fn lookups_full(host: &str) -> String {
+    format!(
+        "the name `{host}` was not looked up, because too many lookups are under way that do not end; it is tried again. If \
+         this namespace names other hosts, check whether their name servers answer"
+    )
+}
+
 impl From<RefusedAddress> for EgressFault {
     fn from(refused: RefusedAddress) -> Self {
         Self::Refused(refused)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::archive::ArchiveFault;
-use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress};
+use crate::error::egress::{EgressFault, PROXY_DENIED, RefusedAddress, lookups_full};
 
 /// A request without a whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,10 +36,7 @@ pub enum RequestFault {
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
     /// The name of the host was not looked up, because too many lookups are under way. It says nothing about that host.
-    #[error(
-        "the name `{0}` was not looked up, because too many lookups are under way that do not end; it is tried again. If this \
-         namespace names other hosts, check whether their name servers answer"
-    )]
+    #[error("{}", lookups_full(.0))]
     LookupsFull(String),
     /// The host, or the way to it, is down.
     #[error("the host could not be reached ({0})")]

@@ -33,8 +33,8 @@ pub(super) struct CachedRepository {
 }
 
 impl CachedRepository {
-    pub(super) fn new(path: PathBuf, max_bytes: u64, searches: Searches) -> Self {
-        Self { path, max_bytes, searches }
+    pub(super) fn new(path: PathBuf, max_bytes: u64) -> Self {
+        Self { path, max_bytes, searches: Searches::default() }
     }
 
     pub(super) fn path(&self) -> &Path {

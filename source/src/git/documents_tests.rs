@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::*;
 use crate::credentials::Credentials;
 use crate::git::GitSetup;
-use crate::git::search::Searches;
 use crate::hosts::Hosts;
 use crate::limits::memory::SharedMemory;
 use crate::spec::{GitSource, Source};
@@ -23,7 +22,7 @@ struct Copy {
 impl Copy {
     async fn new() -> Self {
         let copy = Self { directory: tempfile::tempdir().unwrap() };
-        CachedRepository::new(copy.path(), u64::MAX, Searches::new(|| None)).prepare().await.unwrap();
+        CachedRepository::new(copy.path(), u64::MAX).prepare().await.unwrap();
         copy
     }
 
@@ -57,14 +56,7 @@ impl Copy {
             part: &WorkspacePart { subdirectory: git.subdirectory().cloned(), ..WorkspacePart::default() },
         };
         let (mut trees, infos) = (Trees::new(SharedMemory::new(u64::MAX)), CommitInfos::default());
-        read(
-            &program,
-            &limits,
-            &CachedRepository::new(self.path(), u64::MAX, Searches::new(|| None)),
-            (&mut trees, &infos),
-            place,
-        )
-        .await
+        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await
     }
 }
 

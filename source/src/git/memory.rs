@@ -1,17 +1,16 @@
 //! The memory of all gits together: most need little, and of those that need more one runs at a time.
 //!
-//! A repository of some kilobytes can make git use all the memory that it may have, and there are as many gits at a time as
-//! sources are read. Owners for whom a reader reads take turns, so that one with many such repositories holds up another for one
-//! reading, which has a time limit.
+//! A repository of some kilobytes can make git use all the memory that it may have, and there are as many gits at a time
+//! as sources are read. Owners for whom a reader reads take turns, so that one with many such repositories holds up another
+//! for one reading, which has a time limit.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{GitFault, SourceFault};
 use crate::git::program::Program;
-use crate::hosts::Owner;
+use crate::hosts::{Shares, owner};
 
 /// The memory of a git that has no turn. Transfers of some 50 MiB, and reading from them, need less.
 const WITHOUT_TURN: u64 = 64 << 20;
@@ -19,10 +18,9 @@ const WITHOUT_TURN: u64 = 64 << 20;
 /// The turn of gits that need much memory. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryTurn {
-    owner: fn() -> Owner,
     turn: Arc<Semaphore>,
     /// Of each owner, one waits for the turn, and the others for that one to end.
-    of_owner: Arc<Mutex<HashMap<Owner, Weak<Semaphore>>>>,
+    of_owner: Arc<Shares>,
 }
 
 /// The turn while it is taken. It goes to the next owner first, and then the owner may wait again.
@@ -31,32 +29,16 @@ pub(super) struct TakenTurn {
     _of_owner: OwnedSemaphorePermit,
 }
 
+impl Default for MemoryTurn {
+    fn default() -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), of_owner: Arc::new(Shares::new(1)) }
+    }
+}
+
 impl MemoryTurn {
-    /// Makes the turn, which those take who `owner` names.
-    pub(crate) fn new(owner: fn() -> Owner) -> Self {
-        Self { owner, turn: Arc::new(Semaphore::new(1)), of_owner: Arc::default() }
-    }
-
-    /// Returns the function that names the owner for whom the current task reads.
-    pub(super) fn owner(&self) -> fn() -> Owner {
-        self.owner
-    }
-
     async fn take(&self) -> Option<TakenTurn> {
-        let of_owner = self.of_owner().acquire_owned().await.ok()?;
+        let of_owner = self.of_owner.of(owner()).acquire_owned().await.ok()?;
         Some(TakenTurn { _turn: self.turn.clone().acquire_owned().await.ok()?, _of_owner: of_owner })
-    }
-
-    fn of_owner(&self) -> Arc<Semaphore> {
-        let mut owners = self.of_owner.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.retain(|_, turn| turn.strong_count() > 0);
-        let owner = (self.owner)();
-        if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
-            return known;
-        }
-        let turn = Arc::new(Semaphore::new(1));
-        owners.insert(owner, Arc::downgrade(&turn));
-        turn
     }
 }
 
@@ -103,19 +85,16 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    tokio::task_local! {
-        static READER: Arc<str>;
-    }
+    use crate::hosts::charged_to;
 
     #[tokio::test]
     async fn owners_take_turns() {
-        let turns = MemoryTurn::new(|| READER.try_with(Clone::clone).ok());
+        let turns = MemoryTurn::default();
         let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
         let held = turns.take().await.unwrap();
         for owner in ["a", "a", "a", "b", "b"] {
             let (turns, done) = (turns.clone(), done.clone());
-            tokio::spawn(READER.scope(owner.into(), async move {
+            tokio::spawn(charged_to(Some(owner.into()), async move {
                 let turn = turns.take().await.unwrap();
                 done.send(owner).unwrap();
                 tokio::task::yield_now().await;
@@ -129,7 +108,7 @@ mod tests {
             served.push(owner);
         }
         assert_eq!(served, ["a", "b", "a", "b", "a"]);
-        turns.of_owner();
-        assert_eq!(turns.of_owner.lock().unwrap().len(), 1, "who waits no longer is forgotten");
+        turns.of_owner.of(None);
+        assert_eq!(turns.of_owner.len(), 1, "who waits no longer is forgotten");
     }
 }

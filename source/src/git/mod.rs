@@ -54,7 +54,6 @@ pub(crate) use crate::git::program::Program;
 pub(crate) use crate::git::removal::RemovedRepository;
 pub use crate::git::requests::GitRequest;
 pub(crate) use crate::git::requests::Requests;
-use crate::git::search::Searches;
 use crate::git::trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.
@@ -96,9 +95,8 @@ impl Remote {
         limits: Limits,
         (memory, turn): (SharedMemory, MemoryTurn),
     ) -> Self {
-        let searches = Searches::new(turn.owner());
         let programs = Programs::new(program, turn);
-        let kept = CachedRepository::new(kept, limits.git_cache_bytes, searches);
+        let kept = CachedRepository::new(kept, limits.git_cache_bytes);
         let kept_bytes = AtomicU64::new(kept.bytes());
         let contents = Mutex::new(Contents { kept, trees: Trees::new(memory) });
         let (answers, infos) = (Mutex::default(), CommitInfos::default());

@@ -1,16 +1,16 @@
 //! Limits the fetches of everything, by which a commit is searched that the host does not send by its name.
 //!
-//! Whoever names a commit that does not exist causes one, and all who read the repository wait for it. So it has a small part
-//! of the time of the repository, whatever commits are named and by how many owners.
+//! Whoever names a commit that does not exist causes one, and all who read the repository wait for it. So searches that end
+//! within a minute have a tenth of the time of the repository, whatever commits are named and by how many owners. Longer
+//! ones, and those that were given up and that another owner repeats, have half of it at most.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::GitFault;
+use crate::hosts::{Owner, owner};
 use crate::spec::{Commit, GitReference};
-
-use crate::hosts::Owner;
 
 /// The shortest and the longest time between the end of one search and the beginning of the next.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
@@ -21,8 +21,8 @@ const WAIT_PER_TIME: u32 = 9;
 const MISSING: usize = 1_000;
 
 /// The searches in one repository.
+#[derive(Default)]
 pub(super) struct Searches {
-    owner: fn() -> Owner,
     state: Mutex<SearchState>,
 }
 
@@ -56,11 +56,6 @@ struct RunningSearch<'a> {
 }
 
 impl Searches {
-    /// Limits the searches of those whom `owner` names.
-    pub(super) fn new(owner: fn() -> Owner) -> Self {
-        Self { owner, state: Mutex::default() }
-    }
-
     /// Runs `fetch`, which fetches everything with at most `memory` bytes, unless the last one was not long ago. Fails as
     /// that one did.
     pub(super) async fn search(
@@ -68,7 +63,7 @@ impl Searches {
         memory: u64,
         fetch: impl Future<Output = Result<(), GitFault>>,
     ) -> Result<Asked, GitFault> {
-        let (owner, began) = ((self.owner)(), Instant::now());
+        let (owner, began) = (owner(), Instant::now());
         let refusal = self.state().refusal(&owner, memory, began);
         if let Some(last) = refusal {
             return last.map(|()| Asked::Before);
@@ -198,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_commit_is_said_to_be_missing_only_if_it_was_searched() {
-        let searches = Searches::new(|| None);
+        let searches = Searches::default();
         let commit = |digit: &str| digit.repeat(40).parse::<Commit>().unwrap();
         let code = |digit, asked| {
             let fault = searches.missing(&commit(digit), &GitReference::Commit(commit(digit)), asked);

@@ -1,8 +1,9 @@
 //! Sends no request to a host that failed until its backoff is over. The host may set the time.
 //!
-//! There are two backoffs. A host that can't be reached is left alone by everybody, for [half a minute](backoff) at most.
-//! What a host answers concerns those who have the same credentials, as it limits each user: it holds for them alone. Without
-//! credentials, it holds for the owner for whom it was asked: what one owner asks for must not silence a host for others.
+//! There are two backoffs. A host that can't be reached is left alone by everybody, for [half a minute](backoff) at most;
+//! the target of a redirect only by those who were sent there. What a host answers concerns those who have the same
+//! credentials, as it limits each user: it holds for them alone. Without credentials, it holds for the owner for whom it
+//! was asked: what one owner asks for must not silence a host for others.
 
 mod backoff;
 mod owner;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rototo_engine::Digest;
 
 use crate::hosts::backoff::HostBackoff;
-pub(crate) use crate::hosts::owner::{Owner, charged_to, owner};
+pub(crate) use crate::hosts::owner::{Owner, Shares, charged_to, owner};
 pub use crate::hosts::proxy::{InvalidProxy, Proxy};
 pub(crate) use crate::hosts::recent::Recent;
 

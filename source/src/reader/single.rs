@@ -11,7 +11,7 @@ use crate::credentials::{Access, Credentials};
 use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest, GitSetup, MemoryTurn, Program, Remote, RemovedRepository, Requests};
-use crate::hosts::{self, Hosts, Proxy, Recent};
+use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::limits::layout::ReadScope;
 use crate::limits::memory::SharedMemory;
@@ -54,7 +54,7 @@ impl SingleReader {
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        let git_memory = MemoryTurn::new(hosts::owner);
+        let git_memory = MemoryTurn::default();
         Ok(Self {
             directory,
             leftovers,

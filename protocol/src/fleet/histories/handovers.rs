@@ -4,17 +4,6 @@ use rototo_api::fleet::{Degradation, Preparation, PreparationState, Testimony};
 
 use super::*;
 
-/// Ends the leader in order, which passes its evidence on to a process with the same watch of the pods.
-fn hand_over(history: &mut History, goal: Publish) {
-    let now = history.now;
-    let evidence = history.fleet.evidence(now).unwrap();
-    history.after(300);
-    history.fleet = Fleet::inherited(&evidence, crate::windows::HEARTBEAT, now);
-    history.fleet.turned_away(history.now);
-    history.fleet.observe(history.pods.clone());
-    history.fleet.adopt(goal, history.now);
-}
-
 #[test]
 fn a_fleet_that_has_converged_stays_so() {
     let mut history = History::new();

@@ -6,17 +6,11 @@ use super::*;
 
 /// Ends the leader in order, which passes its evidence on to a process that begins to watch the pods now.
 fn succeeded(history: &mut History, goal: Publish) {
-    let now = history.now;
-    let evidence = history.fleet.evidence(now).unwrap();
-    history.after(300);
     for pod in history.pods.by_uid.values_mut() {
         Arc::make_mut(pod).seen_running = None;
     }
     history.pods.by_uid.retain(|_, pod| pod.exists());
-    history.fleet = Fleet::inherited(&evidence, crate::windows::HEARTBEAT, now);
-    history.fleet.turned_away(history.now);
-    history.fleet.observe(history.pods.clone());
-    history.fleet.adopt(goal, history.now);
+    hand_over(history, goal);
 }
 
 #[test]
